@@ -1,1 +1,21 @@
-//! placeholder
+//! Calling the app's backends: asking before ([`ask`]), telling after ([`deliver`]).
+//!
+//! This crate knows endpoints, deadlines, retries and signatures. It does not know what a dialect's callback looks like:
+//! a [`codec::Codec`] of the endpoint's dialect turns questions and events into bytes, and answers into verdicts.
+//!
+//! # How to add a dialect
+//! Implement [`codec::Codec`] in the dialect's crate, and let `server` build endpoints with it. Nothing here changes.
+
+pub mod ask;
+pub mod client;
+pub mod codec;
+pub mod deliver;
+pub mod endpoint;
+mod lanes;
+pub mod ledger;
+pub mod sign;
+
+pub use ask::Asker;
+pub use client::Client;
+pub use deliver::Deliverer;
+pub use endpoint::Endpoint;

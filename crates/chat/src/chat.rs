@@ -1,0 +1,175 @@
+//! The door: every command of every dialect goes through [`Chat::run`].
+
+use std::sync::Arc;
+
+use crate::command::{Actor, Command, Origin};
+use crate::id::{AccountId, MessageId, Timestamp};
+use crate::policy::RestrictedWords;
+use crate::port::{Assertion, Callbacks, Changes, Clock, CommitError, Receipt, Store};
+use crate::refusal::{Error, Refusal};
+use crate::turns::Turns;
+
+/// One app: its accounts, groups and messages, behind one door.
+pub struct Chat {
+    store: Arc<dyn Store>,
+    callbacks: Arc<dyn Callbacks>,
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+    pub(crate) turns: Turns,
+}
+
+/// The operator's rules.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Words that no message may contain.
+    pub restricted_words: RestrictedWords,
+    /// At most this many bytes of elements and custom data in one message.
+    pub max_message_bytes: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        // 12 KB: the newest documented limit of Tencent (`spec/tencent/messages.md`, 'Size limits').
+        Self { restricted_words: RestrictedWords::default(), max_message_bytes: 12_288 }
+    }
+}
+
+/// What a command sees while it runs.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// On whose authority it runs.
+    pub actor: &'a Actor,
+    /// Where it came from.
+    pub origin: &'a Origin,
+    chat: &'a Chat,
+}
+
+// === impl Chat ===
+
+impl Chat {
+    /// Puts an app together.
+    pub fn new(
+        store: Arc<dyn Store>,
+        callbacks: Arc<dyn Callbacks>,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+    ) -> Self {
+        Self { store, callbacks, clock, settings, turns: Turns::default() }
+    }
+
+    /// Runs a command. This is the only door: each command is counted here, and each fault is logged here, once.
+    pub async fn run<C: Command>(&self, actor: &Actor, origin: &Origin, command: C) -> Result<C::Reply, Error> {
+        let result = command.run(&Context { actor, origin, chat: self }).await;
+        let outcome = match &result {
+            Ok(_) => "ok",
+            Err(Error::Refused(refusal)) => refusal.name(),
+            Err(Error::Fault(_)) => "fault",
+        };
+        metrics::counter!("ringback_commands_total", "command" => C::NAME, "outcome" => outcome).increment(1);
+        match &result {
+            Ok(_) => tracing::debug!(command = C::NAME, operation.id = origin.operation, "done"),
+            Err(Error::Refused(refusal)) => {
+                tracing::info!(command = C::NAME, operation.id = origin.operation, refusal = refusal.name(), why = %refusal, "refused");
+            }
+            Err(Error::Fault(fault)) => {
+                tracing::error!(command = C::NAME, operation.id = origin.operation, %fault, "failed");
+            }
+        }
+        result
+    }
+
+    /// The app's clock and source of chance.
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+}
+
+impl std::fmt::Debug for Chat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Chat").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+// === impl Context ===
+
+impl<'a> Context<'a> {
+    /// What is stored.
+    pub fn store(&self) -> &'a dyn Store {
+        &*self.chat.store
+    }
+
+    /// The app's backends.
+    pub fn callbacks(&self) -> &'a dyn Callbacks {
+        &*self.chat.callbacks
+    }
+
+    /// The operator's rules.
+    pub fn settings(&self) -> &'a Settings {
+        &self.chat.settings
+    }
+
+    pub(crate) fn turns(&self) -> &'a Turns {
+        &self.chat.turns
+    }
+
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        self.chat.clock.now()
+    }
+
+    /// Unpredictable bits.
+    pub fn random(&self) -> u128 {
+        self.chat.clock.random()
+    }
+
+    /// A new message's id.
+    pub fn message_id(&self, time: Timestamp) -> MessageId {
+        MessageId::new(time, self.random())
+    }
+
+    /// Commits, for commands whose commit cannot be a repeat; a broken assertion becomes the refusal it stands for.
+    pub async fn commit(&self, changes: Changes) -> Result<Receipt, Error> {
+        match self.store().commit(changes).await {
+            Ok(receipt) => Ok(receipt),
+            Err(error) => Err(commit_refused(error)),
+        }
+    }
+
+    /// The account of that id.
+    pub async fn account(&self, id: &AccountId) -> Result<crate::account::Account, Error> {
+        let mut found = self.store().accounts(std::slice::from_ref(id)).await?;
+        found.pop().ok_or_else(|| Refusal::NoAccount(id.clone()).into())
+    }
+}
+
+impl std::fmt::Debug for Context<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").field("actor", self.actor).field("origin", self.origin).finish_non_exhaustive()
+    }
+}
+
+/// What a commit that did not happen means for the caller.
+pub(crate) fn commit_refused(error: CommitError) -> Error {
+    match error {
+        CommitError::Broken(assertion) => broken(assertion).into(),
+        CommitError::Repeat(_) => Refusal::invalid("message", "sent before").into(),
+        CommitError::Unavailable(fault) => {
+            // Known to be passing: the caller gets a code that says 'retry'; the operator reads why.
+            tracing::warn!(%fault, "the store takes no writes");
+            Refusal::StoreUnavailable.into()
+        }
+        CommitError::Fault(fault) => fault.into(),
+    }
+}
+
+fn broken(assertion: Assertion) -> Refusal {
+    match assertion {
+        Assertion::NoAccount(id) => Refusal::AccountExists(id),
+        Assertion::NoGroup(id) => Refusal::GroupExists { id, yours: false },
+        Assertion::GroupVersion(id, _) | Assertion::GroupOpen(id) => Refusal::NoGroup(id),
+        Assertion::MembersAtMost(_, limit) => Refusal::GroupFull { limit },
+        Assertion::IsMember(group, account) => Refusal::NotMember { group, account },
+        Assertion::NotBlocked(..) => Refusal::Blocked,
+        Assertion::NoTopic(_, topic) => Refusal::TopicExists(topic),
+    }
+}

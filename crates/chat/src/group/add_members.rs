@@ -1,0 +1,144 @@
+//! `AddMembers`: accounts become members at once, by the app or by a member's invitation.
+
+use async_trait::async_trait;
+
+use super::{Group, GroupKind};
+use crate::chat::Context;
+use crate::command::{Actor, Command};
+use crate::id::{AccountId, GroupId};
+use crate::member::{JoinSource, Member, Role};
+use crate::port::{Assertion, Changes, Write};
+use crate::refusal::{Error, Refusal};
+
+/// At most this many accounts are added by one command (OpenIM's limit; Tencent's dialect allows fewer).
+pub const MAX_ADD: usize = 1000;
+
+/// Adds members.
+#[derive(Clone, Debug)]
+pub struct AddMembers {
+    /// To which group.
+    pub group: GroupId,
+    /// Whom.
+    pub accounts: Vec<AccountId>,
+    /// What happens if one of them does not exist.
+    pub strangers: Strangers,
+}
+
+/// What happens to accounts that do not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strangers {
+    /// The whole command is refused.
+    RefuseAll,
+    /// They alone are not added.
+    Skip,
+}
+
+/// What became of one account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Adding {
+    /// A member now.
+    Added,
+    /// Was a member already.
+    AlreadyMember,
+    /// There is no such account.
+    NoAccount,
+}
+
+#[async_trait]
+impl Command for AddMembers {
+    /// One answer for each account, in order.
+    type Reply = Vec<Adding>;
+    const NAME: &'static str = "add_members";
+
+    async fn run(self, cx: &Context<'_>) -> Result<Self::Reply, Error> {
+        let group = cx.open_group(&self.group).await?;
+        self.check_rights(cx, &group).await?;
+        if self.accounts.len() > MAX_ADD {
+            return Err(Refusal::TooMany { what: "accounts", limit: MAX_ADD }.into());
+        }
+        let known = cx.store().accounts(&self.accounts).await?;
+        let exists = |id: &AccountId| known.iter().any(|account| account.id == *id);
+        if self.strangers == Strangers::RefuseAll
+            && let Some(stranger) = self.accounts.iter().find(|id| !exists(id))
+        {
+            return Err(Refusal::NoAccount(stranger.clone()).into());
+        }
+
+        let (source, inviter) = match cx.actor {
+            Actor::Account(id) => (JoinSource::Invited, Some(id.clone())),
+            Actor::App(id) => (JoinSource::Imported, Some(id.clone())),
+            Actor::System => (JoinSource::Imported, None),
+        };
+        let now = cx.now();
+        let mut members: Vec<Member> = Vec::new();
+        let mut news = 0;
+        for id in self.accounts.iter().filter(|id| exists(id)) {
+            if members.iter().any(|member| member.account == *id) {
+                continue;
+            }
+            if cx.store().member(&self.group, id).await?.is_none() {
+                news += 1;
+            }
+            let member = Member::new(id.clone(), Role::Member, now);
+            members.push(Member { source, inviter: inviter.clone(), ..member });
+        }
+        let room = group.rules.member_limit.checked_sub(news);
+        let room = room.ok_or(Refusal::GroupFull { limit: group.rules.member_limit })?;
+
+        let mut added = Vec::new();
+        if news > 0 {
+            let changes = Changes {
+                assertions: vec![
+                    Assertion::GroupOpen(self.group.clone()),
+                    Assertion::MembersAtMost(self.group.clone(), room),
+                ],
+                writes: vec![Write::AddMembers(self.group.clone(), members)],
+            };
+            added = cx.commit(changes).await.map_err(|error| with_limit(error, &group))?.added;
+        }
+        Ok(outcomes(&self.accounts, exists, added))
+    }
+}
+
+impl AddMembers {
+    /// The app adds to every group that stores members; a member invites where the kind of group lets members invite
+    /// (`spec/tencent/rules.md` section 6: Work and Community; OpenIM: everywhere).
+    async fn check_rights(&self, cx: &Context<'_>, group: &Group) -> Result<(), Error> {
+        if !group.kind.has_members() {
+            return Err(Refusal::GroupTypeForbids("members of a live room join by themselves").into());
+        }
+        if let Actor::Account(inviter) = cx.actor {
+            let member = cx.check_member(&group.id, inviter).await?;
+            let needs_approval = group.rules.approves_invitations && member.role == Role::Member;
+            if needs_approval || group.kind == GroupKind::Meeting {
+                return Err(Refusal::NotPermitted.into());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The assertion knew only the room that was left; the caller wants to hear the limit.
+fn with_limit(error: Error, group: &Group) -> Error {
+    match error {
+        Error::Refused(Refusal::GroupFull { .. }) => Refusal::GroupFull { limit: group.rules.member_limit }.into(),
+        other => other,
+    }
+}
+
+fn outcomes(accounts: &[AccountId], exists: impl Fn(&AccountId) -> bool, mut added: Vec<AccountId>) -> Vec<Adding> {
+    let outcome = |id: &AccountId| {
+        if !exists(id) {
+            return Adding::NoAccount;
+        }
+        // Each addition is reported once, so that an account that is named twice is 'already' the second time.
+        match added.iter().position(|new| new == id) {
+            Some(index) => {
+                added.swap_remove(index);
+                Adding::Added
+            }
+            None => Adding::AlreadyMember,
+        }
+    };
+    accounts.iter().map(outcome).collect()
+}

@@ -1,0 +1,157 @@
+//! `UpdateGroup`: change a group's profile and rules. What did not change is not told of.
+
+use async_trait::async_trait;
+use serde_json::{Map, Value};
+
+use super::{Group, GroupKind, Joining};
+use crate::chat::Context;
+use crate::command::{Actor, Command};
+use crate::event::{Event, GroupChange};
+use crate::id::GroupId;
+use crate::member::Role;
+use crate::port::{Assertion, Changes, CommitError, Write};
+use crate::refusal::{Error, Refusal};
+
+/// How often an update is tried again when another one came first.
+const MAX_CONFLICTS: usize = 20;
+
+/// Changes a group; `None` leaves a field as it is.
+#[derive(Clone, Debug, Default)]
+pub struct UpdateGroup {
+    /// Which group.
+    pub group: Option<GroupId>,
+    /// Its name.
+    pub name: Option<String>,
+    /// Its introduction.
+    pub introduction: Option<String>,
+    /// Its announcement.
+    pub announcement: Option<String>,
+    /// Its avatar.
+    pub face_url: Option<String>,
+    /// The app's own data.
+    pub custom_data: Option<String>,
+    /// Named fields to set; a null removes the field.
+    pub custom_fields: Map<String, Value>,
+    /// How one joins.
+    pub joining: Option<Joining>,
+    /// Whether only the owner and admins may send.
+    pub muted: Option<bool>,
+    /// Its member limit.
+    pub member_limit: Option<u64>,
+    /// See [`super::GroupRules::hides_members`].
+    pub hides_members: Option<bool>,
+    /// See [`super::GroupRules::forbids_befriending`].
+    pub forbids_befriending: Option<bool>,
+    /// See [`super::GroupRules::approves_invitations`].
+    pub approves_invitations: Option<bool>,
+}
+
+#[async_trait]
+impl Command for UpdateGroup {
+    /// The group as it is now.
+    type Reply = Group;
+    const NAME: &'static str = "update_group";
+
+    async fn run(self, cx: &Context<'_>) -> Result<Group, Error> {
+        let id = self.group.clone().ok_or_else(|| Refusal::invalid("group", "is missing"))?;
+        for _ in 0..MAX_CONFLICTS {
+            let old = cx.open_group(&id).await?;
+            self.check_rights(cx, &old).await?;
+            let mut new = old.clone();
+            self.apply_to(&mut new);
+            if new == old {
+                return Ok(old);
+            }
+            new.version += 1;
+            new.updated = cx.now();
+            if new.profile.announcement != old.profile.announcement {
+                new.announced = cx.actor.account().map(|account| (new.updated, account.clone()));
+            }
+            let mut writes = vec![Write::PutGroup(Box::new(new.clone()))];
+            writes.extend(told_change(cx, &old, &new).map(|change| Write::Append(Box::new(change))));
+            let assertions = vec![Assertion::GroupVersion(id.clone(), old.version)];
+            match cx.store().commit(Changes { assertions, writes }).await {
+                Ok(_) => return Ok(new),
+                Err(CommitError::Broken(_)) => {}
+                Err(error) => return Err(crate::chat::commit_refused(error)),
+            }
+        }
+        Err(Refusal::StoreUnavailable.into())
+    }
+}
+
+impl UpdateGroup {
+    /// The app may; the owner and admins may; in a Work group every member may change the profile
+    /// (`spec/tencent/rules.md`, section 6).
+    async fn check_rights(&self, cx: &Context<'_>, group: &Group) -> Result<(), Error> {
+        let Actor::Account(account) = cx.actor else { return Ok(()) };
+        let member = cx.check_member(&group.id, account).await?;
+        let needed = match group.kind {
+            GroupKind::Work if !self.changes_rules() => Role::Member,
+            GroupKind::Meeting | GroupKind::Live | GroupKind::Work => Role::Owner,
+            GroupKind::Public | GroupKind::Community => Role::Admin,
+        };
+        if member.role >= needed { Ok(()) } else { Err(Refusal::NotPermitted.into()) }
+    }
+
+    fn changes_rules(&self) -> bool {
+        self.joining.is_some()
+            || self.muted.is_some()
+            || self.member_limit.is_some()
+            || self.hides_members.is_some()
+            || self.forbids_befriending.is_some()
+            || self.approves_invitations.is_some()
+    }
+
+    fn apply_to(&self, group: &mut Group) {
+        let profile = &mut group.profile;
+        set(&mut profile.name, &self.name);
+        set(&mut profile.introduction, &self.introduction);
+        set(&mut profile.announcement, &self.announcement);
+        set(&mut profile.face_url, &self.face_url);
+        set(&mut profile.custom_data, &self.custom_data);
+        for (key, value) in &self.custom_fields {
+            if value.is_null() {
+                profile.custom_fields.remove(key);
+            } else {
+                profile.custom_fields.insert(key.clone(), value.clone());
+            }
+        }
+        let rules = &mut group.rules;
+        set(&mut rules.joining, &self.joining);
+        set(&mut rules.muted, &self.muted);
+        set(&mut rules.member_limit, &self.member_limit);
+        set(&mut rules.hides_members, &self.hides_members);
+        set(&mut rules.forbids_befriending, &self.forbids_befriending);
+        set(&mut rules.approves_invitations, &self.approves_invitations);
+    }
+}
+
+fn set<T: Clone>(field: &mut T, new: &Option<T>) {
+    if let Some(new) = new {
+        field.clone_from(new);
+    }
+}
+
+/// Backends are told of name, introduction, announcement and avatar, and of nothing else
+/// (`spec/tencent/callbacks.jsonl`, `Group.CallbackAfterGroupInfoChanged`).
+fn told_change(cx: &Context<'_>, old: &Group, new: &Group) -> Option<Event> {
+    let changed = |old: &String, new: &String| (old != new).then(|| new.clone());
+    let change = GroupChange {
+        id: cx.message_id(new.updated),
+        group: new.id.clone(),
+        kind: new.kind,
+        actor: cx.actor.clone(),
+        origin: cx.origin.clone(),
+        time: new.updated,
+        name: changed(&old.profile.name, &new.profile.name),
+        introduction: changed(&old.profile.introduction, &new.profile.introduction),
+        announcement: changed(&old.profile.announcement, &new.profile.announcement),
+        face_url: changed(&old.profile.face_url, &new.profile.face_url),
+    };
+    let is_told = change.name.is_some()
+        || change.introduction.is_some()
+        || change.announcement.is_some()
+        || change.face_url.is_some();
+    is_told.then_some(Event::GroupChanged(change))
+}

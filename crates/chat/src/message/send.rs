@@ -1,0 +1,300 @@
+//! `SendMessage`: the command that Ringback exists for. Read it top to bottom.
+
+use async_trait::async_trait;
+
+use super::{Delivery, Keeping, Mention, Message, RepeatKey};
+use crate::chat::{Context, commit_refused};
+use crate::command::{Actor, Command};
+use crate::conversation::ConversationId;
+use crate::element::{Carried, Element};
+use crate::event::{Event, NotSent};
+use crate::group::{Group, GroupStatus};
+use crate::id::{AccountId, ClientMessageId, GroupId, Timestamp, TopicId};
+use crate::policy::{self, Exempt, Scene};
+use crate::port::{Assertion, Changes, CommitError, Write};
+use crate::question::{Question, Verdict};
+use crate::refusal::{Error, Refusal};
+
+/// How often a commit is tried again when a fact changed between the rules and the commit. Each try starts from fresh
+/// facts, so a second conflict in a row is already rare.
+const MAX_CONFLICTS: usize = 3;
+
+/// Sends a message.
+#[derive(Clone, Debug)]
+pub struct SendMessage {
+    /// Whom it is from.
+    pub sender: AccountId,
+    /// Where it goes.
+    pub to: Destination,
+    /// The sender's own id; `None`: the server's id stands in.
+    pub client_id: Option<ClientMessageId>,
+    /// What recognises a repeat of it.
+    pub repeat: Option<RepeatKey>,
+    /// When it was sent, if not now; only the app may say so.
+    pub time: Option<Timestamp>,
+    /// When it was made, by the sender's clock.
+    pub created: Option<Timestamp>,
+    /// Shown name; `None`: the account's.
+    pub sender_name: Option<String>,
+    /// Shown avatar; `None`: the account's.
+    pub sender_face: Option<String>,
+    /// The content.
+    pub elements: Vec<Element>,
+    /// The app's own data beside it.
+    pub custom_data: Option<String>,
+    /// Who is called by name.
+    pub mentions: Vec<Mention>,
+    /// How it is delivered.
+    pub delivery: Delivery,
+    /// The dialect's own fields.
+    pub carried: Option<Carried>,
+    /// Rules that do not apply.
+    pub exempt: Exempt,
+    /// Whether sending marks the conversation as read by the sender.
+    pub reads: bool,
+    /// Whether the app's backend is asked.
+    pub asks: bool,
+}
+
+/// Where a message goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// One-to-one.
+    Account(AccountId),
+    /// To a group.
+    Group(GroupId),
+    /// To a topic of a community.
+    Topic(GroupId, TopicId),
+}
+
+/// A message that was sent, or looks sent.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    /// The message as stored, with its seq; as it was asked about, if it was discarded.
+    pub message: Message,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+/// What became of a message that its sender is told was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It was sent.
+    Sent {
+        /// The app's backend changed it.
+        modified: bool,
+    },
+    /// It had been sent before; this is the message of that time.
+    Repeated,
+    /// The app's backend had it dropped.
+    Discarded,
+}
+
+#[async_trait]
+impl Command for SendMessage {
+    type Reply = Sent;
+    const NAME: &'static str = "send_message";
+
+    async fn run(self, cx: &Context<'_>) -> Result<Sent, Error> {
+        self.check_rights(cx.actor)?;
+
+        // Facts, and the rules that they decide.
+        let (mut message, mut scene) = self.draft(cx).await?;
+        policy::check_shape(&message, cx.settings().max_message_bytes)?;
+        self.judge(cx, &message, &scene).await?;
+
+        // Ask. No transaction is open, so a backend may take its time, and may call us meanwhile.
+        let question = Question::BeforeSend(Box::new(message.clone()));
+        let mut modified = false;
+        let _turn = if self.asks && cx.callbacks().asks(&question) {
+            let turn = match &self.repeat {
+                Some(repeat) => Some(cx.turns().wait(&message.sender, &repeat.key).await),
+                None => None,
+            };
+            if let Some(first) = self.find_first(cx, &message).await? {
+                return Ok(Sent { message: first, fate: Fate::Repeated });
+            }
+            match cx.callbacks().ask(question).await {
+                Verdict::Allow => {}
+                Verdict::Modify(edit) => {
+                    edit.apply_to(&mut message);
+                    policy::check_shape(&message, cx.settings().max_message_bytes)?;
+                    modified = true;
+                }
+                Verdict::Reject(refusal) => return Err(refusal.into()),
+                Verdict::Discard => return Ok(Sent { message, fate: Fate::Discarded }),
+            }
+            // Much can have happened while we waited.
+            scene = self.look(cx).await?;
+            self.judge(cx, &message, &scene).await?;
+            turn
+        } else {
+            None
+        };
+
+        // The content filter sees what would be stored, and its refusal is told of.
+        if policy::has_restricted_word(&message, &cx.settings().restricted_words) {
+            return Err(not_sent(cx, message, NotSent::RestrictedWord).await);
+        }
+
+        // Commit; what the rules relied on is asserted.
+        for _ in 0..MAX_CONFLICTS {
+            let changes = self.changes(&message);
+            match cx.store().commit(changes).await {
+                Ok(receipt) => {
+                    message.seq = receipt.seqs.first().copied().unwrap_or_default();
+                    return Ok(Sent { message, fate: Fate::Sent { modified } });
+                }
+                Err(CommitError::Repeat(first)) => return Ok(Sent { message: *first, fate: Fate::Repeated }),
+                Err(CommitError::Broken(_)) => {
+                    let scene = self.look(cx).await?;
+                    self.judge(cx, &message, &scene).await?;
+                }
+                Err(error) => return Err(commit_refused(error)),
+            }
+        }
+        Err(Refusal::StoreUnavailable.into())
+    }
+}
+
+impl SendMessage {
+    /// An account speaks only for itself; the app speaks for anyone.
+    fn check_rights(&self, actor: &Actor) -> Result<(), Refusal> {
+        match actor {
+            Actor::App(_) | Actor::System => Ok(()),
+            Actor::Account(id) if *id == self.sender && self.time.is_none() => Ok(()),
+            Actor::Account(_) => Err(Refusal::NotPermitted),
+        }
+    }
+
+    /// The message as it would be sent, and what the rules need to know about where it goes.
+    async fn draft(&self, cx: &Context<'_>) -> Result<(Message, Scene), Error> {
+        let recipient = match &self.to {
+            Destination::Account(recipient) => Some(recipient),
+            Destination::Group(_) | Destination::Topic(..) => None,
+        };
+        let mut wanted = vec![self.sender.clone()];
+        wanted.extend(recipient.cloned());
+        let accounts = cx.store().accounts(&wanted).await?;
+        for id in &wanted {
+            if !accounts.iter().any(|account| account.id == *id) {
+                return Err(Refusal::NoAccount(id.clone()).into());
+            }
+        }
+        let sender = &accounts[0];
+        let scene = self.look(cx).await?;
+
+        let time = self.time.unwrap_or_else(|| cx.now());
+        let id = cx.message_id(time);
+        let mut delivery = self.delivery.clone();
+        let mut group_kind = None;
+        if let Scene::Group { group, .. } = &scene {
+            group_kind = Some(group.kind);
+            if !group.kind.has_history() {
+                delivery.keeping = Keeping::Live;
+            }
+        }
+        let conversation = match &self.to {
+            Destination::Account(recipient) => ConversationId::direct(self.sender.clone(), recipient.clone()),
+            Destination::Group(group) => ConversationId::Group(group.clone()),
+            Destination::Topic(group, topic) => ConversationId::Topic(group.clone(), topic.clone()),
+        };
+        let message = Message {
+            id,
+            conversation,
+            group_kind,
+            seq: 0,
+            sender: self.sender.clone(),
+            actor: cx.actor.clone(),
+            origin: cx.origin.clone(),
+            client_id: self.client_id.clone().unwrap_or_else(|| ClientMessageId::new(id.to_string())),
+            time,
+            created: self.created.unwrap_or(time),
+            sender_name: self.sender_name.clone().unwrap_or_else(|| sender.name.clone()),
+            sender_face: self.sender_face.clone().unwrap_or_else(|| sender.face_url.clone()),
+            elements: self.elements.clone(),
+            custom_data: self.custom_data.clone(),
+            mentions: self.mentions.clone(),
+            delivery,
+            carried: self.carried.clone(),
+        };
+        Ok((message, scene))
+    }
+
+    /// The facts about where it goes.
+    async fn look(&self, cx: &Context<'_>) -> Result<Scene, Error> {
+        match &self.to {
+            Destination::Account(recipient) => {
+                let blocked = !self.exempt.blocks && cx.store().is_blocked(recipient, &self.sender).await?;
+                Ok(Scene::Direct { blocked })
+            }
+            Destination::Group(id) => self.look_at_group(cx, id).await,
+            Destination::Topic(id, topic) => {
+                let scene = self.look_at_group(cx, id).await?;
+                if cx.store().topic(id, topic).await?.is_none() {
+                    return Err(Refusal::NoTopic(topic.clone()).into());
+                }
+                Ok(scene)
+            }
+        }
+    }
+
+    async fn look_at_group(&self, cx: &Context<'_>, id: &GroupId) -> Result<Scene, Error> {
+        let group: Option<Group> = cx.store().groups(std::slice::from_ref(id)).await?.pop();
+        let group = group.ok_or_else(|| Refusal::NoGroup(id.clone()))?;
+        let member = cx.store().member(id, &self.sender).await?;
+        Ok(Scene::Group { group: Box::new(group), member: member.map(Box::new) })
+    }
+
+    /// The rules. A recipient's block is a failed delivery: it is told of, and then refused.
+    async fn judge(&self, cx: &Context<'_>, message: &Message, scene: &Scene) -> Result<(), Error> {
+        match policy::check_scene(message, scene, self.exempt, cx.now()) {
+            Ok(()) => Ok(()),
+            Err(Refusal::Blocked) => Err(not_sent(cx, message.clone(), NotSent::Blocked).await),
+            Err(refusal) => Err(refusal.into()),
+        }
+    }
+
+    /// The message that this one repeats, if any.
+    async fn find_first(&self, cx: &Context<'_>, message: &Message) -> Result<Option<Message>, Error> {
+        match &self.repeat {
+            Some(repeat) => Ok(cx.store().repeat_of(&message.sender, repeat, message.time).await?),
+            None => Ok(None),
+        }
+    }
+
+    fn changes(&self, message: &Message) -> Changes {
+        let mut assertions = Vec::new();
+        match &self.to {
+            Destination::Account(recipient) if !self.exempt.blocks => {
+                assertions.push(Assertion::NotBlocked(recipient.clone(), self.sender.clone()));
+            }
+            Destination::Account(_) => {}
+            Destination::Group(group) | Destination::Topic(group, _) => {
+                assertions.push(Assertion::GroupOpen(group.clone()));
+                if !self.exempt.membership {
+                    assertions.push(Assertion::IsMember(group.clone(), self.sender.clone()));
+                }
+            }
+        }
+        let write = Write::Send { message: Box::new(message.clone()), repeat: self.repeat.clone(), reads: self.reads };
+        Changes { assertions, writes: vec![write] }
+    }
+}
+
+/// Records that a message could not be delivered; the answer is the refusal, or why even that failed.
+async fn not_sent(cx: &Context<'_>, message: Message, reason: NotSent) -> Error {
+    let event = Event::MessageNotSent { message, reason };
+    let changes = Changes { assertions: Vec::new(), writes: vec![Write::Append(Box::new(event))] };
+    match cx.commit(changes).await {
+        Ok(_) => Refusal::from(reason).into(),
+        Err(error) => error,
+    }
+}
+
+impl Group {
+    /// Whether it takes messages and members.
+    pub fn is_open(&self) -> bool {
+        self.status == GroupStatus::Open
+    }
+}

@@ -1,0 +1,254 @@
+//! What the heart needs from outside: a store, the app's backends, and time.
+//!
+//! Each port has two implementations at least; `store/tests` holds the suite that every [`Store`] passes.
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use crate::account::Account;
+use crate::account::import::NewAccount;
+use crate::conversation::ConversationId;
+use crate::event::{Event, LogEntry, Position, Shard};
+use crate::group::{Group, Topic};
+use crate::id::{AccountId, GroupId, Seq, Timestamp, TopicId};
+use crate::member::{Member, Role};
+use crate::message::{Message, RepeatKey};
+use crate::question::{Question, Verdict};
+use crate::refusal::Fault;
+
+/// Durable truth. Writes go through [`Store::commit`] and nothing else.
+///
+/// Reads see every commit that was answered before them.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Carries out `changes` in one transaction: all of them or none. Returns after they are durable.
+    async fn commit(&self, changes: Changes) -> Result<Receipt, CommitError>;
+
+    /// Those of `ids` that exist, in the order asked for.
+    async fn accounts(&self, ids: &[AccountId]) -> Result<Vec<Account>, Fault>;
+
+    /// Whether `owner` has blocked `target`.
+    async fn is_blocked(&self, owner: &AccountId, target: &AccountId) -> Result<bool, Fault>;
+
+    /// Those of `targets` that `owner` has blocked, and how many `owner` has blocked in all.
+    async fn blocks(&self, owner: &AccountId, targets: &[AccountId]) -> Result<(Vec<AccountId>, u64), Fault>;
+
+    /// Those of `ids` that exist (dissolved ones too), in the order asked for.
+    async fn groups(&self, ids: &[GroupId]) -> Result<Vec<Group>, Fault>;
+
+    /// A topic of a group.
+    async fn topic(&self, group: &GroupId, topic: &TopicId) -> Result<Option<Topic>, Fault>;
+
+    /// One membership.
+    async fn member(&self, group: &GroupId, account: &AccountId) -> Result<Option<Member>, Fault>;
+
+    /// A page of a group's members, by role (owner first), then by when they joined, then as they came.
+    async fn members(&self, group: &GroupId, query: MemberQuery) -> Result<Vec<Member>, Fault>;
+
+    /// The state of a conversation; the empty state if nothing was ever sent in it.
+    async fn conversation(&self, id: &ConversationId) -> Result<ConversationState, Fault>;
+
+    /// Every conversation of an account that has a message, with its head. Groups count while the account is a member.
+    async fn conversations_of(&self, account: &AccountId) -> Result<Vec<(ConversationId, Seq)>, Fault>;
+
+    /// Messages of a conversation.
+    async fn messages(&self, conversation: &ConversationId, query: MessageQuery) -> Result<Vec<Message>, Fault>;
+
+    /// The message that `sender` sent before with this key, if it is still within the key's window at `now`.
+    async fn repeat_of(&self, sender: &AccountId, key: &RepeatKey, now: Timestamp) -> Result<Option<Message>, Fault>;
+
+    /// How many unread one-to-one messages `account` has in the conversation with `peer`; with all if `None`.
+    ///
+    /// `as_of`: counts only messages up to that position (the caller tells of an event in the past). What has been read
+    /// since then does not count.
+    async fn unread_direct(
+        &self,
+        account: &AccountId,
+        peer: Option<&AccountId>,
+        as_of: Option<Position>,
+    ) -> Result<u64, Fault>;
+
+    /// The shards of the log.
+    fn shards(&self) -> Vec<Shard>;
+
+    /// Up to `limit` events of a shard after a position, in order.
+    async fn log_after(&self, shard: Shard, after: Position, limit: usize) -> Result<Vec<LogEntry>, Fault>;
+
+    /// The position of a shard's newest event; changes with each commit that appends one.
+    fn head(&self, shard: Shard) -> watch::Receiver<Position>;
+}
+
+/// What a command wants stored; not yet true.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    /// What must be true at commit. The first that is not makes the whole commit fail, with nothing written.
+    pub assertions: Vec<Assertion>,
+    /// What to write, in this order.
+    pub writes: Vec<Write>,
+}
+
+/// Something that a command found to be true and that must still be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Assertion {
+    /// The account does not exist.
+    NoAccount(AccountId),
+    /// The group does not exist.
+    NoGroup(GroupId),
+    /// The group is at this version, and alive.
+    GroupVersion(GroupId, u64),
+    /// The group exists and is alive.
+    GroupOpen(GroupId),
+    /// The group has at most this many members.
+    MembersAtMost(GroupId, u64),
+    /// The account is a member.
+    IsMember(GroupId, AccountId),
+    /// The first has not blocked the second.
+    NotBlocked(AccountId, AccountId),
+    /// The topic does not exist.
+    NoTopic(GroupId, TopicId),
+}
+
+/// One change. The store assigns seqs and positions.
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// Makes an account, or updates its profile with what is given.
+    ImportAccount {
+        /// The account as its importer describes it.
+        new: NewAccount,
+        /// When a new one counts as made.
+        now: Timestamp,
+    },
+    /// Stores a group; replaces it if it exists. `member_count` is the store's own business.
+    PutGroup(Box<Group>),
+    /// Adds members; who is one already stays as they are. [`Receipt::added`] says who was new.
+    AddMembers(GroupId, Vec<Member>),
+    /// Adds a topic.
+    AddTopic(Box<Topic>),
+    /// Adds blocks; existing ones stay.
+    AddBlocks {
+        /// Who blocks.
+        owner: AccountId,
+        /// Whom.
+        targets: Vec<AccountId>,
+        /// Since when.
+        now: Timestamp,
+    },
+    /// Sends a message: assigns its seq, counts it, and appends [`Event::MessageSent`].
+    Send {
+        /// The message.
+        message: Box<Message>,
+        /// What recognises a repeat of it; a repeat fails the commit with [`CommitError::Repeat`].
+        repeat: Option<RepeatKey>,
+        /// Whether sending also marks the conversation as read by the sender.
+        reads: bool,
+    },
+    /// Appends any other event.
+    Append(Box<Event>),
+}
+
+/// What a commit did.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Receipt {
+    /// The seq of each [`Write::Send`], in order; 0 for an online-only message.
+    pub seqs: Vec<Seq>,
+    /// Who was added by [`Write::AddMembers`].
+    pub added: Vec<AccountId>,
+}
+
+/// Why nothing was committed.
+#[derive(Debug)]
+pub enum CommitError {
+    /// An assertion did not hold.
+    Broken(Assertion),
+    /// The message was sent before: this is it, as it was sent then.
+    Repeat(Box<Message>),
+    /// The store cannot take writes now, and says why: full disk, queue at its bound, database away.
+    Unavailable(Fault),
+    /// A failure of ours.
+    Fault(Fault),
+}
+
+/// Which members.
+#[derive(Clone, Debug, Default)]
+pub struct MemberQuery {
+    /// Only with one of these roles; empty: all.
+    pub roles: Vec<Role>,
+    /// Skip so many.
+    pub offset: u64,
+    /// At most so many.
+    pub limit: u64,
+}
+
+/// Which messages of a conversation.
+#[derive(Clone, Copy, Debug)]
+pub struct MessageQuery {
+    /// The lowest seq wanted.
+    pub from: Seq,
+    /// The highest seq wanted.
+    pub to: Seq,
+    /// The earliest time wanted.
+    pub since: Timestamp,
+    /// The latest time wanted.
+    pub until: Timestamp,
+    /// At most so many: the newest of the range if `newest_first`, else the oldest.
+    pub limit: usize,
+    /// The order of the answer, and which end `limit` keeps.
+    pub newest_first: bool,
+}
+
+impl MessageQuery {
+    /// All seqs between two bounds, at any time.
+    pub fn seqs(from: Seq, to: Seq, limit: usize, newest_first: bool) -> Self {
+        Self {
+            from,
+            to,
+            since: Timestamp::from_millis(i64::MIN),
+            until: Timestamp::from_millis(i64::MAX),
+            limit,
+            newest_first,
+        }
+    }
+}
+
+/// The state of a conversation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConversationState {
+    /// Its highest seq; 0 if nothing was sent.
+    pub head: Seq,
+    /// When its newest message was sent.
+    pub last_time: Timestamp,
+}
+
+/// The app's backends, asked before something happens.
+#[async_trait]
+pub trait Callbacks: Send + Sync {
+    /// Whether anybody would be asked. Most questions are asked of nobody, and then the path is shorter.
+    fn asks(&self, question: &Question) -> bool;
+
+    /// Asks every endpoint that subscribes to it, in configured order, until one refuses.
+    async fn ask(&self, question: Question) -> Verdict;
+}
+
+/// No backend: everything is allowed.
+#[derive(Clone, Copy, Debug)]
+pub struct Silent;
+
+#[async_trait]
+impl Callbacks for Silent {
+    fn asks(&self, _: &Question) -> bool {
+        false
+    }
+
+    async fn ask(&self, _: Question) -> Verdict {
+        Verdict::Allow
+    }
+}
+
+/// Time and chance. Nothing in the core or the dialects looks at the real ones.
+pub trait Clock: Send + Sync {
+    /// The time of day. It may jump, in either direction.
+    fn now(&self) -> Timestamp;
+
+    /// Unpredictable bits.
+    fn random(&self) -> u128;
+}

@@ -1,0 +1,3 @@
+//! Relations between accounts. Blocks for now; friends are the same kind of noun.
+
+pub mod block;

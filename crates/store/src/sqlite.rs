@@ -1,0 +1,254 @@
+//! SQLite behind the ports: one writer thread, many readers.
+//!
+//! Point reads run right where they are asked for: they take microseconds from the page cache, less than handing them to
+//! another thread would. Reads of many rows go to a blocking thread.
+
+mod commit;
+mod writer;
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use chat::Fault;
+use chat::account::Account;
+use chat::conversation::ConversationId;
+use chat::event::{LogEntry, Position, Shard};
+use chat::group::{Group, Topic};
+use chat::id::{AccountId, GroupId, Seq, Timestamp, TopicId};
+use chat::member::Member;
+use chat::message::{Message, RepeatKey};
+use chat::port::{Changes, CommitError, ConversationState, MemberQuery, MessageQuery, Receipt, Store};
+use rusqlite::{Connection, OpenFlags, Row};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+use webhook::ledger::Ledger;
+
+use self::writer::Writer;
+use crate::{OpenError, account, block, conversation, cursor, event, group, member, topic};
+
+refinery::embed_migrations!("migrations/sqlite");
+
+/// Prepared statements kept per connection: all that exist, with room.
+const STATEMENT_CACHE: usize = 64;
+
+/// Page cache of each connection, in KiB (negative by SQLite's convention).
+const PAGE_CACHE_KIB: i64 = -8192;
+
+/// The embedded store.
+pub struct Sqlite {
+    readers: Arc<Readers>,
+    writer: Writer,
+    head: watch::Receiver<Position>,
+    /// Held while the process lives: one process, one writer.
+    _lock: File,
+}
+
+impl Sqlite {
+    /// Opens a database file, makes or migrates it, and starts its writer.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let shown = path.display().to_string();
+        let unusable = |why: String| OpenError::Unusable { path: shown.clone(), why };
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            std::fs::create_dir_all(parent).map_err(|error| unusable(error.to_string()))?;
+        }
+        let lock = lock(path, &shown)?;
+
+        let mut db = connect(path).map_err(|error| unusable(error.to_string()))?;
+        let report = migrations::runner().set_abort_divergent(true).set_abort_missing(true).run(&mut db);
+        report.map_err(|error| match error.kind() {
+            refinery::error::Kind::Connection(..) => unusable(error.to_string()),
+            _ => OpenError::Foreign { path: shown.clone(), why: error.to_string() },
+        })?;
+        let position = event::head(&db).map_err(|error| unusable(error.to_string()))?;
+        let (head_sender, head) = watch::channel(position);
+        let writer = Writer::start(db, head_sender).map_err(|error| unusable(error.to_string()))?;
+        let readers = Arc::new(Readers { path: path.to_owned(), idle: Mutex::new(Vec::new()) });
+        Ok(Self { readers, writer, head, _lock: lock })
+    }
+
+    /// A read of a few rows by key.
+    fn look<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Fault> {
+        self.readers.with(read)
+    }
+
+    /// A read of many rows.
+    async fn scan<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let readers = self.readers.clone();
+        tokio::task::spawn_blocking(move || readers.with(read)).await.map_err(Fault::new)?
+    }
+}
+
+#[async_trait]
+impl Store for Sqlite {
+    async fn commit(&self, changes: Changes) -> Result<Receipt, CommitError> {
+        self.writer.commit(changes).await
+    }
+
+    async fn accounts(&self, ids: &[AccountId]) -> Result<Vec<Account>, Fault> {
+        self.look(|db| collect(ids, |id| account::find(db, id)))
+    }
+
+    async fn is_blocked(&self, owner: &AccountId, target: &AccountId) -> Result<bool, Fault> {
+        self.look(|db| block::exists(db, owner, target))
+    }
+
+    async fn blocks(&self, owner: &AccountId, targets: &[AccountId]) -> Result<(Vec<AccountId>, u64), Fault> {
+        self.look(|db| {
+            let blocked = collect(targets, |id| Ok(block::exists(db, owner, id)?.then(|| id.clone())))?;
+            Ok((blocked, block::count(db, owner)?))
+        })
+    }
+
+    async fn groups(&self, ids: &[GroupId]) -> Result<Vec<Group>, Fault> {
+        self.look(|db| collect(ids, |id| group::find(db, id)))
+    }
+
+    async fn topic(&self, group: &GroupId, id: &TopicId) -> Result<Option<Topic>, Fault> {
+        self.look(|db| topic::find(db, group, id))
+    }
+
+    async fn member(&self, group: &GroupId, id: &AccountId) -> Result<Option<Member>, Fault> {
+        self.look(|db| member::find(db, group, id))
+    }
+
+    async fn members(&self, group: &GroupId, query: MemberQuery) -> Result<Vec<Member>, Fault> {
+        let group = group.clone();
+        self.scan(move |db| member::list(db, &group, &query)).await
+    }
+
+    async fn conversation(&self, id: &ConversationId) -> Result<ConversationState, Fault> {
+        self.look(|db| conversation::state(db, id))
+    }
+
+    async fn conversations_of(&self, id: &AccountId) -> Result<Vec<(ConversationId, Seq)>, Fault> {
+        let id = id.clone();
+        self.scan(move |db| conversation::list_of(db, &id)).await
+    }
+
+    async fn messages(&self, id: &ConversationId, query: MessageQuery) -> Result<Vec<Message>, Fault> {
+        let id = id.clone();
+        self.scan(move |db| match conversation::find(db, &id)? {
+            Some(found) => event::messages(db, found.key, &query),
+            None => Ok(Vec::new()),
+        })
+        .await
+    }
+
+    async fn repeat_of(&self, sender: &AccountId, key: &RepeatKey, now: Timestamp) -> Result<Option<Message>, Fault> {
+        self.look(|db| event::repeat_of(db, sender, key, now))
+    }
+
+    async fn unread_direct(
+        &self,
+        id: &AccountId,
+        peer: Option<&AccountId>,
+        as_of: Option<Position>,
+    ) -> Result<u64, Fault> {
+        self.look(|db| conversation::unread_direct(db, id, peer, as_of))
+    }
+
+    fn shards(&self) -> Vec<Shard> {
+        vec![event::SHARD]
+    }
+
+    async fn log_after(&self, _: Shard, after: Position, limit: usize) -> Result<Vec<LogEntry>, Fault> {
+        self.scan(move |db| event::after(db, after, limit)).await
+    }
+
+    fn head(&self, _: Shard) -> watch::Receiver<Position> {
+        self.head.clone()
+    }
+}
+
+#[async_trait]
+impl Ledger for Sqlite {
+    async fn cursor(&self, endpoint: &str, shard: Shard) -> Result<Option<Position>, Fault> {
+        self.look(|db| cursor::find(db, endpoint, shard))
+    }
+
+    async fn save_cursor(&self, endpoint: &str, shard: Shard, position: Position) -> Result<(), Fault> {
+        self.writer.save_cursor(endpoint.to_owned(), shard, position).await
+    }
+}
+
+impl std::fmt::Debug for Sqlite {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sqlite").field("path", &self.readers.path).finish_non_exhaustive()
+    }
+}
+
+/// Connections that only read. As many as there are threads that read at the same time.
+struct Readers {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Readers {
+    fn with<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Fault> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let db = match idle {
+            Some(db) => db,
+            None => {
+                let db = connect(&self.path).map_err(Fault::new)?;
+                db.pragma_update(None, "query_only", true).map_err(Fault::new)?;
+                db
+            }
+        };
+        let result = read(&db).map_err(Fault::new);
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(db);
+        result
+    }
+}
+
+fn lock(path: &Path, shown: &str) -> Result<File, OpenError> {
+    let mut lock_path = path.as_os_str().to_owned();
+    lock_path.push(".lock");
+    let unusable = |error: std::io::Error| OpenError::Unusable { path: shown.to_owned(), why: error.to_string() };
+    let lock = OpenOptions::new().write(true).create(true).truncate(false).open(lock_path).map_err(unusable)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(shown.to_owned())),
+        Err(TryLockError::Error(error)) => Err(unusable(error)),
+    }
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, flags)?;
+    db.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
+    db.pragma_update(None, "journal_mode", "WAL")?;
+    // Durable at each commit: the promise 'acked is durable'.
+    db.pragma_update(None, "synchronous", "FULL")?;
+    db.pragma_update(None, "cache_size", PAGE_CACHE_KIB)?;
+    db.pragma_update(None, "foreign_keys", false)?;
+    db.busy_timeout(std::time::Duration::from_secs(5))?;
+    Ok(db)
+}
+
+/// Those that are found, in the order asked for.
+fn collect<I, T>(ids: &[I], find: impl Fn(&I) -> rusqlite::Result<Option<T>>) -> rusqlite::Result<Vec<T>> {
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids {
+        found.extend(find(id)?);
+    }
+    Ok(found)
+}
+
+/// A column of JSON.
+pub(crate) fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+    let text = row.get_ref(column)?.as_str()?;
+    serde_json::from_str(text).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
+    })
+}
+
+/// A value as JSON.
+pub(crate) fn to_json<T: Serialize>(value: &T) -> rusqlite::Result<String> {
+    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+}

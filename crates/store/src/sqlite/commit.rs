@@ -1,0 +1,179 @@
+//! One command's changes, inside the writer's transaction: assertions first, then writes.
+
+use std::borrow::Cow;
+
+use chat::conversation::ConversationId;
+use chat::event::{Event, Position};
+use chat::message::{Keeping, Message};
+use chat::port::{Assertion, Changes, Receipt, Write};
+use rusqlite::{Connection, Result};
+
+use super::to_json;
+use crate::conversation::{Kind, Step};
+use crate::event::{NewRow, repeat_hash};
+use crate::{account, block, conversation, event, group, member, topic};
+
+/// Changes whose events are serialised already.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    assertions: Vec<Assertion>,
+    writes: Vec<(Write, Option<String>)>,
+}
+
+impl Prepared {
+    pub(super) fn new(changes: Changes) -> Result<Self> {
+        let mut writes = Vec::with_capacity(changes.writes.len());
+        for write in changes.writes {
+            writes.push(match write {
+                // The message moves into its event and out again: it is not copied.
+                Write::Send { message, repeat, reads } => {
+                    let event = Event::MessageSent(*message);
+                    let data = to_json(&event)?;
+                    let Event::MessageSent(message) = event else { continue };
+                    (Write::Send { message: Box::new(message), repeat, reads }, Some(data))
+                }
+                Write::Append(event) => {
+                    let data = to_json(&event)?;
+                    (Write::Append(event), Some(data))
+                }
+                other => (other, None),
+            });
+        }
+        Ok(Self { assertions: changes.assertions, writes })
+    }
+}
+
+/// What became of a command's changes. Only `Done` has written anything.
+#[derive(Debug)]
+pub(super) enum Applied {
+    Done(Receipt),
+    Broken(Assertion),
+    Repeat(Box<Message>),
+}
+
+/// Applies changes. Everything that can say no is looked at before the first write, so that a no leaves nothing behind
+/// in the batch's transaction.
+pub(super) fn apply(db: &Connection, prepared: &Prepared, position: &mut Position) -> Result<Applied> {
+    for assertion in &prepared.assertions {
+        if !holds(db, assertion)? {
+            return Ok(Applied::Broken(assertion.clone()));
+        }
+    }
+    for (write, _) in &prepared.writes {
+        if let Write::Send { message, repeat: Some(repeat), .. } = write
+            && let Some(first) = event::repeat_of(db, &message.sender, repeat, message.time)?
+        {
+            return Ok(Applied::Repeat(Box::new(first)));
+        }
+    }
+    let mut receipt = Receipt::default();
+    for (write, data) in &prepared.writes {
+        write_one(db, write, data.as_deref().unwrap_or_default(), position, &mut receipt)?;
+    }
+    Ok(Applied::Done(receipt))
+}
+
+fn holds(db: &Connection, assertion: &Assertion) -> Result<bool> {
+    Ok(match assertion {
+        Assertion::NoAccount(id) => account::key(db, id)?.is_none(),
+        Assertion::NoGroup(id) => group::key(db, id)?.is_none(),
+        Assertion::GroupVersion(id, wanted) => {
+            group::state(db, id)?.is_some_and(|(version, is_open, _)| version == *wanted && is_open)
+        }
+        Assertion::GroupOpen(id) => group::state(db, id)?.is_some_and(|(_, is_open, _)| is_open),
+        Assertion::MembersAtMost(id, most) => group::state(db, id)?.is_some_and(|(_, _, members)| members <= *most),
+        Assertion::IsMember(id, account) => member::find(db, id, account)?.is_some(),
+        Assertion::NotBlocked(owner, target) => !block::exists(db, owner, target)?,
+        Assertion::NoTopic(id, topic) => topic::key(db, id, topic)?.is_none(),
+    })
+}
+
+fn write_one(db: &Connection, write: &Write, data: &str, position: &mut Position, receipt: &mut Receipt) -> Result<()> {
+    match write {
+        Write::ImportAccount { new, now } => account::import(db, new, *now),
+        Write::PutGroup(group) => group::put(db, group),
+        Write::AddMembers(group, members) => {
+            receipt.added.extend(member::add(db, group, members)?);
+            Ok(())
+        }
+        Write::AddTopic(topic) => topic::add(db, topic),
+        Write::AddBlocks { owner, targets, now } => block::add(db, owner, targets, *now),
+        Write::Send { message, repeat, reads } => {
+            let repeat = repeat.as_ref().map(|repeat| repeat_hash(&message.sender, repeat));
+            receipt.seqs.push(send(db, message, data, repeat, *reads, position)?);
+            Ok(())
+        }
+        Write::Append(event) => append(db, event, data, position),
+    }
+}
+
+/// Assigns the seq, moves the conversation on, and appends the message to the log.
+fn send(
+    db: &Connection,
+    message: &Message,
+    data: &str,
+    repeat: Option<i64>,
+    reads: bool,
+    position: &mut Position,
+) -> Result<u64> {
+    position.0 += 1;
+    let found = conversation::find_or_make(db, &message.conversation)?;
+    let sender = sender_key(db, message, &found)?;
+    let counts = !message.delivery.no_unread && message.delivery.keeping == Keeping::Stored;
+    let seq = match message.delivery.keeping {
+        Keeping::OnlineOnly => 0,
+        Keeping::Stored | Keeping::Live => found.head + 1,
+    };
+    let mut data = Cow::Borrowed(data);
+    if seq > 0 {
+        let step = Step { seq, time: message.time, position: *position };
+        match found.kind {
+            Kind::Direct => conversation::advance_direct(db, &found, sender, step, counts, reads)?,
+            Kind::Group | Kind::Topic => conversation::advance(db, found.key, step)?,
+        }
+        if found.kind == Kind::Group {
+            member::sent(db, found.a, sender, seq, message.time, reads)?;
+        }
+        if message.delivery.keeping == Keeping::Live {
+            data = to_json(&Event::MessageSent(Message { seq, ..message.clone() }))?.into();
+        }
+    }
+    let row = NewRow {
+        position: *position,
+        conversation: found.key,
+        seq: (message.delivery.keeping == Keeping::Stored).then_some(seq),
+        sender: Some(sender),
+        time: message.time,
+        counts,
+        repeat,
+        data: &data,
+    };
+    event::append(db, &row)?;
+    Ok(seq)
+}
+
+/// The sender's key; in a direct conversation it is at hand already.
+fn sender_key(db: &Connection, message: &Message, found: &conversation::Found) -> Result<i64> {
+    match &message.conversation {
+        ConversationId::Direct(one, _) if *one == message.sender => Ok(found.a),
+        ConversationId::Direct(_, other) if *other == message.sender => Ok(found.b),
+        _ => account::key(db, &message.sender)?.ok_or(rusqlite::Error::QueryReturnedNoRows),
+    }
+}
+
+/// Appends an event that is not in the history.
+fn append(db: &Connection, event: &Event, data: &str, position: &mut Position) -> Result<()> {
+    position.0 += 1;
+    let found = conversation::find_or_make(db, &event.conversation())?;
+    let row = NewRow {
+        position: *position,
+        conversation: found.key,
+        seq: None,
+        sender: None,
+        time: event.time(),
+        counts: false,
+        repeat: None,
+        data,
+    };
+    event::append(db, &row)
+}

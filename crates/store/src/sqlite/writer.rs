@@ -1,0 +1,176 @@
+//! The writer: one thread drains a queue and commits what waits in one transaction.
+//!
+//! Batching is the design: while one batch is being synced to disk, the next one gathers. Nobody waits for a timer.
+
+use std::io;
+use std::thread;
+
+use chat::Fault;
+use chat::event::{Position, Shard};
+use chat::port::{Changes, CommitError, Receipt};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::commit::{self, Applied, Prepared};
+use crate::cursor;
+
+/// How many jobs may wait. A sender beyond that waits to get into the queue, which slows it down and nobody else.
+const QUEUE: usize = 4096;
+
+/// How many jobs one transaction takes at most: at 1,024 a commit takes some 10 ms (measured in `bench`), and more would
+/// make the last in line wait longer without more throughput.
+const MAX_BATCH: usize = 1024;
+
+/// A handle on the writer thread. The thread ends when the last handle is dropped.
+#[derive(Clone, Debug)]
+pub(super) struct Writer {
+    jobs: mpsc::Sender<Job>,
+}
+
+enum Job {
+    Commit { prepared: Box<Prepared>, reply: oneshot::Sender<Result<Receipt, CommitError>> },
+    SaveCursor { endpoint: String, shard: Shard, position: Position, reply: oneshot::Sender<Result<(), Fault>> },
+}
+
+impl Writer {
+    /// Starts the thread; `head` announces the newest position after each commit.
+    pub(super) fn start(db: Connection, head: watch::Sender<Position>) -> io::Result<Self> {
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        thread::Builder::new().name("sqlite-writer".into()).spawn(move || Loop { db, head }.run(queue))?;
+        Ok(Self { jobs })
+    }
+
+    pub(super) async fn commit(&self, changes: Changes) -> Result<Receipt, CommitError> {
+        // Serialising is the caller's work: the one writer only writes.
+        let prepared = Box::new(Prepared::new(changes).map_err(|error| CommitError::Fault(Fault::new(error)))?);
+        let (reply, answer) = oneshot::channel();
+        self.jobs.send(Job::Commit { prepared, reply }).await.map_err(|_| CommitError::Fault(stopped()))?;
+        answer.await.unwrap_or_else(|_| Err(CommitError::Fault(stopped())))
+    }
+
+    pub(super) async fn save_cursor(&self, endpoint: String, shard: Shard, position: Position) -> Result<(), Fault> {
+        let (reply, answer) = oneshot::channel();
+        self.jobs.send(Job::SaveCursor { endpoint, shard, position, reply }).await.map_err(|_| stopped())?;
+        answer.await.unwrap_or_else(|_| Err(stopped()))
+    }
+}
+
+fn stopped() -> Fault {
+    Fault::new("the store's writer has stopped")
+}
+
+struct Loop {
+    db: Connection,
+    head: watch::Sender<Position>,
+}
+
+/// What a job leads to, once the transaction that it is in is durable.
+enum Outcome {
+    Commit(Result<Receipt, CommitError>),
+    Saved,
+}
+
+impl Loop {
+    fn run(mut self, mut queue: mpsc::Receiver<Job>) {
+        let mut batch = Vec::new();
+        while let Some(job) = queue.blocking_recv() {
+            batch.push(job);
+            while batch.len() < MAX_BATCH
+                && let Ok(job) = queue.try_recv()
+            {
+                batch.push(job);
+            }
+            metrics::histogram!("ringback_commit_batch").record(batch.len() as f64);
+            match self.transact(&batch) {
+                Ok(outcomes) => {
+                    for (job, outcome) in batch.drain(..).zip(outcomes) {
+                        job.answer(outcome);
+                    }
+                }
+                // One job may have spoilt it for all: each gets a transaction of its own.
+                Err(error) if batch.len() > 1 && !is_unavailable(&error) => {
+                    tracing::warn!(%error, jobs = batch.len(), "a batch failed and is done one by one");
+                    for job in batch.drain(..) {
+                        self.alone(job);
+                    }
+                }
+                Err(error) => {
+                    for job in batch.drain(..) {
+                        job.fail(&error);
+                    }
+                }
+            }
+        }
+    }
+
+    fn alone(&mut self, job: Job) {
+        match self.transact(std::slice::from_ref(&job)) {
+            Ok(mut outcomes) => {
+                if let Some(outcome) = outcomes.pop() {
+                    job.answer(outcome);
+                }
+            }
+            Err(error) => job.fail(&error),
+        }
+    }
+
+    /// Carries out jobs in one transaction. An error means that nothing of it happened.
+    fn transact(&mut self, jobs: &[Job]) -> rusqlite::Result<Vec<Outcome>> {
+        let before = *self.head.borrow();
+        let mut position = before;
+        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let outcomes: rusqlite::Result<Vec<Outcome>> =
+            jobs.iter().map(|job| carry_out(&tx, job, &mut position)).collect();
+        let outcomes = outcomes?;
+        tx.commit()?;
+        if position != before {
+            self.head.send_replace(position);
+        }
+        Ok(outcomes)
+    }
+}
+
+fn carry_out(tx: &Transaction<'_>, job: &Job, position: &mut Position) -> rusqlite::Result<Outcome> {
+    match job {
+        Job::Commit { prepared, .. } => Ok(Outcome::Commit(match commit::apply(tx, prepared, position)? {
+            Applied::Done(receipt) => Ok(receipt),
+            Applied::Broken(assertion) => Err(CommitError::Broken(assertion)),
+            Applied::Repeat(message) => Err(CommitError::Repeat(message)),
+        })),
+        Job::SaveCursor { endpoint, shard, position, .. } => {
+            cursor::save(tx, endpoint, *shard, *position)?;
+            Ok(Outcome::Saved)
+        }
+    }
+}
+
+impl Job {
+    /// Whoever asked may have given up waiting; that is no concern of ours.
+    fn answer(self, outcome: Outcome) {
+        match (self, outcome) {
+            (Self::Commit { reply, .. }, Outcome::Commit(result)) => drop(reply.send(result)),
+            (Self::SaveCursor { reply, .. }, Outcome::Saved) => drop(reply.send(Ok(()))),
+            (job, _) => job.fail(&rusqlite::Error::InvalidQuery),
+        }
+    }
+
+    fn fail(self, error: &rusqlite::Error) {
+        let fault = Fault::new(error.to_string());
+        match self {
+            Self::Commit { reply, .. } => {
+                let error =
+                    if is_unavailable(error) { CommitError::Unavailable(fault) } else { CommitError::Fault(fault) };
+                drop(reply.send(Err(error)));
+            }
+            Self::SaveCursor { reply, .. } => drop(reply.send(Err(fault))),
+        }
+    }
+}
+
+/// Whether the disk, rather than a statement, is the trouble.
+fn is_unavailable(error: &rusqlite::Error) -> bool {
+    use ErrorCode::{CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, OutOfMemory, ReadOnly, SystemIoFailure};
+    let code = error.sqlite_error_code();
+    let passing = [DiskFull, SystemIoFailure, ReadOnly, CannotOpen, DatabaseBusy, DatabaseLocked, OutOfMemory];
+    code.is_some_and(|code| passing.contains(&code))
+}

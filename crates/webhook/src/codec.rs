@@ -1,0 +1,55 @@
+//! What a dialect must be able to say: the port between calling and wording.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chat::Fault;
+use chat::event::{Event, LogEntry};
+use chat::id::Timestamp;
+use chat::port::Store;
+use chat::question::{Question, Verdict};
+
+/// A dialect's wording of callbacks, for one endpoint.
+#[async_trait]
+pub trait Codec: Send + Sync {
+    /// Whether the dialect has this command; an endpoint that subscribes to another is a mistake in the configuration.
+    fn knows(&self, command: &str) -> bool;
+
+    /// The commands that put this question, in the order in which they are asked; none if the dialect never asks it.
+    fn asks(&self, question: &Question) -> &'static [&'static str];
+
+    /// Words the question.
+    fn question(&self, command: &'static str, question: &Question) -> Call;
+
+    /// Reads the answer. An edit without any field set is the same as [`Verdict::Allow`].
+    fn verdict(&self, command: &'static str, question: &Question, body: &[u8]) -> Result<Verdict, Unreadable>;
+
+    /// The command that tells of this event; none if the dialect never does.
+    fn tells(&self, event: &Event) -> Option<&'static str>;
+
+    /// Words the event. The store is there for what the event itself does not say, such as how much is unread.
+    async fn telling(&self, command: &'static str, entry: &LogEntry, store: &dyn Store) -> Result<Call, Fault>;
+
+    /// Where the call goes. Asked for again at each attempt, because it may contain the time and a signature of it.
+    fn url(&self, call: &Call, now: Timestamp) -> String;
+
+    /// Whether the body of an after-callback's answer says OK, for endpoints with `acknowledge = "body"`.
+    fn acknowledges(&self, body: &[u8]) -> bool;
+}
+
+/// A worded callback: all that does not change between attempts.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Its command.
+    pub command: &'static str,
+    /// Query parameters that belong to this call, percent-encoded already: `A=1&B=2`.
+    pub query: String,
+    /// Headers beside `content-type`.
+    pub headers: Vec<(&'static str, String)>,
+    /// The JSON body.
+    pub body: Bytes,
+}
+
+/// An answer that the dialect does not understand, and why.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unreadable(pub String);

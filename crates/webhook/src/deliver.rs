@@ -1,0 +1,340 @@
+//! Telling after: a reader of the log with a durable cursor.
+//!
+//! One deliverer per endpoint and shard. It reads ahead of what it has told, up to a bound, puts each event into the
+//! lane of its conversation ([`crate::lanes`]), and keeps as many calls in flight as the endpoint allows. What is told
+//! writes nothing; the cursor is saved a few times a second. After a crash at most those few moments are told again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chat::Fault;
+use chat::conversation::ConversationId;
+use chat::event::{LogEntry, Position, Shard};
+use chat::port::{Clock, Store};
+use chat::refusal::AskFailure;
+use tokio::sync::OnceCell;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::client::Client;
+use crate::codec::Call;
+use crate::endpoint::{Acknowledge, Endpoint};
+use crate::lanes::Lanes;
+use crate::ledger::Ledger;
+
+/// How many events may be read ahead of the oldest untold one. Each is at most some 20 KB (a message of the default
+/// size limit), so an endpoint that is down costs at most 40 MB.
+const WINDOW: usize = 2048;
+
+/// How many events are read from the log at once.
+const READ_BATCH: usize = 256;
+
+/// How often a moved cursor is saved: this much may be told again after a crash.
+const SAVE_EVERY: Duration = Duration::from_millis(250);
+
+/// The first pause after a failure; it doubles up to [`MAX_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest pause after a failure.
+const MAX_PAUSE: Duration = Duration::from_secs(15);
+
+/// So many calls in a row without an answer, and the endpoint counts as down: it is then probed by one call at a time
+/// instead of one per lane.
+const DOWN_AFTER: u32 = 8;
+
+/// Tells one endpoint of one shard's events.
+pub struct Deliverer {
+    endpoint: Arc<Endpoint>,
+    shard: Shard,
+    store: Arc<dyn Store>,
+    ledger: Arc<dyn Ledger>,
+    clock: Arc<dyn Clock>,
+    client: Client,
+    lanes: Lanes<Telling>,
+    flights: JoinSet<(ConversationId, Outcome)>,
+    saved: Position,
+    unanswered: u32,
+    /// When to probe next, while the endpoint is down.
+    probe_at: Option<Instant>,
+}
+
+/// One event that the endpoint is owed.
+struct Telling {
+    entry: LogEntry,
+    command: &'static str,
+    /// Worded at the first attempt, and the same at all others.
+    call: OnceCell<Call>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Told,
+    /// It answered, and did not accept.
+    Refused,
+    /// It did not answer.
+    Unanswered,
+}
+
+impl Deliverer {
+    /// A deliverer that goes on where the endpoint's cursor stands. A new endpoint starts at the newest event.
+    pub async fn open(
+        endpoint: Arc<Endpoint>,
+        shard: Shard,
+        store: Arc<dyn Store>,
+        ledger: Arc<dyn Ledger>,
+        clock: Arc<dyn Clock>,
+        client: Client,
+    ) -> Result<Self, Fault> {
+        let cursor = match ledger.cursor(&endpoint.name, shard).await? {
+            Some(cursor) => cursor,
+            None => {
+                let head = *store.head(shard).borrow();
+                ledger.save_cursor(&endpoint.name, shard, head).await?;
+                head
+            }
+        };
+        Ok(Self {
+            endpoint,
+            shard,
+            store,
+            ledger,
+            clock,
+            client,
+            lanes: Lanes::new(cursor),
+            flights: JoinSet::new(),
+            saved: cursor,
+            unanswered: 0,
+            probe_at: None,
+        })
+    }
+
+    /// Delivers until `stop`; then waits for the calls in flight and saves the cursor.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut head = self.store.head(self.shard);
+        let mut save_at = Instant::now() + SAVE_EVERY;
+        loop {
+            // Marked as seen before looking for work, so that no event is appended unseen in between.
+            head.borrow_and_update();
+            let is_caught_up = self.read_ahead().await;
+            self.start_calls();
+            let must_save = self.lanes.cursor() != self.saved;
+            let wake_at = self.wake_at();
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(finished) = self.flights.join_next() => self.finish(finished),
+                _ = head.changed(), if is_caught_up => {}
+                () = tokio::time::sleep_until(wake_at.unwrap_or_else(Instant::now)), if wake_at.is_some() => {
+                    self.lanes.wake(Instant::now());
+                }
+                () = tokio::time::sleep_until(save_at), if must_save => {
+                    self.save().await;
+                    save_at = Instant::now() + SAVE_EVERY;
+                }
+            }
+            while let Some(finished) = self.flights.try_join_next() {
+                self.finish(finished);
+            }
+            let lag = head.borrow().0.saturating_sub(self.lanes.cursor().0);
+            metrics::gauge!("ringback_delivery_lag_events", "endpoint" => self.endpoint.name.clone()).set(lag as f64);
+        }
+        while let Some(finished) = self.flights.join_next().await {
+            self.finish(finished);
+        }
+        self.save().await;
+    }
+
+    /// Fills the window from the log. Returns whether there was nothing more to read.
+    async fn read_ahead(&mut self) -> bool {
+        while self.lanes.len() < WINDOW {
+            let entries = match self.store.log_after(self.shard, self.lanes.read_to(), READ_BATCH).await {
+                Ok(entries) => entries,
+                Err(fault) => {
+                    // The next commit, or the next finished call, tries again.
+                    tracing::error!(endpoint = self.endpoint.name, %fault, "the log could not be read");
+                    return true;
+                }
+            };
+            if entries.is_empty() {
+                return true;
+            }
+            for entry in entries {
+                match self.endpoint.tells(&entry.event) {
+                    Some(command) => {
+                        let (conversation, position) = (entry.event.conversation(), entry.position);
+                        self.lanes.push(conversation, position, Telling { entry, command, call: OnceCell::new() });
+                    }
+                    None => self.lanes.skip(entry.position),
+                }
+            }
+        }
+        false
+    }
+
+    /// Starts as many calls as the endpoint allows: one, if it is down and it is time to probe.
+    fn start_calls(&mut self) {
+        let allowed = match self.probe_at {
+            None => self.endpoint.concurrency,
+            Some(probe_at) if probe_at <= Instant::now() => {
+                self.lanes.wake_all();
+                1
+            }
+            Some(_) => 0,
+        };
+        while self.flights.len() < allowed {
+            let Some((conversation, telling)) = self.lanes.next() else { break };
+            let (endpoint, client) = (self.endpoint.clone(), self.client.clone());
+            let (store, clock) = (self.store.clone(), self.clock.clone());
+            self.flights.spawn(async move {
+                let outcome = tell(&endpoint, &client, &*store, &*clock, &telling).await;
+                (conversation, outcome)
+            });
+        }
+    }
+
+    /// When to look for work again although nothing has finished.
+    fn wake_at(&self) -> Option<Instant> {
+        match self.probe_at {
+            None => self.lanes.next_wake(),
+            Some(_) if !self.flights.is_empty() => None,
+            Some(probe_at) => Some(probe_at),
+        }
+    }
+
+    fn finish(&mut self, finished: Result<(ConversationId, Outcome), tokio::task::JoinError>) {
+        let (conversation, outcome) = match finished {
+            Ok(finished) => finished,
+            // A panic in a call is a bug of ours. Its lane stays as it is until the next start; the log loses nothing.
+            Err(error) => {
+                tracing::error!(endpoint = self.endpoint.name, %error, "a call broke off");
+                return;
+            }
+        };
+        match outcome {
+            Outcome::Told => {
+                self.lanes.told(conversation);
+                self.is_up();
+            }
+            Outcome::Refused => {
+                let pause = pause_after(self.lanes.failures(&conversation), self.clock.random());
+                self.lanes.rest(conversation, Instant::now() + pause);
+                self.is_up();
+            }
+            Outcome::Unanswered => {
+                let pause = pause_after(self.lanes.failures(&conversation), self.clock.random());
+                self.lanes.rest(conversation, Instant::now() + pause);
+                self.is_unanswered();
+            }
+        }
+    }
+
+    /// It answered. If it was down, everything that waits goes on at once.
+    fn is_up(&mut self) {
+        self.unanswered = 0;
+        if self.probe_at.take().is_some() {
+            tracing::info!(endpoint = self.endpoint.name, waiting = self.lanes.len(), "the endpoint is back");
+            self.lanes.wake_all();
+        }
+    }
+
+    fn is_unanswered(&mut self) {
+        self.unanswered = self.unanswered.saturating_add(1);
+        if self.unanswered < DOWN_AFTER {
+            return;
+        }
+        if self.probe_at.is_none() {
+            tracing::warn!(endpoint = self.endpoint.name, "the endpoint is down; its events wait");
+        }
+        let pause = pause_after(self.unanswered - DOWN_AFTER, self.clock.random());
+        self.probe_at = Some(Instant::now() + pause);
+    }
+
+    async fn save(&mut self) {
+        let cursor = self.lanes.cursor();
+        if cursor == self.saved {
+            return;
+        }
+        match self.ledger.save_cursor(&self.endpoint.name, self.shard, cursor).await {
+            Ok(()) => self.saved = cursor,
+            // Tried again at the next tick; until then a crash would repeat more.
+            Err(fault) => tracing::warn!(endpoint = self.endpoint.name, %fault, "a cursor could not be saved"),
+        }
+    }
+}
+
+/// The pause after `failures` earlier ones in a row: doubling, at most [`MAX_PAUSE`], shortened by up to a fifth at
+/// random, so that many lanes do not knock at the same instant.
+fn pause_after(failures: u32, random: u128) -> Duration {
+    let full = FIRST_PAUSE.saturating_mul(1 << failures.min(10)).min(MAX_PAUSE);
+    full - full.mul_f64((random % 1000) as f64 / 5000.0)
+}
+
+/// One attempt.
+async fn tell(
+    endpoint: &Endpoint,
+    client: &Client,
+    store: &dyn Store,
+    clock: &dyn Clock,
+    telling: &Telling,
+) -> Outcome {
+    let started = Instant::now();
+    let command = telling.command;
+    let wording = telling.call.get_or_try_init(|| endpoint.codec.telling(command, &telling.entry, store));
+    let call = match wording.await {
+        Ok(call) => call,
+        Err(fault) => {
+            tracing::error!(endpoint = endpoint.name, command, %fault, "an event could not be worded");
+            return Outcome::Refused;
+        }
+    };
+    let id = format!("{}.{}", telling.entry.event.id(), endpoint.name);
+    let (outcome, name) = match client.post(endpoint, call, &id, clock.now()).await {
+        Ok(answer) => match endpoint.acknowledge {
+            Acknowledge::Body if !endpoint.codec.acknowledges(&answer.body) => (Outcome::Refused, "not_acknowledged"),
+            Acknowledge::Body | Acknowledge::Status => (Outcome::Told, "told"),
+        },
+        Err(failure @ (AskFailure::BadStatus | AskFailure::Unreadable)) => (Outcome::Refused, failure.name()),
+        Err(failure) => (Outcome::Unanswered, failure.name()),
+    };
+    let took = started.elapsed();
+    let labels = [("endpoint", endpoint.name.clone()), ("command", command.into()), ("outcome", name.into())];
+    metrics::counter!("ringback_tellings_total", &labels).increment(1);
+    metrics::histogram!("ringback_telling_seconds", "endpoint" => endpoint.name.clone()).record(took.as_secs_f64());
+    let (position, millis) = (telling.entry.position.0, took.as_millis());
+    match outcome {
+        Outcome::Told => tracing::debug!(endpoint = endpoint.name, command, position, took.ms = millis, "told"),
+        Outcome::Refused | Outcome::Unanswered => {
+            tracing::warn!(
+                endpoint = endpoint.name,
+                command,
+                position,
+                outcome = name,
+                took.ms = millis,
+                "not told; will be again"
+            );
+        }
+    }
+    outcome
+}
+
+impl std::fmt::Debug for Deliverer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Deliverer")
+            .field("endpoint", &self.endpoint)
+            .field("shard", &self.shard)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_and_stay_below_the_longest() {
+        assert_eq!(pause_after(0, 0), Duration::from_secs(1));
+        assert_eq!(pause_after(2, 0), Duration::from_secs(4));
+        assert_eq!(pause_after(u32::MAX, 0), MAX_PAUSE);
+        assert!(pause_after(30, 999) > Duration::from_secs(11) && pause_after(30, 999) < MAX_PAUSE);
+    }
+}

@@ -162,3 +162,33 @@ pub struct Topic {
     /// When.
     pub created: Timestamp,
 }
+
+#[cfg(test)]
+impl Group {
+    /// A group of that kind that nothing is special about.
+    pub(crate) fn sample(kind: GroupKind) -> Self {
+        let time = Timestamp::from_millis(1_700_000_000_000);
+        Self {
+            id: "g".into(),
+            kind,
+            owner: None,
+            creator: None,
+            profile: GroupProfile::default(),
+            rules: GroupRules {
+                joining: kind.default_joining(),
+                muted: false,
+                member_limit: kind.default_member_limit(),
+                hides_members: false,
+                forbids_befriending: false,
+                approves_invitations: false,
+            },
+            status: GroupStatus::Open,
+            has_topics: false,
+            created: time,
+            updated: time,
+            version: 1,
+            member_count: 0,
+            announced: None,
+        }
+    }
+}

@@ -62,8 +62,8 @@ text_id! {
     TopicId
 }
 text_id! {
-    /// The sender's own id for a message. Tencent: `<MsgSeq>_<MsgRandom>` (the group's `Random` stands as `0_<Random>`);
-    /// OpenIM: `clientMsgID`.
+    /// The sender's own id for a message. OpenIM `clientMsgID`. Where a dialect has none (Tencent numbers its messages,
+    /// and carries the numbers), the server's id stands in.
     ClientMessageId
 }
 

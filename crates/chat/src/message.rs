@@ -137,3 +137,73 @@ impl Message {
 pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
+
+#[cfg(test)]
+impl Message {
+    /// A text from `sender` that nothing is special about.
+    pub(crate) fn sample(sender: &str, conversation: ConversationId) -> Self {
+        let time = Timestamp::from_millis(1_700_000_000_000);
+        Self {
+            id: MessageId::new(time, 1),
+            conversation,
+            group_kind: None,
+            seq: 0,
+            sender: sender.into(),
+            actor: Actor::Account(sender.into()),
+            origin: Origin::default(),
+            client_id: "client".into(),
+            time,
+            created: time,
+            sender_name: String::new(),
+            sender_face: String::new(),
+            elements: vec![Element::text("text")],
+            custom_data: None,
+            mentions: Vec::new(),
+            delivery: Delivery::default(),
+            carried: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn direct(one: &str, other: &str) -> ConversationId {
+        ConversationId::direct(one.into(), other.into())
+    }
+
+    #[test]
+    fn the_recipient_is_the_other_party() {
+        assert_eq!(Message::sample("a", direct("a", "b")).recipient(), Some(&"b".into()));
+        assert_eq!(Message::sample("b", direct("a", "b")).recipient(), Some(&"a".into()));
+        assert_eq!(Message::sample("a", direct("a", "a")).recipient(), Some(&"a".into()));
+        assert_eq!(Message::sample("a", ConversationId::Group("g".into())).recipient(), None);
+    }
+
+    #[test]
+    fn an_ordinary_message_is_stored_without_what_is_as_usual() {
+        let message = Message::sample("a", direct("a", "b"));
+        let stored = serde_json::to_value(&message).unwrap();
+        let mut keys: Vec<&str> = stored.as_object().unwrap().keys().map(String::as_str).collect();
+        keys.sort_unstable();
+        let needed = ["actor", "client_id", "conversation", "created", "elements", "id", "origin", "sender", "time"];
+        assert_eq!(keys, needed);
+        assert_eq!(serde_json::from_value::<Message>(stored).unwrap(), message);
+    }
+
+    #[test]
+    fn who_sees_a_message() {
+        let message = Message::sample("a", ConversationId::Group("g".into()));
+        let delivered = |delivery| Message { delivery, ..message.clone() };
+        let to_some = delivered(Delivery { only_to: vec!["b".into()], ..Delivery::default() });
+        let not_back = delivered(Delivery { not_to_sender: true, ..Delivery::default() });
+        for (message, viewers) in
+            [(message, ["a", "b", "c"].as_slice()), (to_some, &["a", "b"]), (not_back, &["b", "c"])]
+        {
+            let seen: Vec<&str> =
+                ["a", "b", "c"].into_iter().filter(|id| message.is_visible_to(&(*id).into())).collect();
+            assert_eq!(seen, viewers);
+        }
+    }
+}

@@ -141,6 +141,129 @@ impl RestrictedWords {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conversation::ConversationId;
+    use crate::element::Element;
+    use crate::group::GroupKind;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+    const NOTHING: Exempt = Exempt { blocks: false, membership: false, mutes: false };
+    const EVERYTHING: Exempt = Exempt { blocks: true, membership: true, mutes: true };
+
+    fn message() -> Message {
+        Message::sample("a", ConversationId::Group("g".into()))
+    }
+
+    fn in_group(change: impl FnOnce(&mut Group), member: Option<Member>) -> Scene {
+        let mut group = Group::sample(GroupKind::Public);
+        change(&mut group);
+        Scene::Group { group: Box::new(group), member: member.map(Box::new) }
+    }
+
+    fn member(role: Role) -> Option<Member> {
+        Some(Member::new("a".into(), role, NOW))
+    }
+
+    fn muted_until(role: Role, millis_later: i64) -> Option<Member> {
+        let muted_until = Timestamp::from_millis(NOW.millis() + millis_later);
+        member(role).map(|member| Member { muted_until, ..member })
+    }
+
+    #[test]
+    fn who_may_send_where() {
+        let blocks = Exempt { blocks: true, ..NOTHING };
+        let membership = Exempt { membership: true, ..NOTHING };
+        let mutes = Exempt { mutes: true, ..NOTHING };
+        let as_is = |_: &mut Group| {};
+        let muted = |group: &mut Group| group.rules.muted = true;
+        let dissolved = |group: &mut Group| group.status = GroupStatus::Dissolved;
+        let not_member = || Err(Refusal::NotMember { group: "g".into(), account: "a".into() });
+        let is_dissolved = || Err(Refusal::GroupDissolved("g".into()));
+        use Role::{Admin, Member as Plain, Owner};
+
+        for (line, scene, exempt, expected) in [
+            (line!(), Scene::Direct { blocked: false }, NOTHING, Ok(())),
+            (line!(), Scene::Direct { blocked: true }, NOTHING, Err(Refusal::Blocked)),
+            (line!(), Scene::Direct { blocked: true }, Exempt { blocks: false, ..EVERYTHING }, Err(Refusal::Blocked)),
+            (line!(), Scene::Direct { blocked: true }, blocks, Ok(())),
+            // Membership.
+            (line!(), in_group(as_is, member(Plain)), NOTHING, Ok(())),
+            (line!(), in_group(as_is, None), NOTHING, not_member()),
+            (line!(), in_group(as_is, None), Exempt { membership: false, ..EVERYTHING }, not_member()),
+            (line!(), in_group(as_is, None), membership, Ok(())),
+            // A member who is muted, whatever the role, until that moment and no longer.
+            (line!(), in_group(as_is, muted_until(Plain, 1)), NOTHING, Err(Refusal::MemberMuted)),
+            (line!(), in_group(as_is, muted_until(Admin, 1)), NOTHING, Err(Refusal::MemberMuted)),
+            (line!(), in_group(as_is, muted_until(Owner, 1)), NOTHING, Err(Refusal::MemberMuted)),
+            (line!(), in_group(as_is, muted_until(Plain, 0)), NOTHING, Ok(())),
+            (line!(), in_group(as_is, muted_until(Plain, -1)), NOTHING, Ok(())),
+            (line!(), in_group(as_is, muted_until(Plain, 1)), mutes, Ok(())),
+            (
+                line!(),
+                in_group(as_is, muted_until(Plain, 1)),
+                Exempt { mutes: false, ..EVERYTHING },
+                Err(Refusal::MemberMuted),
+            ),
+            // A group that is muted: the owner and admins may speak.
+            (line!(), in_group(muted, member(Plain)), NOTHING, Err(Refusal::GroupMuted)),
+            (line!(), in_group(muted, member(Admin)), NOTHING, Ok(())),
+            (line!(), in_group(muted, member(Owner)), NOTHING, Ok(())),
+            (line!(), in_group(muted, muted_until(Owner, 1)), NOTHING, Err(Refusal::MemberMuted)),
+            (line!(), in_group(muted, None), membership, Err(Refusal::GroupMuted)),
+            (line!(), in_group(muted, None), NOTHING, not_member()),
+            (line!(), in_group(muted, None), EVERYTHING, Ok(())),
+            // Nobody sends to a dissolved group.
+            (line!(), in_group(dissolved, member(Owner)), NOTHING, is_dissolved()),
+            (line!(), in_group(dissolved, None), NOTHING, is_dissolved()),
+            (line!(), in_group(dissolved, member(Owner)), EVERYTHING, is_dissolved()),
+        ] {
+            assert_eq!(check_scene(&message(), &scene, exempt, NOW), expected, "line {line}");
+        }
+    }
+
+    #[test]
+    fn a_message_has_one_element_at_least_and_500_at_most() {
+        let with = |count| Message { elements: vec![Element::text(""); count], ..message() };
+        assert!(matches!(check_shape(&with(0), usize::MAX), Err(Refusal::Invalid { .. })));
+        for count in [1, MAX_ELEMENTS] {
+            assert_eq!(check_shape(&with(count), usize::MAX), Ok(()));
+        }
+        let too_many = Err(Refusal::TooMany { what: "elements", limit: MAX_ELEMENTS });
+        assert_eq!(check_shape(&with(MAX_ELEMENTS + 1), usize::MAX), too_many);
+    }
+
+    #[test]
+    fn the_size_is_that_of_what_the_sender_decides() {
+        let size = |message: &Message| match check_shape(message, 0) {
+            Err(Refusal::MessageTooLarge { bytes, limit: 0 }) => bytes,
+            other => panic!("{other:?}"),
+        };
+        let plain = size(&message());
+        assert_eq!(check_shape(&message(), plain), Ok(()), "the limit itself is allowed");
+        let too_large = Err(Refusal::MessageTooLarge { bytes: plain, limit: plain - 1 });
+        assert_eq!(check_shape(&message(), plain - 1), too_large);
+
+        let data = Message { custom_data: Some("x".repeat(100)), ..message() };
+        assert_eq!(size(&data), plain + 100);
+        let text = Message { elements: vec![Element::text("text".to_owned() + &"é".repeat(50))], ..message() };
+        assert_eq!(size(&text), plain + 100, "bytes, not letters");
+        let fields = serde_json::json!({"field": "x".repeat(100)}).as_object().cloned().unwrap_or_default();
+        let carried = crate::element::Carried::of("tencent", fields);
+        assert!(size(&Message { carried: carried.clone(), ..message() }) > plain + 100);
+        let carrying = Element { carried, ..Element::text("text") };
+        assert!(size(&Message { elements: vec![carrying], ..message() }) > plain + 100);
+        let named = Message { sender_name: "x".repeat(100), ..message() };
+        assert_eq!(size(&named), plain, "not the sender's to decide");
+    }
+
+    #[test]
+    fn restricted_words_are_looked_for_in_all_that_people_read() {
+        let words = RestrictedWords::new(&["spam".into()]).unwrap();
+        let with = |elements| Message { elements, ..message() };
+        assert!(has_restricted_word(&with(vec![Element::text("ham"), Element::text("no SPAM!")]), &words));
+        assert!(!has_restricted_word(&with(vec![Element::text("sp"), Element::text("am")]), &words));
+        let unseen = Message { custom_data: Some("spam".into()), ..message() };
+        assert!(!has_restricted_word(&unseen, &words));
+    }
 
     #[test]
     fn restricted_words_ignore_case_in_every_script() {

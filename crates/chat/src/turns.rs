@@ -1,44 +1,51 @@
-//! Turns: sends that may be the same message go one after another.
+//! Turns: commands that would get into each other's way go one after another.
 //!
 //! Before a backend is asked about a message, an earlier send of it must have been committed or given up; otherwise a
-//! hundred retries at once would ask a hundred times. The commit alone decides what a repeat is; turns only save the
-//! questions.
+//! hundred retries at once would ask a hundred times. A hundred updates of one group at once would each time let one
+//! through and send the others back to the start. The commit alone decides what holds; turns only save the detours, on
+//! this node.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OwnedMutexGuard;
 
-use crate::id::AccountId;
+use crate::id::{AccountId, GroupId};
 
-type Key = (AccountId, String);
+/// What is done by one at a time.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Affair {
+    /// Sending a message of this sender and with this key.
+    Send(AccountId, String),
+    /// Changing this group or who is in it.
+    Change(GroupId),
+}
 
-/// Who is sending what at the moment. Holds one entry per send that waits or is asked about.
+/// Who is doing what at the moment. Holds one entry for each affair that somebody is at or waits for.
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
-    waiting: Mutex<HashMap<Key, Arc<tokio::sync::Mutex<()>>>>,
+    waiting: Mutex<HashMap<Affair, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 /// Held while it is one's turn.
 #[derive(Debug)]
 pub(crate) struct Turn<'a> {
     turns: &'a Turns,
-    key: Key,
+    affair: Affair,
     guard: Option<OwnedMutexGuard<()>>,
 }
 
 impl Turns {
-    /// Waits until no other send of `sender` with this key is under way.
-    pub(crate) async fn wait(&self, sender: &AccountId, key: &str) -> Turn<'_> {
-        let key = (sender.clone(), key.to_owned());
-        let lock = self.entries().entry(key.clone()).or_default().clone();
+    /// Waits until nobody else is at it.
+    pub(crate) async fn wait(&self, affair: Affair) -> Turn<'_> {
+        let lock = self.entries().entry(affair.clone()).or_default().clone();
         // The entry is removed by whoever is last, also if this future is dropped while it waits.
-        let mut turn = Turn { turns: self, key, guard: None };
+        let mut turn = Turn { turns: self, affair, guard: None };
         turn.guard = Some(lock.lock_owned().await);
         turn
     }
 
-    fn entries(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Arc<tokio::sync::Mutex<()>>>> {
+    fn entries(&self) -> std::sync::MutexGuard<'_, HashMap<Affair, Arc<tokio::sync::Mutex<()>>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -48,8 +55,8 @@ impl Drop for Turn<'_> {
         let mut entries = self.turns.entries();
         self.guard = None;
         // One reference is the map's own; others are waiting.
-        if entries.get(&self.key).is_some_and(|lock| Arc::strong_count(lock) == 1) {
-            entries.remove(&self.key);
+        if entries.get(&self.affair).is_some_and(|lock| Arc::strong_count(lock) == 1) {
+            entries.remove(&self.affair);
         }
     }
 }
@@ -61,11 +68,11 @@ mod tests {
     #[tokio::test]
     async fn one_at_a_time_and_nothing_is_left() {
         let turns = Turns::default();
-        let sender = AccountId::new("a");
-        let first = turns.wait(&sender, "k").await;
-        let mut second = Box::pin(turns.wait(&sender, "k"));
+        let send = |key: &str| Affair::Send("a".into(), key.to_owned());
+        let first = turns.wait(send("k")).await;
+        let mut second = Box::pin(turns.wait(send("k")));
         assert!(futures_poll(&mut second).is_none(), "the second waits");
-        let other = turns.wait(&sender, "other").await;
+        let other = (turns.wait(send("other")).await, turns.wait(Affair::Change("a".into())).await);
         drop(first);
         let second = second.await;
         drop((second, other));
@@ -75,9 +82,9 @@ mod tests {
     #[tokio::test]
     async fn giving_up_while_waiting_leaves_nothing() {
         let turns = Turns::default();
-        let sender = AccountId::new("a");
-        let first = turns.wait(&sender, "k").await;
-        let mut second = Box::pin(turns.wait(&sender, "k"));
+        let send = |key: &str| Affair::Send("a".into(), key.to_owned());
+        let first = turns.wait(send("k")).await;
+        let mut second = Box::pin(turns.wait(send("k")));
         assert!(futures_poll(&mut second).is_none());
         drop(second);
         drop(first);

@@ -54,7 +54,9 @@ pub(crate) fn head(db: &Connection) -> Result<Position> {
 pub(crate) fn after(db: &Connection, after: Position, limit: usize) -> Result<Vec<LogEntry>> {
     let mut statement =
         db.prepare_cached("SELECT position, seq, data FROM event WHERE position > ?1 ORDER BY position LIMIT ?2")?;
-    let rows = statement.query_map((after.0, limit as i64), |row| {
+    // No position is beyond what SQLite can count to.
+    let after = i64::try_from(after.0).unwrap_or(i64::MAX);
+    let rows = statement.query_map((after, limit as i64), |row| {
         let position = Position(row.get(0)?);
         Ok(LogEntry { shard: SHARD, position, event: read_event(row, 1, 2)? })
     })?;

@@ -35,9 +35,17 @@ pub(crate) fn put(db: &Connection, group: &Group) -> Result<()> {
     Ok(())
 }
 
+/// The integer that stands for a group, and how many members ever came in.
+pub(crate) fn arrivals(db: &Connection, id: &GroupId) -> Result<Option<(i64, i64)>> {
+    let mut statement = db.prepare_cached("SELECT key, arrivals FROM chat_group WHERE id = ?1")?;
+    statement.query_row([id.as_str()], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+}
+
 /// Counts members in.
 pub(crate) fn add_to_count(db: &Connection, key: i64, added: usize) -> Result<()> {
-    let mut statement = db.prepare_cached("UPDATE chat_group SET member_count = member_count + ?2 WHERE key = ?1")?;
+    let mut statement = db.prepare_cached(
+        "UPDATE chat_group SET member_count = member_count + ?2, arrivals = arrivals + ?2 WHERE key = ?1",
+    )?;
     statement.execute((key, added as i64))?;
     Ok(())
 }

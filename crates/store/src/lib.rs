@@ -5,7 +5,7 @@
 //!
 //! # How to add a query
 //! Add a method to [`chat::port::Store`] if no existing one fits, its SQL to the noun's file, and its cases (empty,
-//! first, last, page edges) to the conformance suite in `tests/conformance.rs`.
+//! first, last, page edges) to the noun's file of the conformance suite in `tests/conformance`.
 
 mod account;
 mod block;

@@ -39,7 +39,7 @@ pub(crate) fn list(db: &Connection, group: &GroupId, query: &MemberQuery) -> Res
     };
     let mut statement = db.prepare_cached(&format!(
         "{SELECT} WHERE m.group_key = (SELECT key FROM chat_group WHERE id = ?1) AND (?2 >> m.role) & 1
-         ORDER BY m.role DESC, m.joined, m.account LIMIT ?3 OFFSET ?4"
+         ORDER BY m.role DESC, m.joined, m.arrival LIMIT ?3 OFFSET ?4"
     ))?;
     let bound = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     statement.query_map((group.as_str(), roles, bound(query.limit), bound(query.offset)), read)?.collect()
@@ -47,10 +47,10 @@ pub(crate) fn list(db: &Connection, group: &GroupId, query: &MemberQuery) -> Res
 
 /// Adds members; who is one already stays as they are. Returns who was new.
 pub(crate) fn add(db: &Connection, group_id: &GroupId, members: &[Member]) -> Result<Vec<AccountId>> {
-    let group_key = group::key(db, group_id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+    let (group_key, arrivals) = group::arrivals(db, group_id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
     let mut statement = db.prepare_cached(
-        "INSERT OR IGNORE INTO member (group_key, account, role, joined, muted_until, read_seq, last_sent, data)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT OR IGNORE INTO member (group_key, account, role, joined, arrival, muted_until, read_seq, last_sent, data)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?;
     let mut added = Vec::new();
     for member in members {
@@ -66,6 +66,7 @@ pub(crate) fn add(db: &Connection, group_id: &GroupId, members: &[Member]) -> Re
             account,
             role_number(member.role),
             member.joined.millis(),
+            arrivals + 1 + added.len() as i64,
             member.muted_until.millis(),
             member.read_seq,
             member.last_sent.millis(),

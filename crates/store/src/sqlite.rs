@@ -20,7 +20,7 @@ use chat::id::{AccountId, GroupId, Seq, Timestamp, TopicId};
 use chat::member::Member;
 use chat::message::{Message, RepeatKey};
 use chat::port::{Changes, CommitError, ConversationState, MemberQuery, MessageQuery, Receipt, Store};
-use rusqlite::{Connection, OpenFlags, Row};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
@@ -37,12 +37,16 @@ const STATEMENT_CACHE: usize = 64;
 /// Page cache of each connection, in KiB (negative by SQLite's convention).
 const PAGE_CACHE_KIB: i64 = -8192;
 
+/// A path is a path and no URI. Each connection is used by one thread at a time.
+const OPEN_FLAGS: OpenFlags =
+    OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_CREATE).union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+
 /// The embedded store.
 pub struct Sqlite {
     readers: Arc<Readers>,
     writer: Writer,
     head: watch::Receiver<Position>,
-    /// Held while the process lives: one process, one writer.
+    /// One file, one writer: held until ours has ended (it is dropped before this).
     _lock: File,
 }
 
@@ -54,13 +58,25 @@ impl Sqlite {
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             std::fs::create_dir_all(parent).map_err(|error| unusable(error.to_string()))?;
         }
+        // A link to the file is the same file, and has the same lock.
+        let real = path.canonicalize();
+        let path = real.as_deref().unwrap_or(path);
         let lock = lock(path, &shown)?;
 
+        let foreign = |why: String| OpenError::Foreign { path: shown.clone(), why };
+        if let Some(table) = table_of_others(path).map_err(|error| unusable(error.to_string()))? {
+            return Err(foreign(format!("it belongs to something else and has the table {table}")));
+        }
         let mut db = connect(path).map_err(|error| unusable(error.to_string()))?;
-        let report = migrations::runner().set_abort_divergent(true).set_abort_missing(true).run(&mut db);
-        report.map_err(|error| match error.kind() {
+        migrate(&mut db).map_err(|error| match error.kind() {
             refinery::error::Kind::Connection(..) => unusable(error.to_string()),
-            _ => OpenError::Foreign { path: shown.clone(), why: error.to_string() },
+            refinery::error::Kind::MissingVersion(newer) => {
+                foreign(format!("a newer version of ringback has made the change {newer}"))
+            }
+            refinery::error::Kind::DivergentVersion(applied, _) => {
+                foreign(format!("another version of ringback has made the change {applied} in another way"))
+            }
+            _ => foreign(error.to_string()),
         })?;
         let position = event::head(&db).map_err(|error| unusable(error.to_string()))?;
         let (head_sender, head) = watch::channel(position);
@@ -218,9 +234,20 @@ fn lock(path: &Path, shown: &str) -> Result<File, OpenError> {
     }
 }
 
+/// A table of a database that is not ours; looked for before anything in it is changed.
+fn table_of_others(path: &Path) -> rusqlite::Result<Option<String>> {
+    let db = Connection::open_with_flags(path, OPEN_FLAGS)?;
+    let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND NOT EXISTS
+         (SELECT 1 FROM sqlite_schema WHERE name = 'refinery_schema_history') LIMIT 1";
+    db.query_row(tables, [], |row| row.get(0)).optional()
+}
+
+fn migrate(db: &mut Connection) -> Result<(), refinery::Error> {
+    migrations::runner().set_abort_divergent(true).set_abort_missing(true).run(db).map(drop)
+}
+
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let db = Connection::open_with_flags(path, flags)?;
+    let db = Connection::open_with_flags(path, OPEN_FLAGS)?;
     db.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
     db.pragma_update(None, "journal_mode", "WAL")?;
     // Durable at each commit: the promise 'acked is durable'.

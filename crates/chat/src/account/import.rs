@@ -98,3 +98,23 @@ impl NewAccount {
         account
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Timestamp;
+
+    #[test]
+    fn what_is_given_goes_over_what_is_known() {
+        let at = Timestamp::from_millis;
+        let blank = NewAccount::bare("a".into()).over(None, at(1));
+        assert_eq!((blank.id.as_str(), blank.name.as_str(), blank.created), ("a", "", at(1)));
+        let new =
+            NewAccount { name: Some("Ann".into()), custom_data: Some("{}".into()), ..NewAccount::bare("a".into()) };
+        let named = new.over(Some(blank.clone()), at(2));
+        assert_eq!(named, Account { name: "Ann".into(), custom_data: "{}".into(), ..blank.clone() });
+        assert_eq!(NewAccount::bare("a".into()).over(Some(named.clone()), at(3)), named);
+        let cleared = NewAccount { name: Some(String::new()), ..NewAccount::bare("a".into()) };
+        assert_eq!(cleared.over(Some(named), at(4)), Account { custom_data: "{}".into(), ..blank });
+    }
+}

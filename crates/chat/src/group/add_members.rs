@@ -9,6 +9,7 @@ use crate::id::{AccountId, GroupId};
 use crate::member::{JoinSource, Member, Role};
 use crate::port::{Assertion, Changes, Write};
 use crate::refusal::{Error, Refusal};
+use crate::turns::Affair;
 
 /// At most this many accounts are added by one command (OpenIM's limit; Tencent's dialect allows fewer).
 pub const MAX_ADD: usize = 1000;
@@ -51,6 +52,8 @@ impl Command for AddMembers {
     const NAME: &'static str = "add_members";
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply, Error> {
+        // Otherwise, of two who add the same accounts to an almost full group, one would hear that it is full.
+        let _turn = cx.turns().wait(Affair::Change(self.group.clone())).await;
         let group = cx.open_group(&self.group).await?;
         self.check_rights(cx, &group).await?;
         if self.accounts.len() > MAX_ADD {
@@ -141,4 +144,30 @@ fn outcomes(accounts: &[AccountId], exists: impl Fn(&AccountId) -> bool, mut add
         }
     };
     accounts.iter().map(outcome).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcomes_of(accounts: &[&str], added: &[&str]) -> Vec<Adding> {
+        let ids = |ids: &[&str]| ids.iter().copied().map(AccountId::new).collect::<Vec<_>>();
+        outcomes(&ids(accounts), |id| !id.as_str().starts_with("no"), ids(added))
+    }
+
+    #[test]
+    fn each_account_gets_its_own_answer() {
+        use Adding::{Added, AlreadyMember, NoAccount};
+        assert_eq!(outcomes_of(&[], &[]), []);
+        assert_eq!(outcomes_of(&["a", "nobody", "b"], &["a", "b"]), [Added, NoAccount, Added]);
+        assert_eq!(outcomes_of(&["a", "b", "c"], &["c", "a"]), [Added, AlreadyMember, Added]);
+        assert_eq!(outcomes_of(&["a", "nobody"], &[]), [AlreadyMember, NoAccount]);
+    }
+
+    #[test]
+    fn an_account_that_is_named_twice_is_added_once() {
+        use Adding::{Added, AlreadyMember, NoAccount};
+        assert_eq!(outcomes_of(&["a", "a", "b", "a"], &["a", "b"]), [Added, AlreadyMember, Added, AlreadyMember]);
+        assert_eq!(outcomes_of(&["no", "no"], &[]), [NoAccount, NoAccount]);
+    }
 }

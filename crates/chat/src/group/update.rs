@@ -5,14 +5,15 @@ use serde_json::{Map, Value};
 
 use super::{Group, GroupKind, Joining};
 use crate::chat::Context;
-use crate::command::{Actor, Command};
+use crate::command::{Actor, Command, Origin};
 use crate::event::{Event, GroupChange};
-use crate::id::GroupId;
+use crate::id::{EventId, GroupId};
 use crate::member::Role;
 use crate::port::{Assertion, Changes, CommitError, Write};
 use crate::refusal::{Error, Refusal};
+use crate::turns::Affair;
 
-/// How often an update is tried again when another one came first.
+/// How often an update is tried again when another one came first, from another node: those of this node wait in turn.
 const MAX_CONFLICTS: usize = 20;
 
 /// Changes a group; `None` leaves a field as it is.
@@ -54,6 +55,7 @@ impl Command for UpdateGroup {
 
     async fn run(self, cx: &Context<'_>) -> Result<Group, Error> {
         let id = self.group.clone().ok_or_else(|| Refusal::invalid("group", "is missing"))?;
+        let _turn = cx.turns().wait(Affair::Change(id.clone())).await;
         for _ in 0..MAX_CONFLICTS {
             let old = cx.open_group(&id).await?;
             self.check_rights(cx, &old).await?;
@@ -68,7 +70,8 @@ impl Command for UpdateGroup {
                 new.announced = cx.actor.account().map(|account| (new.updated, account.clone()));
             }
             let mut writes = vec![Write::PutGroup(Box::new(new.clone()))];
-            writes.extend(told_change(cx, &old, &new).map(|change| Write::Append(Box::new(change))));
+            let event = told_change(&old, &new, cx.message_id(new.updated), cx.actor, cx.origin);
+            writes.extend(event.map(|event| Write::Append(Box::new(event))));
             let assertions = vec![Assertion::GroupVersion(id.clone(), old.version)];
             match cx.store().commit(Changes { assertions, writes }).await {
                 Ok(_) => return Ok(new),
@@ -135,14 +138,14 @@ fn set<T: Clone>(field: &mut T, new: &Option<T>) {
 
 /// Backends are told of name, introduction, announcement and avatar, and of nothing else
 /// (`spec/tencent/callbacks.jsonl`, `Group.CallbackAfterGroupInfoChanged`).
-fn told_change(cx: &Context<'_>, old: &Group, new: &Group) -> Option<Event> {
+fn told_change(old: &Group, new: &Group, id: EventId, actor: &Actor, origin: &Origin) -> Option<Event> {
     let changed = |old: &String, new: &String| (old != new).then(|| new.clone());
     let change = GroupChange {
-        id: cx.message_id(new.updated),
+        id,
         group: new.id.clone(),
         kind: new.kind,
-        actor: cx.actor.clone(),
-        origin: cx.origin.clone(),
+        actor: actor.clone(),
+        origin: origin.clone(),
         time: new.updated,
         name: changed(&old.profile.name, &new.profile.name),
         introduction: changed(&old.profile.introduction, &new.profile.introduction),
@@ -154,4 +157,102 @@ fn told_change(cx: &Context<'_>, old: &Group, new: &Group) -> Option<Event> {
         || change.announcement.is_some()
         || change.face_url.is_some();
     is_told.then_some(Event::GroupChanged(change))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::id::Timestamp;
+
+    fn changed(command: &UpdateGroup) -> Group {
+        let mut group = sample();
+        command.apply_to(&mut group);
+        group
+    }
+
+    fn sample() -> Group {
+        let mut group = Group::sample(GroupKind::Public);
+        group.profile.name = "name".into();
+        group.profile.custom_fields = json!({"kept": 1, "set": 2, "removed": 3}).as_object().unwrap().clone();
+        group
+    }
+
+    /// What backends are told of: name, introduction, announcement, avatar.
+    fn told(command: &UpdateGroup) -> Option<[Option<String>; 4]> {
+        let id = EventId::new(Timestamp::default(), 7);
+        match told_change(&sample(), &changed(command), id, &Actor::System, &Origin::default())? {
+            Event::GroupChanged(change) => {
+                assert_eq!((change.id, change.group, change.kind), (id, "g".into(), GroupKind::Public));
+                Some([change.name, change.introduction, change.announcement, change.face_url])
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn nothing_given_changes_nothing() {
+        let nothing = UpdateGroup { group: Some("g".into()), ..UpdateGroup::default() };
+        assert_eq!(changed(&nothing), sample());
+        assert_eq!(told(&nothing), None);
+        assert!(!nothing.changes_rules());
+    }
+
+    #[test]
+    fn fields_are_set_kept_and_removed() {
+        let fields = json!({"set": [4], "removed": null, "new": {}, "never was": null});
+        let command = UpdateGroup { custom_fields: fields.as_object().unwrap().clone(), ..UpdateGroup::default() };
+        let expected = json!({"kept": 1, "set": [4], "new": {}});
+        assert_eq!(Value::Object(changed(&command).profile.custom_fields), expected);
+        assert_eq!(told(&command), None);
+    }
+
+    #[test]
+    fn each_rule_is_set_and_none_is_told() {
+        let rules = UpdateGroup {
+            joining: Some(Joining::Closed),
+            muted: Some(true),
+            member_limit: Some(3),
+            hides_members: Some(true),
+            forbids_befriending: Some(true),
+            approves_invitations: Some(true),
+            custom_data: Some("data".into()),
+            ..UpdateGroup::default()
+        };
+        let mut expected = sample();
+        expected.profile.custom_data = "data".into();
+        expected.rules = crate::group::GroupRules {
+            joining: Joining::Closed,
+            muted: true,
+            member_limit: 3,
+            hides_members: true,
+            forbids_befriending: true,
+            approves_invitations: true,
+        };
+        assert_eq!(changed(&rules), expected);
+        assert_eq!(told(&rules), None);
+        assert!(rules.changes_rules());
+    }
+
+    #[test]
+    fn only_what_changed_is_told() {
+        let text = |text: &str| Some(text.to_owned());
+        let nothing = UpdateGroup::default;
+        for (command, expected) in [
+            (UpdateGroup { name: text("new"), ..nothing() }, Some([text("new"), None, None, None])),
+            (UpdateGroup { name: text("name"), ..nothing() }, None),
+            (UpdateGroup { name: text(""), ..nothing() }, Some([text(""), None, None, None])),
+            (UpdateGroup { introduction: text("new"), ..nothing() }, Some([None, text("new"), None, None])),
+            (UpdateGroup { announcement: text("new"), ..nothing() }, Some([None, None, text("new"), None])),
+            (UpdateGroup { face_url: text("new"), ..nothing() }, Some([None, None, None, text("new")])),
+            (UpdateGroup { face_url: text(""), ..nothing() }, None),
+            (
+                UpdateGroup { name: text("name"), face_url: text("f"), muted: Some(true), ..nothing() },
+                Some([None, None, None, text("f")]),
+            ),
+        ] {
+            assert_eq!(told(&command), expected, "{command:?}");
+        }
+    }
 }

@@ -14,6 +14,7 @@ use crate::policy::{self, Exempt, Scene};
 use crate::port::{Assertion, Changes, CommitError, Write};
 use crate::question::{Question, Verdict};
 use crate::refusal::{Error, Refusal};
+use crate::turns::Affair;
 
 /// How often a commit is tried again when a fact changed between the rules and the commit. Each try starts from fresh
 /// facts, so a second conflict in a row is already rare.
@@ -101,40 +102,46 @@ impl Command for SendMessage {
         // Facts, and the rules that they decide.
         let (mut message, mut scene) = self.draft(cx).await?;
         policy::check_shape(&message, cx.settings().max_message_bytes)?;
-        self.judge(cx, &message, &scene).await?;
+        if let Err(refusal) = policy::check_scene(&message, &scene, self.exempt, cx.now()) {
+            return self.refuse(cx, message, refusal).await;
+        }
 
         // Ask. No transaction is open, so a backend may take its time, and may call us meanwhile.
-        let question = Question::BeforeSend(Box::new(message.clone()));
+        let question = Question::BeforeSend(Box::new(message));
+        let must_ask = self.asks && cx.callbacks().asks(&question);
         let mut modified = false;
-        let _turn = if self.asks && cx.callbacks().asks(&question) {
-            let turn = match &self.repeat {
-                Some(repeat) => Some(cx.turns().wait(&message.sender, &repeat.key).await),
-                None => None,
-            };
-            if let Some(first) = self.find_first(cx, &message).await? {
+        let mut _turn = None;
+        if must_ask {
+            let Question::BeforeSend(draft) = &question;
+            if let Some(repeat) = &self.repeat {
+                _turn = Some(cx.turns().wait(Affair::Send(draft.sender.clone(), repeat.key.clone())).await);
+            }
+            if let Some(first) = self.find_first(cx, draft).await? {
                 return Ok(Sent { message: first, fate: Fate::Repeated });
             }
-            match cx.callbacks().ask(question).await {
-                Verdict::Allow => {}
+            match cx.callbacks().ask(question.clone()).await {
+                Verdict::Allow => message = question.into_message(),
                 Verdict::Modify(edit) => {
+                    message = question.into_message();
                     edit.apply_to(&mut message);
                     policy::check_shape(&message, cx.settings().max_message_bytes)?;
                     modified = true;
                 }
                 Verdict::Reject(refusal) => return Err(refusal.into()),
-                Verdict::Discard => return Ok(Sent { message, fate: Fate::Discarded }),
+                Verdict::Discard => return Ok(Sent { message: question.into_message(), fate: Fate::Discarded }),
             }
             // Much can have happened while we waited.
             scene = self.look(cx).await?;
-            self.judge(cx, &message, &scene).await?;
-            turn
+            if let Err(refusal) = policy::check_scene(&message, &scene, self.exempt, cx.now()) {
+                return self.refuse(cx, message, refusal).await;
+            }
         } else {
-            None
-        };
+            message = question.into_message();
+        }
 
         // The content filter sees what would be stored, and its refusal is told of.
         if policy::has_restricted_word(&message, &cx.settings().restricted_words) {
-            return Err(not_sent(cx, message, NotSent::RestrictedWord).await);
+            return self.refuse(cx, message, Refusal::RestrictedWord).await;
         }
 
         // Commit; what the rules relied on is asserted.
@@ -147,8 +154,10 @@ impl Command for SendMessage {
                 }
                 Err(CommitError::Repeat(first)) => return Ok(Sent { message: *first, fate: Fate::Repeated }),
                 Err(CommitError::Broken(_)) => {
-                    let scene = self.look(cx).await?;
-                    self.judge(cx, &message, &scene).await?;
+                    scene = self.look(cx).await?;
+                    if let Err(refusal) = policy::check_scene(&message, &scene, self.exempt, cx.now()) {
+                        return self.refuse(cx, message, refusal).await;
+                    }
                 }
                 Err(error) => return Err(commit_refused(error)),
             }
@@ -246,13 +255,17 @@ impl SendMessage {
         Ok(Scene::Group { group: Box::new(group), member: member.map(Box::new) })
     }
 
-    /// The rules. A recipient's block is a failed delivery: it is told of, and then refused.
-    async fn judge(&self, cx: &Context<'_>, message: &Message, scene: &Scene) -> Result<(), Error> {
-        match policy::check_scene(message, scene, self.exempt, cx.now()) {
-            Ok(()) => Ok(()),
-            Err(Refusal::Blocked) => Err(not_sent(cx, message.clone(), NotSent::Blocked).await),
-            Err(refusal) => Err(refusal.into()),
+    /// Refuses a message, unless it was sent before, when the rules allowed it: a retry gets the first answer. A block
+    /// and a restricted word are failed deliveries: they are told of.
+    async fn refuse(&self, cx: &Context<'_>, message: Message, refusal: Refusal) -> Result<Sent, Error> {
+        if let Some(first) = self.find_first(cx, &message).await? {
+            return Ok(Sent { message: first, fate: Fate::Repeated });
         }
+        Err(match refusal {
+            Refusal::Blocked => not_sent(cx, message, NotSent::Blocked).await,
+            Refusal::RestrictedWord => not_sent(cx, message, NotSent::RestrictedWord).await,
+            refusal => refusal.into(),
+        })
     }
 
     /// The message that this one repeats, if any.

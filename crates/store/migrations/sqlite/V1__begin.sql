@@ -23,6 +23,7 @@ CREATE TABLE chat_group (
     is_open      INTEGER NOT NULL,
     version      INTEGER NOT NULL,
     member_count INTEGER NOT NULL,
+    arrivals     INTEGER NOT NULL DEFAULT 0,     -- how many members ever came in
     data         TEXT    NOT NULL                -- the group as JSON; the columns above win
 ) STRICT;
 
@@ -39,13 +40,14 @@ CREATE TABLE member (
     account     INTEGER NOT NULL REFERENCES account (key),
     role        INTEGER NOT NULL,                -- 0 member, 1 admin, 2 owner
     joined      INTEGER NOT NULL,                -- ms
+    arrival     INTEGER NOT NULL,                -- 1, 2, 3 … in the order in which they came in
     muted_until INTEGER NOT NULL,                -- ms, 0: not muted
     read_seq    INTEGER NOT NULL,
     last_sent   INTEGER NOT NULL,                -- ms, 0: never
     data        TEXT    NOT NULL,                -- the rest as JSON
     PRIMARY KEY (group_key, account)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX member_in_order ON member (group_key, role DESC, joined, account);
+CREATE INDEX member_in_order ON member (group_key, role DESC, joined, arrival);
 CREATE INDEX member_of ON member (account, group_key);
 
 -- One row per thread. For a direct one, `a` and `b` are its accounts (the lesser id first), and their read marks and

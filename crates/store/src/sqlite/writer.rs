@@ -3,7 +3,7 @@
 //! Batching is the design: while one batch is being synced to disk, the next one gathers. Nobody waits for a timer.
 
 use std::io;
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use chat::Fault;
 use chat::event::{Position, Shard};
@@ -21,10 +21,24 @@ const QUEUE: usize = 4096;
 /// make the last in line wait longer without more throughput.
 const MAX_BATCH: usize = 1024;
 
-/// A handle on the writer thread. The thread ends when the last handle is dropped.
-#[derive(Clone, Debug)]
+/// The writer thread. Dropping this lets it finish what is in its queue and waits for that: whoever opens the file next
+/// has it for itself.
+#[derive(Debug)]
 pub(super) struct Writer {
+    // Dropped in this order: the thread ends when it can get no more jobs.
     jobs: mpsc::Sender<Job>,
+    _thread: Joined,
+}
+
+/// A thread that is waited for.
+#[derive(Debug)]
+struct Joined(Option<JoinHandle<()>>);
+
+impl Drop for Joined {
+    fn drop(&mut self) {
+        // A writer that panicked has shown that already.
+        drop(self.0.take().map(JoinHandle::join));
+    }
 }
 
 enum Job {
@@ -36,8 +50,9 @@ impl Writer {
     /// Starts the thread; `head` announces the newest position after each commit.
     pub(super) fn start(db: Connection, head: watch::Sender<Position>) -> io::Result<Self> {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        thread::Builder::new().name("sqlite-writer".into()).spawn(move || Loop { db, head }.run(queue))?;
-        Ok(Self { jobs })
+        let thread = thread::Builder::new().name("sqlite-writer".into());
+        let thread = thread.spawn(move || Loop { db, head }.run(queue))?;
+        Ok(Self { jobs, _thread: Joined(Some(thread)) })
     }
 
     pub(super) async fn commit(&self, changes: Changes) -> Result<Receipt, CommitError> {

@@ -1,0 +1,158 @@
+//! A table for people and the same as JSON for plots.
+
+use std::fmt;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::machine::Machine;
+
+/// Everything one command found out.
+#[derive(Serialize)]
+pub(crate) struct Report {
+    pub(crate) bench: &'static str,
+    pub(crate) machine: Machine,
+    pub(crate) server: String,
+    /// The settings of this run, in the words of the command line.
+    pub(crate) settings: serde_json::Value,
+    pub(crate) sections: Vec<Section>,
+    /// What makes this run less trustworthy than usual.
+    pub(crate) cautions: Vec<String>,
+}
+
+/// One measured thing, such as the server or its raw limit.
+#[derive(Serialize)]
+pub(crate) struct Section {
+    title: String,
+    metrics: Vec<Metric>,
+}
+
+/// One figure over all rounds.
+#[derive(Serialize)]
+pub(crate) struct Metric {
+    name: &'static str,
+    unit: &'static str,
+    /// What we want of it, in words.
+    aim: Option<&'static str>,
+    median: f64,
+    min: f64,
+    max: f64,
+    rounds: Vec<f64>,
+}
+
+impl Report {
+    /// Without sections yet, and with the cautions that hold for the whole run.
+    pub(crate) fn new(bench: &'static str, machine: Machine, server: &Path, settings: serde_json::Value) -> Self {
+        let mut cautions = machine.cautions();
+        if cfg!(debug_assertions) || server.components().any(|part| part.as_os_str() == "debug") {
+            cautions.push("a debug build was measured: use --release for both".to_owned());
+        }
+        Self { bench, machine, server: server.display().to_string(), settings, sections: Vec::new(), cautions }
+    }
+}
+
+impl Section {
+    pub(crate) fn new(title: impl Into<String>) -> Self {
+        Self { title: title.into(), metrics: Vec::new() }
+    }
+
+    /// Adds a figure: one value per round.
+    pub(crate) fn metric(mut self, name: &'static str, unit: &'static str, rounds: Vec<f64>) -> Self {
+        let mut sorted = rounds.clone();
+        sorted.sort_by(f64::total_cmp);
+        let at = |i: usize| sorted.get(i).copied().unwrap_or(f64::NAN);
+        let (middle, last) = (sorted.len() / 2, sorted.len().saturating_sub(1));
+        let median = if sorted.len().is_multiple_of(2) {
+            f64::midpoint(at(middle.saturating_sub(1)), at(middle))
+        } else {
+            at(middle)
+        };
+        self.metrics.push(Metric { name, unit, aim: None, median, min: at(0), max: at(last), rounds });
+        self
+    }
+
+    /// Says what the last figure should be.
+    pub(crate) fn aim(mut self, aim: &'static str) -> Self {
+        if let Some(metric) = self.metrics.last_mut() {
+            metric.aim = Some(aim);
+        }
+        self
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\nbench {}: {}", self.bench, self.server)?;
+        write!(f, "{}", self.machine)?;
+        let settings = self.settings.as_object().into_iter().flatten();
+        writeln!(f, "{}", settings.map(|(key, value)| format!("{key} {value}")).collect::<Vec<_>>().join(", "))?;
+        for section in &self.sections {
+            writeln!(f, "\n{:<56} {:>10}   [min – max]", section.title, "median")?;
+            for m in &section.metrics {
+                let range = format!("[{} – {}]", figure(m.min), figure(m.max));
+                let aim = m.aim.map(|aim| format!("aim: {aim}")).unwrap_or_default();
+                let line = format!("  {:<41} {:>12} {:>10}   {range:<20} {aim}", m.name, m.unit, figure(m.median));
+                writeln!(f, "{}", line.trim_end())?;
+            }
+        }
+        writeln!(f)?;
+        for caution in &self.cautions {
+            writeln!(f, "CAUTION: {caution}")?;
+        }
+        writeln!(
+            f,
+            "Absolute values drift by half from hour to hour on a shared machine: compare within one run only,\n\
+             and trust the ratios more than the rates (bench/README.md)."
+        )
+    }
+}
+
+/// Three to four digits that matter, thousands apart.
+fn figure(value: f64) -> String {
+    let decimals = match value.abs() {
+        v if v >= 100.0 => 0,
+        v if v >= 10.0 => 1,
+        v if v >= 1.0 => 2,
+        _ => 3,
+    };
+    let plain = format!("{value:.decimals$}");
+    if decimals > 0 || !value.is_finite() {
+        return plain;
+    }
+    let from_right = |i: usize| plain.len() - i;
+    let mut grouped = String::new();
+    for (i, digit) in plain.chars().enumerate() {
+        if i > 0 && from_right(i).is_multiple_of(3) && !grouped.ends_with('-') {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// The value that `share` of the sorted values do not exceed (nearest rank).
+pub(crate) fn percentile<T: Copy + Default>(sorted: &[T], share: f64) -> T {
+    let rank = (sorted.len() as f64 * share).ceil() as usize;
+    sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_short() {
+        let shown: Vec<_> = [0.4567, 2.345, 56.78, 999.6, 84_123.4, -1_234_567.0].map(figure).into();
+        assert_eq!(shown, ["0.457", "2.35", "56.8", "1,000", "84,123", "-1,234,567"]);
+    }
+
+    #[test]
+    fn median_and_percentiles() {
+        let section =
+            Section::new("t").metric("odd", "", vec![3.0, 1.0, 2.0]).metric("even", "", vec![4.0, 1.0, 2.0, 3.0]);
+        assert_eq!(section.metrics[0].median, 2.0);
+        assert_eq!((section.metrics[1].median, section.metrics[1].min, section.metrics[1].max), (2.5, 1.0, 4.0));
+        let sorted: Vec<u32> = (1..=200).collect();
+        assert_eq!((percentile(&sorted, 0.5), percentile(&sorted, 0.99), percentile(&sorted, 1.0)), (100, 198, 200));
+    }
+}

@@ -1,0 +1,28 @@
+//! `/group/invite_user_to_group`: users become members at once. Who is a member already stays as they are.
+
+use chat::group::add_members::{AddMembers, Strangers};
+use chat::id::{AccountId, GroupId};
+
+use crate::call::Call;
+use crate::envelope::Empty;
+use crate::error::{ApiError, Code};
+use crate::id_rules;
+
+pub(crate) async fn handle(call: Call) -> Result<Empty, ApiError> {
+    let group = GroupId::new(call.body.required_text("groupID")?);
+    let invited = call.body.texts("invitedUserIDs")?;
+    call.body.text("reason")?;
+    call.body.flag("sendMessage")?;
+    if invited.is_empty() {
+        return Err(Code::Args.because("invitedUserIDs is empty"));
+    }
+    id_rules::check_unique("invitedUserIDs", &invited)?;
+    let accounts = invited.into_iter().map(AccountId::new).collect();
+    let command = AddMembers { group, accounts, strangers: Strangers::RefuseAll };
+    match call.run(command).await {
+        Ok(_) => Ok(Empty),
+        // COMPAT: an unknown invitee is 1004 here, not 1101 (`rest.jsonl`).
+        Err(error) if error.code == Code::UserNotFound as i64 => Err(Code::RecordNotFound.because(error.detail)),
+        Err(error) => Err(error),
+    }
+}

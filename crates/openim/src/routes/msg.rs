@@ -1,0 +1,9 @@
+//! `/msg/…`: sending and reading messages.
+
+pub(crate) mod batch_send_msg;
+mod draft;
+mod modified;
+pub(crate) mod newest_seq;
+pub(crate) mod pull_msg_by_seq;
+mod required;
+pub(crate) mod send_msg;

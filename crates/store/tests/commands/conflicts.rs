@@ -1,0 +1,214 @@
+//! Facts that change between the rules and the commit, as another node can change them at any moment.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use chat::account::Account;
+use chat::conversation::ConversationId;
+use chat::event::{Event, LogEntry, NotSent, Position, Shard};
+use chat::group::update::UpdateGroup;
+use chat::group::{Group, GroupKind, GroupStatus, Topic};
+use chat::id::{AccountId, GroupId, Seq, Timestamp, TopicId};
+use chat::member::Member;
+use chat::message::send::Fate;
+use chat::message::{Message, RepeatKey};
+use chat::port::{Changes, CommitError, ConversationState, MemberQuery, MessageQuery, Receipt, Store};
+use chat::{Fault, Refusal};
+use store::Sqlite;
+use tokio::sync::watch;
+
+use crate::stage::{Stage, as_account, refusal, repeatable, text, to, to_group};
+
+type Deed = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The store, and something that happens right before the next commit reaches it.
+pub(crate) struct Interposed {
+    pub(crate) sqlite: Sqlite,
+    before_commit: Mutex<Option<Deed>>,
+}
+
+impl Interposed {
+    pub(crate) fn new(sqlite: Sqlite) -> Self {
+        Self { sqlite, before_commit: Mutex::default() }
+    }
+
+    /// Has something done right before the next commit, and only that.
+    pub(crate) fn before_commit(&self, deed: impl Future<Output = ()> + Send + 'static) {
+        *self.before_commit.lock().unwrap() = Some(Box::pin(deed));
+    }
+}
+
+#[async_trait]
+impl Store for Interposed {
+    async fn commit(&self, changes: Changes) -> Result<Receipt, CommitError> {
+        let deed = self.before_commit.lock().unwrap().take();
+        if let Some(deed) = deed {
+            deed.await;
+        }
+        self.sqlite.commit(changes).await
+    }
+
+    async fn accounts(&self, ids: &[AccountId]) -> Result<Vec<Account>, Fault> {
+        self.sqlite.accounts(ids).await
+    }
+
+    async fn is_blocked(&self, owner: &AccountId, target: &AccountId) -> Result<bool, Fault> {
+        self.sqlite.is_blocked(owner, target).await
+    }
+
+    async fn blocks(&self, owner: &AccountId, targets: &[AccountId]) -> Result<(Vec<AccountId>, u64), Fault> {
+        self.sqlite.blocks(owner, targets).await
+    }
+
+    async fn groups(&self, ids: &[GroupId]) -> Result<Vec<Group>, Fault> {
+        self.sqlite.groups(ids).await
+    }
+
+    async fn topic(&self, group: &GroupId, topic: &TopicId) -> Result<Option<Topic>, Fault> {
+        self.sqlite.topic(group, topic).await
+    }
+
+    async fn member(&self, group: &GroupId, account: &AccountId) -> Result<Option<Member>, Fault> {
+        self.sqlite.member(group, account).await
+    }
+
+    async fn members(&self, group: &GroupId, query: MemberQuery) -> Result<Vec<Member>, Fault> {
+        self.sqlite.members(group, query).await
+    }
+
+    async fn conversation(&self, id: &ConversationId) -> Result<ConversationState, Fault> {
+        self.sqlite.conversation(id).await
+    }
+
+    async fn conversations_of(&self, account: &AccountId) -> Result<Vec<(ConversationId, Seq)>, Fault> {
+        self.sqlite.conversations_of(account).await
+    }
+
+    async fn messages(&self, conversation: &ConversationId, query: MessageQuery) -> Result<Vec<Message>, Fault> {
+        self.sqlite.messages(conversation, query).await
+    }
+
+    async fn repeat_of(&self, sender: &AccountId, key: &RepeatKey, now: Timestamp) -> Result<Option<Message>, Fault> {
+        self.sqlite.repeat_of(sender, key, now).await
+    }
+
+    async fn unread_direct(
+        &self,
+        account: &AccountId,
+        peer: Option<&AccountId>,
+        as_of: Option<Position>,
+    ) -> Result<u64, Fault> {
+        self.sqlite.unread_direct(account, peer, as_of).await
+    }
+
+    fn shards(&self) -> Vec<Shard> {
+        self.sqlite.shards()
+    }
+
+    async fn log_after(&self, shard: Shard, after: Position, limit: usize) -> Result<Vec<LogEntry>, Fault> {
+        self.sqlite.log_after(shard, after, limit).await
+    }
+
+    fn head(&self, shard: Shard) -> watch::Receiver<Position> {
+        self.sqlite.head(shard)
+    }
+}
+
+/// Has `deed` done with the stage right before the next commit.
+fn before_commit<F>(stage: &Stage, deed: impl FnOnce(Stage) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    stage.store.before_commit(deed(stage.clone()));
+}
+
+#[tokio::test]
+async fn a_recipient_who_blocks_just_before_the_commit() {
+    let stage = Stage::new().await;
+    before_commit(&stage, async |stage: Stage| stage.block("b", "a").await);
+    let result = stage.run(&as_account("a"), text("a", to("b"), "hi")).await;
+    assert_eq!(refusal(result), Refusal::Blocked);
+    let events = stage.events().await;
+    assert!(matches!(&events[..], [Event::MessageNotSent { reason: NotSent::Blocked, .. }]), "{events:?}");
+}
+
+#[tokio::test]
+async fn a_block_that_does_not_matter_is_no_conflict() {
+    let stage = Stage::new().await;
+    before_commit(&stage, async |stage: Stage| stage.block("b", "a").await);
+    let mut message = text("a", to("b"), "hi");
+    message.exempt.blocks = true;
+    assert_eq!(stage.app(message).await.unwrap().fate, Fate::Sent { modified: false });
+}
+
+#[tokio::test]
+async fn a_member_who_is_removed_just_before_the_commit() {
+    let stage = Stage::new().await;
+    stage.has_group(GroupKind::Public).await;
+    before_commit(&stage, async |stage: Stage| stage.remove_b());
+    let result = stage.run(&as_account("b"), text("b", to_group(), "hi")).await;
+    assert_eq!(refusal(result), Refusal::NotMember { group: "g".into(), account: "b".into() });
+    assert_eq!(stage.events().await, []);
+}
+
+#[tokio::test]
+async fn a_group_that_is_dissolved_just_before_the_commit() {
+    let stage = Stage::new().await;
+    stage.has_group(GroupKind::Public).await;
+    let dissolve = async |stage: Stage| stage.change_group(|group| group.status = GroupStatus::Dissolved).await;
+    before_commit(&stage, dissolve);
+    let result = stage.run(&as_account("b"), text("b", to_group(), "hi")).await;
+    assert_eq!(refusal(result), Refusal::GroupDissolved("g".into()));
+    assert_eq!(stage.events().await, []);
+}
+
+#[tokio::test]
+async fn a_group_that_is_renamed_just_before_the_commit_still_gets_the_message() {
+    let stage = Stage::new().await;
+    stage.has_group(GroupKind::Public).await;
+    before_commit(&stage, async |stage: Stage| stage.change_group(|group| group.profile.name = "new".into()).await);
+    let sent = stage.run(&as_account("b"), text("b", to_group(), "hi")).await.unwrap();
+    assert_eq!((sent.fate, sent.message.seq), (Fate::Sent { modified: false }, 1));
+}
+
+/// The same message through another node, just before.
+#[tokio::test]
+async fn a_retry_that_comes_first_by_another_way() {
+    let stage = Stage::new().await;
+    let message = repeatable(text("a", to("b"), "hi"));
+    let again = message.clone();
+    before_commit(&stage, async |stage: Stage| {
+        stage.run(&as_account("a"), again).await.unwrap();
+        stage.block("b", "a").await;
+    });
+    let sent = stage.run(&as_account("a"), message).await.unwrap();
+    assert_eq!((sent.fate, sent.message.seq), (Fate::Repeated, 1), "although the recipient blocks by now");
+    assert_eq!(stage.events().await, [Event::MessageSent(sent.message)]);
+}
+
+#[tokio::test]
+async fn an_update_that_another_one_precedes_is_applied_to_it() {
+    let stage = Stage::new().await;
+    stage.has_group(GroupKind::Public).await;
+    before_commit(&stage, async |stage: Stage| {
+        stage.change_group(|group| group.profile.introduction = "theirs".into()).await;
+    });
+    let command = UpdateGroup { group: Some("g".into()), name: Some("ours".into()), ..UpdateGroup::default() };
+    let group = stage.app(command).await.unwrap();
+    assert_eq!((group.profile.name.as_str(), group.profile.introduction.as_str()), ("ours", "theirs"));
+    assert_eq!(group, stage.group().await);
+    assert_eq!(group.version, 3);
+}
+
+#[tokio::test]
+async fn an_update_of_a_group_that_is_dissolved_just_before() {
+    let stage = Stage::new().await;
+    stage.has_group(GroupKind::Public).await;
+    let dissolve = async |stage: Stage| stage.change_group(|group| group.status = GroupStatus::Dissolved).await;
+    before_commit(&stage, dissolve);
+    let command = UpdateGroup { group: Some("g".into()), name: Some("ours".into()), ..UpdateGroup::default() };
+    assert_eq!(refusal(stage.app(command).await), Refusal::GroupDissolved("g".into()));
+    assert_eq!(stage.events().await, []);
+}

@@ -1,0 +1,271 @@
+//! One app: a store of its own, a backend that answers what it is told to, a clock that stands still.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chat::account::import::{Existing, ImportAccounts, NewAccount};
+use chat::command::{Actor, Command, Origin};
+use chat::conversation::ConversationId;
+use chat::element::Element;
+use chat::event::{Event, Position};
+use chat::group::create::{CreateGroup, FirstMember, OtherRules};
+use chat::group::{Group, GroupKind, GroupProfile};
+use chat::id::{AccountId, Timestamp};
+use chat::member::Role;
+use chat::message::send::{Destination, SendMessage};
+use chat::message::{Delivery, Message, RepeatKey};
+use chat::policy::{Exempt, RestrictedWords};
+use chat::port::{Callbacks, Changes, Clock, MessageQuery, Store, Write};
+use chat::question::{Question, Verdict};
+use chat::{Chat, Error, Refusal, Settings};
+use store::Sqlite;
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+
+use crate::conflicts::Interposed;
+
+pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+
+type Answer = Arc<dyn Fn(Message) -> Pin<Box<dyn Future<Output = Verdict> + Send>> + Send + Sync>;
+
+/// Everything of one app. Cheap to clone into a task or a backend's answer.
+#[derive(Clone)]
+pub(crate) struct Stage {
+    pub(crate) chat: Arc<Chat>,
+    pub(crate) store: Arc<Interposed>,
+    pub(crate) backend: Arc<Backend>,
+    pub(crate) clock: Arc<Clockwork>,
+    path: PathBuf,
+    _dir: Arc<TempDir>,
+}
+
+/// An app backend, asked before each message.
+pub(crate) struct Backend {
+    answer: Mutex<Option<Answer>>,
+    asked: Mutex<Vec<Message>>,
+}
+
+/// A clock that moves when it is told to, and chance that counts.
+pub(crate) struct Clockwork {
+    now: AtomicI64,
+    drawn: AtomicU64,
+}
+
+impl Stage {
+    /// Has the accounts a, b and c, and a backend that is not interested.
+    pub(crate) async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ringback.db");
+        let store = Arc::new(Interposed::new(Sqlite::open(&path).unwrap()));
+        let backend = Arc::new(Backend { answer: Mutex::default(), asked: Mutex::default() });
+        let clock = Arc::new(Clockwork { now: AtomicI64::new(NOW.millis()), drawn: AtomicU64::new(0) });
+        let words = RestrictedWords::new(&["forbidden".into()]).unwrap();
+        let settings = Settings { restricted_words: words, max_message_bytes: 1000 };
+        let chat = Arc::new(Chat::new(store.clone(), backend.clone(), clock.clone(), settings));
+        let stage = Self { chat, store, backend, clock, path, _dir: Arc::new(dir) };
+        let accounts = ["a", "b", "c"].map(|id| NewAccount::bare(id.into())).to_vec();
+        stage.run(&Actor::System, ImportAccounts { accounts, existing: Existing::Refuse }).await.unwrap();
+        stage
+    }
+
+    /// Runs a command.
+    pub(crate) async fn run<C: Command>(&self, actor: &Actor, command: C) -> Result<C::Reply, Error> {
+        self.chat.run(actor, &Origin::default(), command).await
+    }
+
+    /// Runs a command on the app's authority.
+    pub(crate) async fn app<C: Command>(&self, command: C) -> Result<C::Reply, Error> {
+        self.run(&Actor::App("admin".into()), command).await
+    }
+
+    /// The group "g", of a, who owns it, and b.
+    pub(crate) async fn has_group(&self, kind: GroupKind) -> Group {
+        let second = FirstMember { account: "b".into(), role: Role::Member, custom_fields: Default::default() };
+        let create = CreateGroup {
+            id: "g".into(),
+            kind,
+            owner: Some("a".into()),
+            profile: GroupProfile::default(),
+            joining: None,
+            member_limit: None,
+            rules: OtherRules::default(),
+            members: if kind.has_members() { vec![second] } else { Vec::new() },
+            has_topics: kind == GroupKind::Community,
+        };
+        self.app(create).await.unwrap()
+    }
+
+    /// `owner` blocks `target`, without any command.
+    pub(crate) async fn block(&self, owner: &str, target: &str) {
+        let write = Write::AddBlocks { owner: owner.into(), targets: vec![target.into()], now: NOW };
+        self.write(write).await;
+    }
+
+    /// Changes the group "g", without any command.
+    pub(crate) async fn change_group(&self, change: impl FnOnce(&mut Group)) {
+        let mut group = self.group().await;
+        change(&mut group);
+        group.version += 1;
+        self.write(Write::PutGroup(Box::new(group))).await;
+    }
+
+    async fn write(&self, write: Write) {
+        self.store.sqlite.commit(Changes { assertions: Vec::new(), writes: vec![write] }).await.unwrap();
+    }
+
+    /// Writes what no command does yet: removing and muting members.
+    pub(crate) fn sql(&self, statement: &str) {
+        let db = rusqlite::Connection::open(&self.path).unwrap();
+        assert_eq!(db.execute(statement, []).unwrap(), 1, "{statement}");
+    }
+
+    /// b is no longer a member of "g".
+    pub(crate) fn remove_b(&self) {
+        self.sql("DELETE FROM member WHERE account = (SELECT key FROM account WHERE id = 'b')");
+    }
+
+    /// The group "g".
+    pub(crate) async fn group(&self) -> Group {
+        self.store.sqlite.groups(&["g".into()]).await.unwrap().remove(0)
+    }
+
+    /// Everything that was told to anybody.
+    pub(crate) async fn events(&self) -> Vec<Event> {
+        let log = self.store.log_after(self.store.shards()[0], Position(0), 10_000).await.unwrap();
+        log.into_iter().map(|entry| entry.event).collect()
+    }
+
+    /// The readable history of a conversation.
+    pub(crate) async fn history(&self, conversation: &ConversationId) -> Vec<Message> {
+        self.store.messages(conversation, MessageQuery::seqs(0, u64::MAX, 1000, false)).await.unwrap()
+    }
+}
+
+// === impl Backend ===
+
+impl Backend {
+    /// From now on it is asked, and answers like this.
+    pub(crate) fn answers<F>(&self, answer: impl Fn(Message) -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = Verdict> + Send + 'static,
+    {
+        *self.answer.lock().unwrap() = Some(Arc::new(move |message| Box::pin(answer(message))));
+    }
+
+    /// From now on it always gives this answer.
+    pub(crate) fn always(&self, verdict: Verdict) {
+        self.answers(move |_| std::future::ready(verdict.clone()));
+    }
+
+    /// What it was asked about, in order.
+    pub(crate) fn asked(&self) -> Vec<Message> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+#[async_trait]
+impl Callbacks for Backend {
+    fn asks(&self, _: &Question) -> bool {
+        self.answer.lock().unwrap().is_some()
+    }
+
+    async fn ask(&self, question: Question) -> Verdict {
+        let Question::BeforeSend(message) = question;
+        self.asked.lock().unwrap().push((*message).clone());
+        let answer = self.answer.lock().unwrap().clone().expect("it asks only if it has an answer");
+        answer(*message).await
+    }
+}
+
+// === impl Clockwork ===
+
+impl Clockwork {
+    /// Sets it to so many milliseconds after [`NOW`].
+    pub(crate) fn set(&self, millis_later: i64) {
+        self.now.store(NOW.millis() + millis_later, Ordering::SeqCst);
+    }
+}
+
+impl Clock for Clockwork {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.now.load(Ordering::SeqCst))
+    }
+
+    fn random(&self) -> u128 {
+        self.drawn.fetch_add(1, Ordering::SeqCst).into()
+    }
+}
+
+/// A text from `sender`, of which the backend is asked.
+pub(crate) fn text(sender: &str, to: Destination, text: &str) -> SendMessage {
+    SendMessage {
+        sender: sender.into(),
+        to,
+        client_id: None,
+        repeat: None,
+        time: None,
+        created: None,
+        sender_name: None,
+        sender_face: None,
+        elements: vec![Element::text(text)],
+        custom_data: None,
+        mentions: Vec::new(),
+        delivery: Delivery::default(),
+        carried: None,
+        exempt: Exempt::default(),
+        reads: false,
+        asks: true,
+    }
+}
+
+/// ... that is recognised when it is sent again.
+pub(crate) fn repeatable(message: SendMessage) -> SendMessage {
+    SendMessage { repeat: Some(RepeatKey { key: "key".into(), window_millis: None }), ..message }
+}
+
+pub(crate) fn to(account: &str) -> Destination {
+    Destination::Account(account.into())
+}
+
+pub(crate) fn to_group() -> Destination {
+    Destination::Group("g".into())
+}
+
+pub(crate) fn direct() -> ConversationId {
+    ConversationId::direct("a".into(), "b".into())
+}
+
+pub(crate) fn as_account(id: &str) -> Actor {
+    Actor::Account(AccountId::new(id))
+}
+
+/// The refusal that a command ended with.
+pub(crate) fn refusal<T: std::fmt::Debug>(result: Result<T, Error>) -> Refusal {
+    match result {
+        Err(Error::Refused(refusal)) => refusal,
+        other => panic!("expected a refusal: {other:?}"),
+    }
+}
+
+/// Runs a task for each of `0..count`, all at the same time; what they return, in any order.
+pub(crate) async fn all_at_once<F, T>(count: usize, task: impl Fn(usize) -> F) -> Vec<T>
+where
+    F: Future<Output = T> + Send + 'static,
+    T: Send + 'static,
+{
+    let mut tasks = JoinSet::new();
+    for number in 0..count {
+        tasks.spawn(task(number));
+    }
+    in_time(tasks.join_all()).await
+}
+
+/// Fails instead of hanging for ever when everybody waits for each other.
+pub(crate) async fn in_time<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(Duration::from_secs(60), future).await.expect("everybody waits for each other")
+}

@@ -1,0 +1,82 @@
+//! Cursors: the port `webhook::ledger::Ledger`.
+
+use chat::event::{Position, Shard};
+
+use crate::fixtures::{NEARLY_EQUAL, all_at_once};
+use crate::fresh::Fresh;
+
+cases! {
+    there_is_none_at_first,
+    a_cursor_moves_forward,
+    a_cursor_never_moves_back,
+    endpoints_and_shards_have_their_own,
+    endpoint_names_compare_as_bytes,
+    of_many_saves_the_farthest_stays,
+}
+
+async fn cursor(store: &Fresh, endpoint: &str) -> Option<u64> {
+    store.cursor(endpoint, store.shards()[0]).await.unwrap().map(|position| position.0)
+}
+
+async fn save(store: &Fresh, endpoint: &str, position: u64) {
+    store.save_cursor(endpoint, store.shards()[0], Position(position)).await.unwrap();
+}
+
+async fn there_is_none_at_first(store: Fresh) {
+    assert_eq!(cursor(&store, "app").await, None);
+    assert_eq!(cursor(&store, "").await, None);
+}
+
+async fn a_cursor_moves_forward(store: Fresh) {
+    for position in [0, 1, 2, 100, i64::MAX.unsigned_abs()] {
+        save(&store, "app", position).await;
+        assert_eq!(cursor(&store, "app").await, Some(position));
+    }
+}
+
+async fn a_cursor_never_moves_back(store: Fresh) {
+    save(&store, "app", 5).await;
+    for position in [4, 0, 5, 1] {
+        save(&store, "app", position).await;
+        assert_eq!(cursor(&store, "app").await, Some(5));
+    }
+    save(&store, "app", 6).await;
+    assert_eq!(cursor(&store, "app").await, Some(6));
+}
+
+async fn endpoints_and_shards_have_their_own(store: Fresh) {
+    // Also of shards that there are none of now: their number may change.
+    let shards = [0, 1, u16::MAX].map(Shard);
+    let mut saved = Vec::new();
+    for (index, endpoint) in ["app", "audit"].into_iter().enumerate() {
+        for shard in shards {
+            let position = Position(u64::from(shard.0) * 10 + index as u64);
+            store.save_cursor(endpoint, shard, position).await.unwrap();
+            saved.push((endpoint, shard, position));
+        }
+    }
+    for (endpoint, shard, position) in saved {
+        assert_eq!(store.cursor(endpoint, shard).await.unwrap(), Some(position));
+    }
+    assert_eq!(store.cursor("app", Shard(2)).await.unwrap(), None);
+}
+
+async fn endpoint_names_compare_as_bytes(store: Fresh) {
+    for (index, name) in NEARLY_EQUAL.into_iter().chain([""]).enumerate() {
+        assert_eq!(cursor(&store, name).await, None, "before {name:?}");
+        save(&store, name, index as u64).await;
+    }
+    for (index, name) in NEARLY_EQUAL.into_iter().enumerate() {
+        assert_eq!(cursor(&store, name).await, Some(index as u64));
+    }
+}
+
+async fn of_many_saves_the_farthest_stays(store: Fresh) {
+    let shard = store.shards()[0];
+    all_at_once(64, |number| {
+        let store = store.share();
+        async move { store.save_cursor("app", shard, Position((number as u64 * 37) % 64)).await.unwrap() }
+    })
+    .await;
+    assert_eq!(cursor(&store, "app").await, Some(63));
+}

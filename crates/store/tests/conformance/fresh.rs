@@ -1,0 +1,74 @@
+//! A store of its own for each case.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chat::port::Store;
+use store::Sqlite;
+use tempfile::TempDir;
+use webhook::ledger::Ledger;
+
+/// Both ports that a store stands behind.
+pub(crate) trait StoreAndLedger: Store + Ledger {}
+
+impl<T: Store + Ledger> StoreAndLedger for T {}
+
+/// Where the store of one case is: a directory, a schema. What it holds goes when this is dropped.
+#[async_trait]
+pub(crate) trait Place {
+    /// Opens the store that is there; the first time an empty one.
+    async fn open(&self) -> Arc<dyn StoreAndLedger>;
+}
+
+/// The store under test.
+pub(crate) struct Fresh {
+    store: Arc<dyn StoreAndLedger>,
+    place: Box<dyn Place>,
+}
+
+impl Fresh {
+    /// Opens the store of a new place.
+    pub(crate) async fn open(place: Box<dyn Place>) -> Self {
+        Self { store: place.open().await, place }
+    }
+
+    /// Another handle, for a task.
+    pub(crate) fn share(&self) -> Arc<dyn StoreAndLedger> {
+        self.store.clone()
+    }
+
+    /// Drops the store, without any farewell, and opens it again.
+    pub(crate) async fn reopen(self) -> Self {
+        let Self { store, place } = self;
+        assert_eq!(Arc::strong_count(&store), 1, "somebody still uses the store that is to be reopened");
+        drop(store);
+        Self::open(place).await
+    }
+}
+
+impl Deref for Fresh {
+    type Target = dyn StoreAndLedger;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.store
+    }
+}
+
+/// A file in a directory that goes away.
+pub(crate) struct SqlitePlace(TempDir);
+
+impl SqlitePlace {
+    /// A new directory.
+    pub(crate) fn make() -> Box<dyn Place> {
+        Box::new(Self(tempfile::tempdir().expect("a temporary directory")))
+    }
+}
+
+#[async_trait]
+impl Place for SqlitePlace {
+    async fn open(&self) -> Arc<dyn StoreAndLedger> {
+        let path = self.0.path().join("ringback.db");
+        Arc::new(Sqlite::open(&path).unwrap_or_else(|error| panic!("{error}")))
+    }
+}

@@ -1,0 +1,93 @@
+//! What every store must do, run over every implementation that there is.
+//!
+//! A case is an async function that is given a new, empty store. It holds the implementation to what the ports
+//! [`chat::port::Store`] and [`webhook::ledger::Ledger`] promise, and knows nothing of how it keeps the promise. Cases
+//! stand in the file of their noun; the list at its top is what is run.
+//!
+//! `cargo test -p store --test conformance -- repeats::` runs the cases of one noun, `sqlite::` those of one store.
+//!
+//! # How to add an implementation
+//! Say in [`fresh::Place`] how to open it, and add a line to [`IMPLEMENTATIONS`].
+
+/// Lists async functions as cases, each under its own name.
+macro_rules! cases {
+    ($($case:ident,)*) => {
+        pub(crate) const CASES: &[crate::Case] = &[$(crate::Case {
+            name: concat!(module_path!(), "::", stringify!($case)),
+            run: |store| Box::pin($case(store)),
+        },)*];
+    };
+}
+
+mod accounts;
+mod atomicity;
+mod blocks;
+mod conversations;
+mod cursors;
+mod fixtures;
+mod fresh;
+mod groups;
+mod head;
+mod history;
+mod log;
+mod members;
+mod reopening;
+mod repeats;
+mod seqs;
+mod topics;
+mod unread;
+
+use std::pin::Pin;
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+use crate::fresh::{Fresh, Place, SqlitePlace};
+
+/// Every implementation, and where to make a new store of it.
+const IMPLEMENTATIONS: &[(&str, fn() -> Box<dyn Place>)] = &[("sqlite", SqlitePlace::make)];
+
+/// Every noun's cases.
+const NOUNS: &[&[Case]] = &[
+    accounts::CASES,
+    atomicity::CASES,
+    blocks::CASES,
+    conversations::CASES,
+    cursors::CASES,
+    groups::CASES,
+    head::CASES,
+    history::CASES,
+    log::CASES,
+    members::CASES,
+    reopening::CASES,
+    repeats::CASES,
+    seqs::CASES,
+    topics::CASES,
+    unread::CASES,
+];
+
+/// One promise that is put to the test.
+#[derive(Clone, Copy)]
+pub(crate) struct Case {
+    name: &'static str,
+    run: fn(Fresh) -> Pin<Box<dyn Future<Output = ()>>>,
+}
+
+fn main() -> ExitCode {
+    let mut trials = Vec::new();
+    for (implementation, place) in IMPLEMENTATIONS {
+        for case in NOUNS.iter().copied().flatten().copied() {
+            let name = case.name.trim_start_matches("conformance::");
+            trials.push(Trial::test(format!("{implementation}::{name}"), move || {
+                run(case, place());
+                Ok(())
+            }));
+        }
+    }
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+fn run(case: Case, place: Box<dyn Place>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.expect("a runtime").block_on(async { (case.run)(Fresh::open(place).await).await });
+}

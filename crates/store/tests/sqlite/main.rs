@@ -1,0 +1,65 @@
+//! What is SQLite's own: opening and refusing to open, crashes, full disks.
+
+mod crash;
+mod full_disk;
+mod opening;
+
+use std::path::Path;
+
+use chat::account::import::NewAccount;
+use chat::command::{Actor, Origin};
+use chat::conversation::ConversationId;
+use chat::element::Element;
+use chat::id::{MessageId, Seq, Timestamp};
+use chat::message::{Delivery, Message};
+use chat::port::{Changes, CommitError, MessageQuery, Store, Write};
+use store::Sqlite;
+
+/// The conversation that all of these tests write to.
+fn conversation() -> ConversationId {
+    ConversationId::direct("a".into(), "b".into())
+}
+
+/// A store with its two accounts.
+async fn open(path: &Path) -> Sqlite {
+    let store = Sqlite::open(path).unwrap_or_else(|error| panic!("{error}"));
+    let writes =
+        ["a", "b"].map(|id| Write::ImportAccount { new: NewAccount::bare(id.into()), now: Timestamp::default() });
+    store.commit(Changes { assertions: Vec::new(), writes: writes.to_vec() }).await.unwrap();
+    store
+}
+
+/// Sends a text.
+async fn send(store: &Sqlite, text: &str) -> Result<Seq, CommitError> {
+    let message = Message {
+        id: MessageId::new(Timestamp::default(), 0),
+        conversation: conversation(),
+        group_kind: None,
+        seq: 0,
+        sender: "a".into(),
+        actor: Actor::System,
+        origin: Origin::default(),
+        client_id: "client".into(),
+        time: Timestamp::default(),
+        created: Timestamp::default(),
+        sender_name: String::new(),
+        sender_face: String::new(),
+        elements: vec![Element::text(text)],
+        custom_data: None,
+        mentions: Vec::new(),
+        delivery: Delivery::default(),
+        carried: None,
+    };
+    let write = Write::Send { message: Box::new(message), repeat: None, reads: false };
+    let receipt = store.commit(Changes { assertions: Vec::new(), writes: vec![write] }).await?;
+    Ok(receipt.seqs[0])
+}
+
+/// The texts that were sent, after checking that nothing is missing between them.
+async fn texts(store: &Sqlite) -> Vec<String> {
+    let all = MessageQuery::seqs(0, Seq::MAX, 100_000, false);
+    let messages = store.messages(&conversation(), all).await.unwrap();
+    let seqs: Vec<Seq> = messages.iter().map(|message| message.seq).collect();
+    assert_eq!(seqs, (1..=messages.len() as Seq).collect::<Vec<_>>());
+    messages.iter().map(|message| message.elements[0].readable().to_owned()).collect()
+}

@@ -1,0 +1,193 @@
+//! Third-party callbacks in Tencent's words: the codec of one endpoint.
+//!
+//! URL and query: `spec/tencent/rules.md`, section 7. Bodies: `spec/tencent/callbacks.jsonl` and the seed documents.
+
+mod bodies;
+mod commands;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chat::event::{Event, LogEntry};
+use chat::id::Timestamp;
+use chat::message::{Keeping, Message};
+use chat::port::Store;
+use chat::question::{MessageEdit, Question, Verdict};
+use chat::{Fault, Origin, Platform, Refusal};
+use serde::Serialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use webhook::codec::{Call, Codec, Unreadable};
+
+use crate::element::decode_body;
+use crate::error_map::is_own_code;
+
+const BEFORE_C2C: &str = "C2C.CallbackBeforeSendMsg";
+const AFTER_C2C: &str = "C2C.CallbackAfterSendMsg";
+const BEFORE_GROUP: &str = "Group.CallbackBeforeSendMsg";
+const AFTER_GROUP: &str = "Group.CallbackAfterSendMsg";
+const GROUP_CHANGED: &str = "Group.CallbackAfterGroupInfoChanged";
+
+/// Words callbacks for one endpoint.
+pub struct TencentCodec {
+    url: String,
+    sdkappid: u32,
+    token: Option<String>,
+}
+
+impl TencentCodec {
+    /// A codec for the endpoint at `url`; with a `token`, calls are signed with `Sign` and `RequestTime`.
+    pub fn new(url: String, sdkappid: u32, token: Option<String>) -> Self {
+        Self { url, sdkappid, token }
+    }
+}
+
+impl std::fmt::Debug for TencentCodec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TencentCodec").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Codec for TencentCodec {
+    fn knows(&self, command: &str) -> bool {
+        commands::ALL.contains(&command)
+    }
+
+    fn asks(&self, question: &Question) -> &'static [&'static str] {
+        let Question::BeforeSend(message) = question;
+        if message.is_direct() { &[BEFORE_C2C] } else { &[BEFORE_GROUP] }
+    }
+
+    fn question(&self, command: &'static str, question: &Question) -> Call {
+        let Question::BeforeSend(message) = question;
+        let body = if command == BEFORE_C2C {
+            json(&bodies::BeforeC2c::of(command, message))
+        } else {
+            json(&bodies::BeforeGroup::of(command, message))
+        };
+        call(command, &message.origin, body)
+    }
+
+    fn verdict(&self, _: &'static str, question: &Question, body: &[u8]) -> Result<Verdict, Unreadable> {
+        let Question::BeforeSend(message) = question;
+        let mut answer: Value = serde_json::from_slice(body).map_err(|error| Unreadable(error.to_string()))?;
+        let code = error_code(&answer).ok_or_else(|| Unreadable("ErrorCode is not an integer".into()))?;
+        let info = || answer.get("ErrorInfo").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let reject = |code, info| Verdict::Reject(Refusal::Rejected { code, info, detail: String::new() });
+        match code {
+            0 => edit(&mut answer),
+            2 => Ok(Verdict::Discard),
+            own if is_own_code(!message.is_direct(), own) => Ok(reject(Some(own), info())),
+            _ => Ok(reject(None, info())),
+        }
+    }
+
+    fn tells(&self, event: &Event) -> Option<&'static str> {
+        match event {
+            Event::MessageSent(message) if message.delivery.no_after_callback => None,
+            Event::MessageNotSent { message, .. } if message.delivery.no_after_callback => None,
+            Event::MessageSent(message) if message.is_direct() => Some(AFTER_C2C),
+            Event::MessageSent(_) => Some(AFTER_GROUP),
+            // Only one-to-one messages are told of when they could not be delivered.
+            Event::MessageNotSent { message, .. } => message.is_direct().then_some(AFTER_C2C),
+            Event::GroupChanged(_) => Some(GROUP_CHANGED),
+        }
+    }
+
+    async fn telling(&self, command: &'static str, entry: &LogEntry, store: &dyn Store) -> Result<Call, Fault> {
+        let (origin, body) = match &entry.event {
+            Event::MessageSent(message) if message.is_direct() => {
+                let unread = match message.recipient() {
+                    Some(recipient) => store.unread_direct(recipient, None, Some(entry.position)).await?,
+                    None => 0,
+                };
+                (&message.origin, json(&bodies::AfterC2c::sent(command, message, unread)))
+            }
+            Event::MessageSent(message) => (&message.origin, json(&bodies::AfterGroup::of(command, message))),
+            Event::MessageNotSent { message, reason } => {
+                (&message.origin, json(&bodies::AfterC2c::not_sent(command, message, *reason)))
+            }
+            Event::GroupChanged(change) => (&change.origin, json(&bodies::GroupChanged::of(command, change))),
+        };
+        Ok(call(command, origin, body))
+    }
+
+    fn url(&self, call: &Call, now: Timestamp) -> String {
+        let separator = if self.url.contains('?') { '&' } else { '?' };
+        let (sdkappid, command) = (self.sdkappid, call.command);
+        let mut url = format!("{}{separator}SdkAppid={sdkappid}&CallbackCommand={command}&contenttype=json", self.url);
+        url.push_str(&call.query);
+        if let Some(token) = &self.token {
+            let time = now.seconds();
+            url.push_str(&format!("&Sign={}&RequestTime={time}", sign(token, time)));
+        }
+        url
+    }
+
+    fn acknowledges(&self, body: &[u8]) -> bool {
+        serde_json::from_slice(body).is_ok_and(|answer: Value| error_code(&answer) == Some(0))
+    }
+}
+
+/// `Sign`: lower-case hex of SHA-256 over the token and the decimal seconds.
+fn sign(token: &str, time: i64) -> String {
+    let digest = Sha256::digest(format!("{token}{time}"));
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn call(command: &'static str, origin: &Origin, body: Bytes) -> Call {
+    let ip = origin.ip.map(|ip| ip.to_string()).unwrap_or_default();
+    let query = format!("&ClientIP={ip}&OptPlatform={}", platform_name(origin.platform));
+    Call { command, query, headers: Vec::new(), body }
+}
+
+fn json(body: &impl Serialize) -> Bytes {
+    // Strings, numbers and JSON values always serialize.
+    serde_json::to_vec(body).unwrap_or_default().into()
+}
+
+/// `OptPlatform` (`spec/tencent/rules.md`, section 7).
+fn platform_name(platform: Platform) -> &'static str {
+    match platform {
+        Platform::Rest => "RESTAPI",
+        Platform::Web | Platform::MiniWeb => "Web",
+        Platform::Android | Platform::AndroidPad => "Android",
+        Platform::Ios => "iOS",
+        Platform::Windows => "Windows",
+        Platform::MacOs => "macOS",
+        Platform::IPad => "iPad",
+        Platform::Linux | Platform::Harmony => "Unknown",
+    }
+}
+
+/// COMPAT: receivers write the code as a number or as digits.
+fn error_code(answer: &Value) -> Option<i64> {
+    match answer.get("ErrorCode")? {
+        Value::Number(number) => number.as_i64(),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    }
+}
+
+/// What an allowing answer changes.
+fn edit(answer: &mut Value) -> Result<Verdict, Unreadable> {
+    let elements = match answer.get_mut("MsgBody").map(Value::take) {
+        None | Some(Value::Null) => None,
+        Some(body) => Some(decode_body(body).map_err(|failure| Unreadable(failure.info))?),
+    };
+    let custom_data = match answer.get("CloudCustomData") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(text)) => Some(text.clone()),
+        Some(_) => return Err(Unreadable("CloudCustomData is not a string".into())),
+    };
+    let edit = MessageEdit { elements, custom_data, ..MessageEdit::default() };
+    Ok(if edit.is_empty() { Verdict::Allow } else { Verdict::Modify(edit) })
+}
+
+/// `OnlineOnlyFlag`; a live room's messages have 0, whatever the sender asked for.
+fn online_only_flag(message: &Message) -> u8 {
+    u8::from(message.delivery.keeping == Keeping::OnlineOnly)
+}
+
+#[cfg(test)]
+mod tests;

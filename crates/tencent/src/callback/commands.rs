@@ -1,0 +1,37 @@
+//! Every callback command of the dialect: what an endpoint may subscribe to.
+//!
+//! Those that have no event in the core yet are legal in the configuration and are never called.
+
+/// The commands, as on the wire.
+pub(super) const ALL: &[&str] = &[
+    "State.StateChange",
+    "Profile.CallbackPortraitSet",
+    "Sns.CallbackPrevFriendAdd",
+    "Sns.CallbackPrevFriendResponse",
+    "Sns.CallbackFriendAdd",
+    "Sns.CallbackFriendDelete",
+    "Sns.CallbackBlackListAdd",
+    "Sns.CallbackBlackListDelete",
+    super::BEFORE_C2C,
+    super::AFTER_C2C,
+    "C2C.CallbackAfterMsgReport",
+    "C2C.CallbackAfterMsgWithDraw",
+    "Group.CallbackBeforeCreateGroup",
+    "Group.CallbackAfterCreateGroup",
+    "Group.CallbackBeforeApplyJoinGroup",
+    "Group.CallbackBeforeInviteJoinGroup",
+    "Group.CallbackAfterNewMemberJoin",
+    "Group.CallbackAfterMemberExit",
+    super::BEFORE_GROUP,
+    super::AFTER_GROUP,
+    "Group.CallbackSendMsgException",
+    "Group.CallbackAfterRecallMsg",
+    "Group.CallbackAfterGroupFull",
+    "Group.CallbackAfterGroupDestroyed",
+    super::GROUP_CHANGED,
+    "Group.CallbackOnMemberStateChange",
+    "Group.CallbackBeforeCreateTopic",
+    "Group.CallbackAfterCreateTopic",
+    "Group.CallbackAfterTopicDestroyed",
+    "Group.CallbackAfterTopicInfoChanged",
+];

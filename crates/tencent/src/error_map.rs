@@ -1,0 +1,127 @@
+//! Why a command failed, in the dialect's codes: the one place where core refusals become numbers.
+//!
+//! The same refusal has another number in each service (`spec/tencent/errors.jsonl`, `rules.md` section 2).
+
+use chat::event::NotSent;
+use chat::refusal::AskFailure;
+use chat::{Error, Refusal};
+
+use crate::envelope::Failure;
+use crate::gate::Service;
+
+/// A text with a restricted word: not delivered.
+const RESTRICTED_WORD: i64 = 80001;
+/// The before-callback failed, and the operator wants such messages refused.
+const CALLBACK_FAILED: i64 = 80003;
+/// The recipient blocks the sender.
+const BLOCKED: i64 = 20007;
+
+/// The failure that `error` is in `service`.
+pub(crate) fn failure(service: Service, error: &Error) -> Failure {
+    match error {
+        Error::Fault(_) => Failure::new(internal(service), "internal error, please retry"),
+        Error::Refused(Refusal::Rejected { code, info, .. }) => rejected(service, *code, info),
+        Error::Refused(refusal) => Failure::new(code(service, refusal), refusal.to_string()),
+    }
+}
+
+/// What the after-callback of a message that was not delivered says.
+pub(crate) fn not_sent(reason: NotSent) -> Failure {
+    let code = match reason {
+        NotSent::Blocked => BLOCKED,
+        NotSent::RestrictedWord => RESTRICTED_WORD,
+    };
+    Failure::new(code, Refusal::from(reason).to_string())
+}
+
+/// The backend's own code is passed on within the documented range of the service, and nowhere else.
+fn rejected(service: Service, code: Option<i64>, info: &str) -> Failure {
+    let standard = match service {
+        Service::Group => 10016,
+        _ => 20006,
+    };
+    match code {
+        Some(code) if is_own_code(service == Service::Group, code) => Failure::new(code, info),
+        _ => Failure::new(standard, "the app's before-callback refused"),
+    }
+}
+
+/// Whether a before-callback may use this code, for a group or a one-to-one message.
+pub(crate) fn is_own_code(is_group: bool, code: i64) -> bool {
+    if is_group { (10100..=10200).contains(&code) } else { (120_001..=130_000).contains(&code) }
+}
+
+fn code(service: Service, refusal: &Refusal) -> i64 {
+    match refusal {
+        Refusal::RestrictedWord => RESTRICTED_WORD,
+        Refusal::BackendFailed(
+            AskFailure::Unreachable
+            | AskFailure::Timeout
+            | AskFailure::BadStatus
+            | AskFailure::Unreadable
+            | AskFailure::Busy,
+        ) => CALLBACK_FAILED,
+        Refusal::Blocked => BLOCKED,
+        Refusal::StoreUnavailable => internal(service),
+        other => match service {
+            Service::Account => account(other),
+            Service::Message => message(other),
+            Service::Group => group(other),
+            Service::Sns => sns(other),
+            Service::Unknown => 60009,
+        },
+    }
+}
+
+fn account(refusal: &Refusal) -> i64 {
+    match refusal {
+        Refusal::NotPermitted => 70403,
+        Refusal::NoAccount(_) => 70107,
+        _ => 70402,
+    }
+}
+
+fn message(refusal: &Refusal) -> i64 {
+    match refusal {
+        Refusal::NotPermitted => 90009,
+        Refusal::NoAccount(_) => 90048,
+        Refusal::MessageTooLarge { .. } => 93000,
+        Refusal::TooMany { what: "elements", .. } | Refusal::Invalid { .. } => 90010,
+        _ => 90001,
+    }
+}
+
+fn group(refusal: &Refusal) -> i64 {
+    match refusal {
+        Refusal::NotPermitted | Refusal::GroupTypeForbids(_) | Refusal::NotMember { .. } => 10007,
+        Refusal::TooMany { .. } => 10005,
+        Refusal::MessageTooLarge { .. } => 80002,
+        Refusal::NoAccount(_) => 10019,
+        Refusal::NoGroup(_) | Refusal::GroupDissolved(_) => 10010,
+        Refusal::GroupExists { yours: true, .. } => 10025,
+        Refusal::GroupExists { yours: false, .. } | Refusal::TopicExists(_) => 10021,
+        Refusal::GroupFull { .. } => 10014,
+        Refusal::NoTopic(_) => 10015,
+        Refusal::MemberMuted | Refusal::GroupMuted => 10017,
+        _ => 10004,
+    }
+}
+
+fn sns(refusal: &Refusal) -> i64 {
+    match refusal {
+        Refusal::NotPermitted => 30004,
+        Refusal::NoAccount(_) => 30003,
+        _ => 30001,
+    }
+}
+
+/// 'Internal error, retry' of each service.
+fn internal(service: Service) -> i64 {
+    match service {
+        Service::Account => 70500,
+        Service::Message => 91000,
+        Service::Group => 10002,
+        Service::Sns => 30006,
+        Service::Unknown => 60008,
+    }
+}

@@ -1,0 +1,261 @@
+//! The command line. Its help is where most people meet Ringback for the second time, so it teaches.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, Parser, Subcommand};
+use humantime_serde::re::humantime;
+
+use crate::listen::Replacement;
+
+/// A self-hosted chat server that calls your backend back.
+///
+/// It speaks the server side of Tencent Cloud Chat and of OpenIM 3.8: point your app at it by changing
+/// a base URL. Before an event it asks your backend, after an event it tells it, and it never loses a call.
+#[derive(Debug, Parser)]
+#[command(name = "ringback", version, arg_required_else_help = true, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the server. Without arguments it works: SQLite in ./ringback-data, loopback only.
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(Place),
+    /// Show what Ringback does: a server, a sample app backend, and the scenarios between them.
+    #[command(after_help = DEMO_EXAMPLES)]
+    Demo(DemoArgs),
+    /// Be a sample app backend: answer the callbacks of both dialects and print each one.
+    #[command(after_help = LISTEN_EXAMPLES)]
+    Listen(ListenArgs),
+    /// Print a UserSig, which signs a user in to Tencent's dialect; no running server is needed.
+    #[command(after_help = USERSIG_EXAMPLES)]
+    Usersig(UsersigArgs),
+    /// Print a token, which signs a user in to OpenIM's dialect; no running server is needed.
+    #[command(after_help = TOKEN_EXAMPLES)]
+    Token(TokenArgs),
+    /// Print the default configuration: every key, what it is for, and its default.
+    #[command(after_help = CONFIG_EXAMPLES)]
+    Config,
+}
+
+/// Which server is meant. `usersig` and `token` need the same two as `serve`.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Place {
+    /// Configuration in TOML; `ringback config` prints one to start from. Without it: defaults and environment
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Where the database and generated secrets are; wins over server.data_dir [default: ./ringback-data]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DemoArgs {
+    /// Exit after the scenarios, with 0 only if each did what it should
+    #[arg(long)]
+    pub(crate) once: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ListenArgs {
+    /// Where to listen; port 0 lets the system choose, and the address is printed on standard error
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9000")]
+    pub(crate) addr: SocketAddr,
+    /// Refuse messages that contain TEXT, with a reason the sender sees (120001 one-to-one, 10100 group, 5001 OpenIM)
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) reject: Vec<String>,
+    /// Drop messages that contain TEXT, while the sender is told success (ErrorCode 2); OpenIM has no such answer: allowed there
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) discard: Vec<String>,
+    /// Put B in place of A in the text of messages (OpenIM: where it asks callbackBeforeMsgModifyCommand)
+    #[arg(long, value_name = "A=B", value_parser = replacement)]
+    pub(crate) replace: Vec<Replacement>,
+    /// Fail this part of all calls with HTTP 500, 0 to 1: 0.2 is every fifth on average
+    #[arg(long, value_name = "P", default_value = "0", value_parser = probability)]
+    pub(crate) fail_rate: f64,
+    /// Wait this many milliseconds before each answer
+    #[arg(long, value_name = "MS", default_value = "0", value_parser = milliseconds)]
+    pub(crate) delay: Duration,
+    /// Print one JSON object a line: time, method, path, query, headers, body, status, answer
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct UsersigArgs {
+    /// Whom it signs in: a UserID. An admin's (default: administrator) opens the REST API
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) user: String,
+    /// How long it is good: 90s, 12h, 180d, "1d 12h"; at most 10 years
+    #[arg(long, value_name = "DURATION", default_value = "180d", value_parser = validity)]
+    pub(crate) expire: Duration,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct TokenArgs {
+    /// Whom it signs in: a userID. An admin's (default: imAdmin) may act for others
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) user: String,
+    /// On what: 1 iOS, 2 Android, 3 Windows, 4 macOS, 5 Web, 6 MiniWeb, 7 Linux, 8 Android pad, 9 iPad, 10 admin, 11 HarmonyOS
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=11))]
+    pub(crate) platform: u8,
+    /// How long it is good: 90s, 12h, 90d, "1d 12h"; at most 10 years
+    #[arg(long, value_name = "DURATION", default_value = "90d", value_parser = validity)]
+    pub(crate) expire: Duration,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+const EXAMPLES: &str = "\
+Try it:
+  ringback demo                                       see the callbacks happen
+  ringback serve                                      start the server
+  ringback listen --reject \"red packet\"               be the app backend, in a second terminal
+  ringback usersig administrator                      call the REST API as Tencent's
+  ringback token imAdmin --platform 10                call the REST API as OpenIM's
+
+Log lines go to standard error; RUST_LOG=debug shows more, NO_COLOR=1 shows them without colours.
+Exit codes: 0 fine, 1 failed at work, 2 wrong usage or configuration.";
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  ringback serve
+  ringback serve --config ringback.toml
+  RINGBACK_SERVER__LISTEN=0.0.0.0:10002 ringback serve --data-dir /var/lib/ringback
+
+The least configuration that calls a backend back:
+  [[endpoint]]
+  name = \"app\"
+  dialect = \"tencent\"                           # or \"openim\"
+  url = \"http://127.0.0.1:9000/callback\"
+  commands = [\"*\"]
+
+Secrets that are not configured are made once and kept in <data_dir>/secrets.toml.
+SIGTERM or Ctrl-C stops it in order. The answer of GET /health/ready tells whether it serves.";
+
+const DEMO_EXAMPLES: &str = "\
+Examples:
+  ringback demo             play the scenarios, then keep serving for you to try
+  ringback demo --once      play them and exit: a check that this machine can run Ringback
+
+It uses a temporary data directory and free ports on loopback, and leaves nothing behind.";
+
+const LISTEN_EXAMPLES: &str = "\
+Examples:
+  ringback listen
+  ringback listen --reject \"red packet\" --replace lunch=dinner
+  ringback listen --fail-rate 0.2 --delay 300         what does a flaky backend do to chatting?
+  ringback listen --json | jq -c '[.time, .path, .body]'
+
+Have it called: an [[endpoint]] whose url is http://127.0.0.1:9000/callback.
+--reject, --discard and --replace may be given several times; the first that fits decides, in this order.";
+
+const USERSIG_EXAMPLES: &str = "\
+Examples:
+  ringback usersig jared
+  SIG=$(ringback usersig administrator --expire 1h)
+  curl \"http://127.0.0.1:10002/v4/im_open_login_svc/account_import?sdkappid=1400000000&identifier=administrator&usersig=$SIG&random=1&contenttype=json\" -d '{\"UserID\":\"jared\"}'
+
+It signs with the server's key: give the --config and --data-dir that `ringback serve` was given.";
+
+const TOKEN_EXAMPLES: &str = "\
+Examples:
+  ringback token alice --platform 5
+  TOKEN=$(ringback token imAdmin --platform 10 --expire 1h)
+  curl http://127.0.0.1:10002/user/get_users_info -H \"token: $TOKEN\" -H 'operationID: 1' -d '{\"userIDs\":[\"alice\"]}'
+
+It signs with the server's secret: give the --config and --data-dir that `ringback serve` was given.";
+
+const CONFIG_EXAMPLES: &str = "\
+Examples:
+  ringback config > ringback.toml
+  ringback serve --config ringback.toml";
+
+fn replacement(text: &str) -> Result<Replacement, String> {
+    match text.split_once('=') {
+        Some((from, to)) if !from.is_empty() => Ok(Replacement { from: from.to_owned(), to: to.to_owned() }),
+        _ => Err("right would be A=B, such as lunch=dinner".to_owned()),
+    }
+}
+
+fn probability(text: &str) -> Result<f64, String> {
+    let part: Option<f64> = text.parse().ok().filter(|part| (0.0..=1.0).contains(part));
+    part.ok_or_else(|| "right would be a number from 0 to 1, such as 0.2".to_owned())
+}
+
+/// Ten minutes are longer than any caller waits.
+fn milliseconds(text: &str) -> Result<Duration, String> {
+    let number: Option<u64> = text.parse().ok().filter(|number| *number <= 600_000);
+    number.map(Duration::from_millis).ok_or_else(|| "right would be milliseconds from 0 to 600000".to_owned())
+}
+
+/// Both dialects count in whole seconds; ten years stand for "for ever" and still fit their fields.
+fn validity(text: &str) -> Result<Duration, String> {
+    let range = Duration::from_secs(1)..=Duration::from_secs(3653 * 86_400);
+    let duration = humantime::parse_duration(text).ok().filter(|duration| range.contains(duration));
+    duration.ok_or_else(|| "right would be a duration from 1s to 10 years, such as 12h or 180d".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_examples() {
+        for command in Cli::command().get_subcommands() {
+            assert!(command.get_after_help().is_some(), "{}", command.get_name());
+        }
+    }
+
+    #[test]
+    fn defaults() {
+        let Command::Usersig(args) = parse("ringback usersig jared").unwrap().command else { panic!() };
+        assert_eq!(args.expire.as_secs(), 15_552_000);
+        let Command::Token(args) = parse("ringback token jared --platform 5").unwrap().command else { panic!() };
+        assert_eq!((args.platform, args.expire.as_secs()), (5, 7_776_000));
+        let Command::Listen(args) = parse("ringback listen --replace a=b=c").unwrap().command else { panic!() };
+        assert_eq!(args.addr.to_string(), "127.0.0.1:9000");
+        assert_eq!(args.replace, [Replacement { from: "a".to_owned(), to: "b=c".to_owned() }]);
+    }
+
+    #[test]
+    fn wrong_usage_is_refused_with_exit_code_2() {
+        for line in [
+            "ringback",
+            "ringback chat",
+            "ringback token jared",
+            "ringback token jared --platform 0",
+            "ringback token jared --platform 12",
+            "ringback usersig",
+            "ringback usersig jared --expire 0s",
+            "ringback usersig jared --expire soon",
+            "ringback usersig jared --expire 11years",
+            "ringback listen --fail-rate 1.1",
+            "ringback listen --fail-rate NaN",
+            "ringback listen --delay -1",
+            "ringback listen --replace ab",
+            "ringback listen --replace =b",
+            "ringback listen --addr nowhere",
+        ] {
+            assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! The checks that turn what is written into what can be relied on. All problems are found at once.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use hyper::Uri;
+
+use super::error::{Problem, endpoint_place};
+use super::raw::{self, Raw};
+use super::secret::Secret;
+use super::{Config, Dialect, Endpoint, OpenIm, Policy, Server, Store, Tencent};
+
+/// The database's name where only the data dir is known.
+const DATABASE: &str = "ringback.db";
+/// One message must fit in memory many times over: 1 MiB.
+const MAX_MESSAGE_BYTES: u32 = 1024 * 1024;
+/// OpenIM's shipped default. Everyone knows it, so everyone could sign tokens with it.
+const KNOWN_SECRET: &str = "openIM123";
+
+/// What a check hands on, while it may have noted problems.
+struct Problems(Vec<Problem>);
+
+impl Problems {
+    fn wrong(&mut self, key: impl Into<String>, found: impl fmt::Display) {
+        self.0.push(Problem::wrong(key, found));
+    }
+
+    /// For what is right in itself and cannot be had: no list of alternatives helps.
+    fn unavailable(&mut self, key: impl Into<String>, words: &str) {
+        self.0.push(Problem { key: key.into(), from: None, words: words.to_owned() });
+    }
+}
+
+pub(super) fn check(raw: Raw) -> Result<Config, Vec<Problem>> {
+    let mut problems = Problems(Vec::new());
+    if raw.cluster.is_some() {
+        let words = "many nodes are not available in this version; right would be to leave out the section [cluster]";
+        problems.unavailable("cluster", words);
+    }
+    let store = store(raw.store.and_then(|store| store.url), &raw.server.data_dir, &mut problems);
+    let server = server(raw.server, &mut problems);
+    let tencent = tencent(raw.tencent, &mut problems);
+    let openim = openim(raw.openim, &mut problems);
+    let policy = policy(raw.policy, &mut problems);
+    let endpoints = endpoints(raw.endpoint, &mut problems);
+    match (server, store) {
+        (Some(server), Some(store)) if problems.0.is_empty() => {
+            Ok(Config { server, store, tencent, openim, policy, endpoints })
+        }
+        _ => Err(problems.0),
+    }
+}
+
+fn server(raw: raw::Server, problems: &mut Problems) -> Option<Server> {
+    let listen = address("server.listen", &raw.listen, problems);
+    let gateway = address("server.gateway", &raw.gateway, problems);
+    if raw.data_dir.as_os_str().is_empty() {
+        problems.wrong("server.data_dir", "is empty");
+    }
+    let (listen, gateway) = (listen?, gateway?);
+    if listen == gateway && listen.port() != 0 {
+        problems.wrong("server.gateway", format!("found {gateway}, where `listen` is already"));
+    }
+    Some(Server { listen, gateway, data_dir: raw.data_dir })
+}
+
+fn address(key: &str, text: &str, problems: &mut Problems) -> Option<SocketAddr> {
+    let address = text.parse().ok();
+    if address.is_none() {
+        problems.wrong(key, format!("found {text:?}"));
+    }
+    address
+}
+
+fn store(url: Option<String>, data_dir: &Path, problems: &mut Problems) -> Option<Store> {
+    let Some(url) = url else { return Some(Store::Sqlite(data_dir.join(DATABASE))) };
+    if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+        // The URL may hold a password, so it is not repeated.
+        problems.wrong("store.url", "PostgreSQL is not available in this version");
+        return None;
+    }
+    let path = url.strip_prefix("sqlite:").map(|path| path.strip_prefix("//").unwrap_or(path));
+    match path {
+        // A database in memory would lose what was acknowledged.
+        Some(path) if !path.is_empty() && !path.starts_with(':') && !path.contains('?') => {
+            Some(Store::Sqlite(PathBuf::from(path)))
+        }
+        Some(_) => {
+            problems.wrong("store.url", format!("found {url:?}"));
+            None
+        }
+        None => {
+            problems.wrong("store.url", "found a URL of another kind");
+            None
+        }
+    }
+}
+
+fn tencent(raw: raw::Tencent, problems: &mut Problems) -> Tencent {
+    if raw.sdkappid == 0 {
+        problems.wrong("tencent.sdkappid", "found 0");
+    }
+    signing_secret("tencent.key", raw.key.as_ref(), problems);
+    admins("tencent.admins", &raw.admins, problems);
+    Tencent { sdkappid: raw.sdkappid, key: raw.key, admins: raw.admins }
+}
+
+fn openim(raw: raw::OpenIm, problems: &mut Problems) -> OpenIm {
+    signing_secret("openim.secret", raw.secret.as_ref(), problems);
+    admins("openim.admins", &raw.admins, problems);
+    OpenIm { secret: raw.secret, admins: raw.admins }
+}
+
+fn signing_secret(key: &str, secret: Option<&Secret>, problems: &mut Problems) {
+    match secret.map(Secret::expose) {
+        Some(text) if text.trim().is_empty() => problems.wrong(key, "is empty"),
+        Some(KNOWN_SECRET) => {
+            problems.wrong(key, "found the default that OpenIM is shipped with, which everyone knows")
+        }
+        _ => {}
+    }
+}
+
+fn admins(key: &str, admins: &[String], problems: &mut Problems) {
+    if admins.is_empty() {
+        problems.wrong(key, "found an empty list, so nobody could administer");
+    } else if admins.iter().any(|admin| admin.trim().is_empty()) {
+        problems.wrong(key, "found an empty user id");
+    }
+}
+
+fn policy(raw: raw::Policy, problems: &mut Problems) -> Policy {
+    if raw.restricted_words.iter().any(String::is_empty) {
+        problems.wrong("policy.restricted_words", "found an empty word, which every text contains");
+    }
+    if !(1..=MAX_MESSAGE_BYTES).contains(&raw.max_message_bytes) {
+        problems.wrong("policy.max_message_bytes", format!("found {}", raw.max_message_bytes));
+    }
+    Policy { restricted_words: raw.restricted_words, max_message_bytes: raw.max_message_bytes }
+}
+
+fn endpoints(raw: Vec<raw::Endpoint>, problems: &mut Problems) -> Vec<Endpoint> {
+    let mut names = HashSet::new();
+    let checked = raw.into_iter().enumerate().filter_map(|(index, raw)| {
+        let place = endpoint_place(index, Some(&raw.name));
+        if !names.insert(raw.name.clone()) {
+            problems.wrong(format!("{place}.name"), "found it twice");
+        }
+        endpoint(raw, &place, problems)
+    });
+    checked.collect()
+}
+
+fn endpoint(raw: raw::Endpoint, place: &str, problems: &mut Problems) -> Option<Endpoint> {
+    let key = |name: &str| format!("{place}.{name}");
+    if !is_name(&raw.name) {
+        problems.wrong(key("name"), format!("found {:?}", raw.name));
+    }
+    if let Err(found) = check_url(&raw.url) {
+        problems.wrong(key("url"), found);
+    }
+    if !(Duration::from_millis(1)..=Duration::from_secs(60)).contains(&raw.timeout) {
+        let found = humantime_serde::re::humantime::format_duration(raw.timeout);
+        problems.wrong(key("timeout"), format!("found {found}"));
+    }
+    if !(1..=1024).contains(&raw.concurrency) {
+        problems.wrong(key("concurrency"), format!("found {}", raw.concurrency));
+    }
+    match &raw.token {
+        Some(token) if token.expose().is_empty() => problems.wrong(key("token"), "is empty"),
+        Some(_) if raw.dialect == raw::Dialect::Openim => {
+            problems.wrong(key("token"), "a token does nothing in the dialect \"openim\"; `secret` signs there");
+        }
+        _ => {}
+    }
+    if raw.secret.as_ref().is_some_and(|secret| !is_webhook_secret(secret.expose())) {
+        problems.wrong(key("secret"), "found something else");
+    }
+    let dialect = match raw.dialect {
+        raw::Dialect::Tencent => Dialect::Tencent,
+        raw::Dialect::Openim => Dialect::OpenIm,
+        raw::Dialect::Standard => {
+            problems.wrong(key("dialect"), "\"standard\" is not available in this version");
+            return None;
+        }
+    };
+    if let Err(found) = check_commands(&raw.commands, dialect) {
+        problems.wrong(key("commands"), found);
+    }
+    Some(Endpoint {
+        name: raw.name,
+        dialect,
+        url: raw.url,
+        commands: raw.commands,
+        timeout: raw.timeout,
+        on_failure: raw.on_failure,
+        acknowledge: raw.acknowledge,
+        concurrency: raw.concurrency,
+        token: raw.token,
+        secret: raw.secret,
+    })
+}
+
+fn is_name(name: &str) -> bool {
+    let is_good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    (1..=64).contains(&name.len()) && name.chars().all(is_good)
+}
+
+/// Says what is wrong with a URL, without repeating one that holds a password.
+fn check_url(url: &str) -> Result<(), String> {
+    let found = || format!("found {url:?}");
+    if url.contains('#') {
+        return Err(format!("{}: what follows `#` is never sent", found()));
+    }
+    let uri: Uri = url.parse().map_err(|_| "found something that is not a URL".to_owned())?;
+    let Some(authority) = uri.authority() else { return Err(found()) };
+    if authority.as_str().contains('@') {
+        return Err("found a user or password in it, which is never sent; `secret` signs calls".to_owned());
+    }
+    let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
+    // A port that is none (`:`, `:0`, `:99999`) is still an authority to the parser.
+    let has_port = authority.as_str().len() > authority.host().len();
+    let is_reachable = !has_port || authority.port_u16().is_some_and(|port| port > 0);
+    if is_web && !authority.host().is_empty() && is_reachable { Ok(()) } else { Err(found()) }
+}
+
+fn is_webhook_secret(secret: &str) -> bool {
+    let bytes = secret.strip_prefix("whsec_").and_then(|text| BASE64_STANDARD.decode(text).ok());
+    bytes.is_some_and(|bytes| (24..=64).contains(&bytes.len()))
+}
+
+/// Names are told apart by shape only: it shows the usual slip, a command of the other dialect.
+fn check_commands(commands: &[String], dialect: Dialect) -> Result<(), String> {
+    if commands.is_empty() {
+        return Err("found an empty list, so it would get nothing".to_owned());
+    }
+    let is_shaped = |command: &str| match dialect {
+        Dialect::Tencent => command.split_once('.').is_some_and(|(of, what)| !of.is_empty() && !what.is_empty()),
+        Dialect::OpenIm => command.starts_with("callback") && !command.contains('.'),
+    };
+    match commands.iter().find(|command| *command != "*" && !is_shaped(command)) {
+        Some(odd) => Err(format!("found {odd:?}, which is not a command of this dialect")),
+        None => Ok(()),
+    }
+}

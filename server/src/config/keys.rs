@@ -1,0 +1,86 @@
+//! Every key of the configuration: how it is written in the environment, and what a right value is.
+//!
+//! One table, because three readers need the same facts: the environment layer (is this text a list?),
+//! the errors (what would be right?), and the tests (does the printed page name every key?).
+
+/// How the text of an environment variable becomes a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Taken as it stands, even if it looks like a number: secrets may.
+    Text,
+    /// The same, and never shown.
+    Secret,
+    /// A whole number.
+    Number,
+    /// `a,b` or a TOML list.
+    List,
+}
+
+/// One key, and what to tell someone whose value for it is wrong.
+#[derive(Debug)]
+pub(crate) struct Key {
+    /// Section and key; those of an endpoint are under `endpoint`.
+    pub(crate) path: &'static str,
+    pub(crate) kind: Kind,
+    /// Completes the sentence "right would be …".
+    pub(crate) right: &'static str,
+}
+
+const fn key(path: &'static str, kind: Kind, right: &'static str) -> Key {
+    Key { path, kind, right }
+}
+
+const ADDRESS: &str = "an address and a port, such as \"127.0.0.1:10002\" (port 0: the system chooses)";
+
+pub(crate) const KEYS: &[Key] = &[
+    key("server.listen", Kind::Text, ADDRESS),
+    key("server.gateway", Kind::Text, ADDRESS),
+    key("server.data_dir", Kind::Text, "the path of a directory, such as \"ringback-data\""),
+    key("store.url", Kind::Text, "\"sqlite:\" and the path of a file, such as \"sqlite:ringback-data/ringback.db\""),
+    key("cluster.nats", Kind::Text, "to leave out the section [cluster]"),
+    key("tencent.sdkappid", Kind::Number, "a whole number from 1 to 4294967295, such as 1400000000"),
+    key("tencent.key", Kind::Secret, "a long random text, or no such key at all: then one is generated"),
+    key("tencent.admins", Kind::List, "a list of at least one user id, such as [\"administrator\"]"),
+    key("openim.secret", Kind::Secret, "a long random text, or no such key at all: then one is generated"),
+    key("openim.admins", Kind::List, "a list of at least one user id, such as [\"imAdmin\"]"),
+    key("policy.restricted_words", Kind::List, "a list of words, such as [\"casino\"], or []"),
+    key("policy.max_message_bytes", Kind::Number, "a whole number of bytes from 1 to 1048576, such as 12288"),
+    key("endpoint.name", Kind::Text, "1 to 64 of A–Z a–z 0–9 _ . - that no other endpoint has, such as \"app\""),
+    key("endpoint.dialect", Kind::Text, "\"tencent\" or \"openim\""),
+    key("endpoint.url", Kind::Text, "an http or https URL with a host, such as \"http://127.0.0.1:9000/callback\""),
+    key("endpoint.commands", Kind::List, "a list of callback commands in the endpoint's dialect, or [\"*\"] for all"),
+    key("endpoint.timeout", Kind::Text, "a duration from \"1ms\" to \"60s\", such as \"2s\""),
+    key("endpoint.on_failure", Kind::Text, "\"allow\" or \"reject\""),
+    key("endpoint.acknowledge", Kind::Text, "\"status\" or \"body\""),
+    key("endpoint.concurrency", Kind::Number, "a whole number from 1 to 1024, such as 64"),
+    key("endpoint.token", Kind::Secret, "the token that the receiver checks Sign with (dialect \"tencent\" only)"),
+    key("endpoint.secret", Kind::Secret, "\"whsec_\" and the Base64 of 24 to 64 random bytes"),
+];
+
+/// The key at `path`, where an endpoint's place or name has been left out.
+pub(crate) fn find(path: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.path == path)
+}
+
+/// The names in a section, or the sections themselves for the empty path.
+pub(crate) fn below(section: &str) -> Vec<&'static str> {
+    let mut names: Vec<&str> = Vec::new();
+    for key in KEYS {
+        let Some((of, name)) = key.path.split_once('.') else { continue };
+        let shown = if section.is_empty() { of } else { name };
+        if (section.is_empty() || of == section) && !names.contains(&shown) {
+            names.push(shown);
+        }
+    }
+    names
+}
+
+/// The environment variable of a key: `server.listen` is `RINGBACK_SERVER__LISTEN`.
+pub(crate) fn variable(path: &str) -> String {
+    format!("{PREFIX}{}", path.replace('.', SEPARATOR).to_uppercase())
+}
+
+/// What our environment variables begin with.
+pub(crate) const PREFIX: &str = "RINGBACK_";
+/// What stands for the dot of a key there: one underscore would be part of a name (`data_dir`).
+pub(crate) const SEPARATOR: &str = "__";

@@ -1,0 +1,306 @@
+use std::fs;
+use std::time::Duration;
+
+use super::keys::{self, KEYS, Kind};
+use super::*;
+
+/// Loads a file of this text under these variables.
+fn load(file: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("ringback.toml");
+    fs::write(&path, file).expect("a file");
+    let environment = variables.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+    Config::load(&Sources { file: Some(path), data_dir: None, environment })
+}
+
+/// The only problem of a file, as `key: words`, and the whole error as it is shown.
+fn wrong(file: &str) -> (String, String) {
+    wrong_with(file, &[])
+}
+
+fn wrong_with(file: &str, variables: &[(&str, &str)]) -> (String, String) {
+    let error = load(file, variables).expect_err(file);
+    let [Problem { key, words, .. }] = &error.problems[..] else { panic!("{error}") };
+    (format!("{key}: {words}"), error.to_string())
+}
+
+const ENDPOINT: &str =
+    "[[endpoint]]\nname = \"app\"\ndialect = \"tencent\"\nurl = \"http://[::1]:9000/cb?a=1\"\ncommands = [\"*\"]\n";
+
+#[test]
+fn defaults_are_those_of_the_contract() {
+    let config = Config::load(&Sources::default()).unwrap();
+    assert_eq!(config.server.listen.to_string(), "127.0.0.1:10002");
+    assert_eq!(config.server.gateway.to_string(), "127.0.0.1:10001");
+    assert_eq!(config.server.data_dir, PathBuf::from("ringback-data"));
+    assert_eq!(config.store, Store::Sqlite(PathBuf::from("ringback-data/ringback.db")));
+    assert_eq!(config.tencent.sdkappid, 1_400_000_000);
+    assert_eq!(config.tencent.admins, ["administrator"]);
+    assert_eq!(config.openim.admins, ["imAdmin"]);
+    assert!(config.tencent.key.is_none() && config.openim.secret.is_none());
+    assert!(config.policy.restricted_words.is_empty() && config.endpoints.is_empty());
+    assert_eq!(config.policy.max_message_bytes, 12_288);
+}
+
+#[test]
+fn the_printed_page_as_a_file_changes_nothing() {
+    let printed = load(DEFAULT, &[]).unwrap();
+    assert_eq!(format!("{printed:?}"), format!("{:?}", Config::load(&Sources::default()).unwrap()));
+}
+
+/// What the page shows commented out is good too, and its numbers are the ones that hold without it.
+#[test]
+fn the_printed_page_uncommented_is_a_configuration() {
+    let secret = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz";
+    let page: String = DEFAULT.replace("whsec_…", secret).lines().map(uncommented).collect();
+    let all = load(&page.replace("[cluster]\nnats = \"nats://127.0.0.1:4222\"\n", ""), &[]).unwrap();
+    let least = load(ENDPOINT, &[]).unwrap();
+    let (all, least) = (&all.endpoints[0], &least.endpoints[0]);
+    assert_eq!((all.timeout, all.concurrency), (least.timeout, least.concurrency));
+    assert_eq!((all.on_failure, all.acknowledge), (least.on_failure, least.acknowledge));
+    assert_eq!(least.timeout, Duration::from_secs(2));
+}
+
+fn uncommented(line: &str) -> String {
+    let setting = line.strip_prefix('#').filter(|rest| !rest.is_empty() && !rest.starts_with(' '));
+    format!("{}\n", setting.unwrap_or(line))
+}
+
+#[test]
+fn the_printed_page_has_every_key_and_only_those() {
+    let page: toml::Table = toml::from_str(&DEFAULT.lines().map(uncommented).collect::<String>()).unwrap();
+    let mut printed: Vec<String> = Vec::new();
+    for (section, table) in &page {
+        let table = table.as_table().or_else(|| table.as_array()?[0].as_table()).unwrap();
+        printed.extend(table.keys().map(|key| format!("{section}.{key}")));
+    }
+    printed.sort();
+    let mut known: Vec<String> = KEYS.iter().map(|key| key.path.to_owned()).collect();
+    known.sort();
+    assert_eq!(printed, known);
+}
+
+/// The table of keys and the structs say the same: an unknown key lists what the structs would take.
+#[test]
+fn the_table_has_every_key_of_the_structs() {
+    for section in keys::below("") {
+        let start = if section == "endpoint" { ENDPOINT.to_owned() } else { format!("[{section}]\n") };
+        let file: toml::Table = toml::from_str(&format!("{start}zzz = 1")).unwrap();
+        let stack = figment::Figment::from(figment::providers::Serialized::defaults(
+            &toml::from_str::<toml::Table>(DEFAULT).unwrap(),
+        ))
+        .merge(figment::providers::Serialized::defaults(&file));
+        let error = stack.extract::<raw::Raw>().unwrap_err();
+        let figment::error::Kind::UnknownField(_, fields) = &error.kind else { panic!("{section}: {error}") };
+        assert_eq!(keys::below(section), *fields, "{section}");
+    }
+}
+
+#[test]
+fn the_environment_wins_over_the_file_and_the_command_line_over_both() {
+    let file = "[server]\nlisten = \"127.0.0.1:1\"\ngateway = \"127.0.0.1:2\"\n";
+    let config =
+        load(file, &[("RINGBACK_SERVER__LISTEN", "[::1]:3"), ("PATH", "x"), ("RINGBACK_SERVICE_HOST", "x")]).unwrap();
+    assert_eq!((config.server.listen.port(), config.server.gateway.port()), (3, 2));
+
+    let environment = vec![("RINGBACK_SERVER__DATA_DIR".to_owned(), "a".to_owned())];
+    let sources = Sources { file: None, data_dir: Some(PathBuf::from("b")), environment };
+    let config = Config::load(&sources).unwrap();
+    assert_eq!(config.server.data_dir, PathBuf::from("b"));
+    assert_eq!(config.store, Store::Sqlite(PathBuf::from("b/ringback.db")), "the database follows the data dir");
+}
+
+#[test]
+fn values_of_each_kind_from_the_environment() {
+    let config = load(
+        "",
+        &[
+            // Looks like a number, and is a text.
+            ("RINGBACK_TENCENT__KEY", "0012"),
+            ("RINGBACK_TENCENT__SDKAPPID", "1400000001"),
+            ("RINGBACK_TENCENT__ADMINS", "root, second"),
+            ("RINGBACK_OPENIM__ADMINS", "[\"a,b\"]"),
+            ("RINGBACK_STORE__URL", "sqlite:/tmp/x.db"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(config.tencent.key.unwrap().expose(), "0012");
+    assert_eq!(config.tencent.sdkappid, 1_400_000_001);
+    assert_eq!(config.tencent.admins, ["root", "second"]);
+    assert_eq!(config.openim.admins, ["a,b"]);
+    assert_eq!(config.store, Store::Sqlite(PathBuf::from("/tmp/x.db")));
+}
+
+#[test]
+fn endpoints_from_the_environment_by_name() {
+    let file = ENDPOINT.replace("\"app\"", "\"my-app\"");
+    let config =
+        load(&file, &[("RINGBACK_ENDPOINT__MY_APP__TOKEN", "007"), ("RINGBACK_ENDPOINT__MY_APP__CONCURRENCY", "1")])
+            .unwrap();
+    let [endpoint] = &config.endpoints[..] else { panic!() };
+    assert_eq!((endpoint.token.as_ref().unwrap().expose(), endpoint.concurrency), ("007", 1));
+
+    let variables = [
+        ("RINGBACK_ENDPOINT__APP__DIALECT", "openim"),
+        ("RINGBACK_ENDPOINT__APP__URL", "https://example.com"),
+        ("RINGBACK_ENDPOINT__APP__COMMANDS", "callbackBeforeSendSingleMsgCommand,callbackAfterSendSingleMsgCommand"),
+        ("RINGBACK_ENDPOINT__APP__TIMEOUT", "500ms"),
+    ];
+    let config = load("", &variables).unwrap();
+    let [endpoint] = &config.endpoints[..] else { panic!() };
+    assert_eq!((endpoint.name.as_str(), endpoint.dialect), ("app", Dialect::OpenIm));
+    assert_eq!((endpoint.commands.len(), endpoint.timeout), (2, Duration::from_millis(500)));
+
+    let (problem, _) = wrong_with("", &variables[..1]);
+    assert!(problem.starts_with("endpoint[app].") && problem.contains("is missing"), "{problem}");
+}
+
+#[test]
+fn unknown_keys_are_errors_that_show_the_known_ones() {
+    let (problem, shown) = wrong("[server]\nlisen = \"127.0.0.1:1\"");
+    assert_eq!(problem, "server.lisen: there is no such key; [server] has listen, gateway, data_dir");
+    assert!(shown.contains("ringback.toml"), "{shown}");
+    assert!(wrong("[serve]\n").0.starts_with("serve: there is no such section; there are server, store"));
+    assert!(
+        wrong(&format!("{ENDPOINT}retry = 1"))
+            .0
+            .starts_with("endpoint[app].retry: there is no such key; [endpoint] has name")
+    );
+    let of = |name| wrong_with("", &[(name, "1")]).0;
+    assert!(of("RINGBACK_SERVER__LISEN").starts_with("RINGBACK_SERVER__LISEN: there is no such key"));
+    assert!(of("RINGBACK_ENDPOINT__APP__RETRY").contains("there is no such key"));
+    assert!(of("RINGBACK_ENDPOINT__URL").contains("RINGBACK_ENDPOINT__<NAME>__URL"));
+    assert!(of("RINGBACK_SERVER_LISTEN").contains("right would be RINGBACK_SERVER__LISTEN"));
+}
+
+/// Every error names the key and what would be right.
+#[test]
+fn wrong_values() {
+    let keys_and_values = [
+        ("server.listen", "\"localhost\""),
+        ("server.listen", "10002"),
+        ("server.gateway", "\"127.0.0.1:10002\""),
+        ("server.data_dir", "\"\""),
+        ("store.url", "\"mysql://x\""),
+        ("store.url", "\"sqlite:\""),
+        ("store.url", "\"sqlite::memory:\""),
+        ("store.url", "\"postgres://user:hush@host/db\""),
+        ("tencent.sdkappid", "0"),
+        ("tencent.sdkappid", "-1"),
+        ("tencent.sdkappid", "4294967296"),
+        ("tencent.sdkappid", "\"hello\""),
+        ("tencent.key", "\"\""),
+        ("tencent.key", "[\"hush\"]"),
+        ("tencent.admins", "[]"),
+        ("tencent.admins", "[\"\"]"),
+        ("tencent.admins", "\"administrator\""),
+        ("openim.admins", "[7]"),
+        ("openim.secret", "\"openIM123\""),
+        ("policy.restricted_words", "[\"\"]"),
+        ("policy.max_message_bytes", "0"),
+        ("policy.max_message_bytes", "1048577"),
+    ];
+    for (key, value) in keys_and_values {
+        let (section, name) = key.split_once('.').unwrap();
+        let (problem, shown) = wrong(&format!("[{section}]\n{name} = {value}\n"));
+        assert_names_what_is_right(key, key, &problem, &shown);
+    }
+}
+
+#[test]
+fn wrong_values_of_endpoints() {
+    let keys_and_values = [
+        ("name", "\"\""),
+        ("name", "\"a b\""),
+        ("dialect", "\"smtp\""),
+        ("dialect", "\"standard\""),
+        ("url", "\"ftp://example.com\""),
+        ("url", "\"/callback\""),
+        ("url", "\"http://\""),
+        ("url", "\"http://example.com:99999/\""),
+        ("url", "\"http://example.com:0/\""),
+        ("url", "\"http://user:hush@example.com/\""),
+        ("url", "\"http://example.com/#part\""),
+        ("commands", "[]"),
+        ("commands", "[\"callbackAfterSendSingleMsgCommand\"]"),
+        ("commands", "[\"\"]"),
+        ("timeout", "\"0s\""),
+        ("timeout", "\"61s\""),
+        ("timeout", "\"soon\""),
+        ("timeout", "2"),
+        ("on_failure", "\"ignore\""),
+        ("acknowledge", "\"never\""),
+        ("concurrency", "0"),
+        ("concurrency", "1025"),
+        ("concurrency", "65536"),
+        ("token", "\"\""),
+        ("secret", "\"hush\""),
+        ("secret", "\"whsec_hush!\""),
+        ("secret", "\"whsec_aHVzaA==\""),
+        ("secret", "7"),
+    ];
+    for (name, value) in keys_and_values {
+        let kept: String =
+            ENDPOINT.lines().filter(|line| !line.starts_with(name)).map(|line| format!("{line}\n")).collect();
+        let (problem, shown) = wrong(&format!("{kept}{name} = {value}\n"));
+        let place = problem.split_once("].").unwrap().0;
+        assert_names_what_is_right(&format!("{place}].{name}"), &format!("endpoint.{name}"), &problem, &shown);
+    }
+}
+
+fn assert_names_what_is_right(key: &str, path: &str, problem: &str, shown: &str) {
+    let right = keys::find(path).unwrap().right;
+    assert!(problem.starts_with(&format!("{key}: ")) && problem.contains(right), "{problem}");
+    assert!(!shown.contains("hush") && shown.contains("(in ") && shown.contains("ringback.toml)"), "{shown}");
+}
+
+#[test]
+fn wrong_endpoints_as_a_whole() {
+    assert!(wrong("[[endpoint]]\nname = \"app\"\n").0.starts_with("endpoint[app].dialect: is missing; right would be"));
+    assert!(wrong("[[endpoint]]\ndialect = \"openim\"\n").0.starts_with("endpoint[no. 1].name: is missing"));
+    assert!(wrong(&format!("{ENDPOINT}{ENDPOINT}")).0.starts_with("endpoint[app].name: found it twice"));
+    let openim = ENDPOINT.replace("tencent", "openim");
+    assert!(wrong(&format!("{openim}token = \"x\"")).0.contains("does nothing"));
+    assert!(wrong("endpoint = 7").0.starts_with("endpoint: found 7"));
+    assert!(wrong_with("endpoint = 7", &[("RINGBACK_ENDPOINT__APP__URL", "x")]).0.starts_with("endpoint: found 7"));
+}
+
+#[test]
+fn everything_that_is_wrong_is_said_at_once() {
+    let error = load("[tencent]\nsdkappid = 0\nadmins = []\n[policy]\nmax_message_bytes = 0", &[]).unwrap_err();
+    let keys: Vec<&str> = error.problems.iter().map(|problem| problem.key.as_str()).collect();
+    assert_eq!(keys, ["tencent.sdkappid", "tencent.admins", "policy.max_message_bytes"]);
+}
+
+#[test]
+fn a_cluster_is_not_available() {
+    assert!(wrong("[cluster]\nnats = \"nats://127.0.0.1:4222\"").0.contains("not available in this version"));
+}
+
+#[test]
+fn values_from_variables_are_named_by_them() {
+    let (_, shown) = wrong_with("", &[("RINGBACK_TENCENT__SDKAPPID", "hello")]);
+    assert!(shown.contains("tencent.sdkappid (from RINGBACK_TENCENT__SDKAPPID): found \"hello\""), "{shown}");
+    let (_, shown) = wrong_with("", &[("RINGBACK_SERVER__LISTEN", "localhost")]);
+    assert!(shown.contains("server.listen (from RINGBACK_SERVER__LISTEN): found \"localhost\""), "{shown}");
+    let (_, shown) = wrong_with("", &[("RINGBACK_OPENIM__ADMINS", "[\"a")]);
+    assert!(shown.contains("a,b or a TOML list"), "{shown}");
+}
+
+#[test]
+fn a_file_that_is_not_toml_is_shown_by_its_place_only() {
+    let (problem, shown) = wrong("[tencent]\nkey = \"hush\n");
+    assert!(problem.starts_with("line 2, column "), "{problem}");
+    assert!(!shown.contains("hush"), "{shown}");
+    let sources = Sources { file: Some(PathBuf::from("/nowhere.toml")), ..Sources::default() };
+    let shown = Config::load(&sources).unwrap_err().to_string();
+    assert!(shown.contains("--config (/nowhere.toml): the file cannot be read"), "{shown}");
+}
+
+#[test]
+fn secrets_are_not_in_debug() {
+    let file = format!("[tencent]\nkey = \"hush\"\n[openim]\nsecret = \"hush\"\n{ENDPOINT}token = \"hush\"");
+    let shown = format!("{:?}", load(&file, &[]).unwrap());
+    assert!(!shown.contains("hush") && shown.contains('…'), "{shown}");
+    assert_eq!(KEYS.iter().filter(|key| key.kind == Kind::Secret).count(), 4);
+}

@@ -1,0 +1,214 @@
+//! What the sample app backend answers: a call in, an answer out, nothing else.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::call::{Call, Command, Dialect, OPENIM_TEXTS, texts};
+
+/// COMPAT: the first of Tencent's codes for one's own reasons, one-to-one (120001–130000).
+const TENCENT_DIRECT_REFUSED: i64 = 120_001;
+/// COMPAT: the first of Tencent's codes for one's own reasons, in groups (10100–10200).
+const TENCENT_GROUP_REFUSED: i64 = 10_100;
+/// COMPAT: Tencent's word for "drop it, and tell the sender that it was sent".
+const TENCENT_DISCARD: i64 = 2;
+/// OpenIM passes on whatever code a backend chooses; this one is in its documents' samples.
+const OPENIM_REFUSED: i64 = 5001;
+
+/// How the sample backend behaves.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rules {
+    /// Messages that contain one of these are refused.
+    pub(crate) reject: Vec<String>,
+    /// Messages that contain one of these are dropped unseen; Tencent's dialect only.
+    pub(crate) discard: Vec<String>,
+    /// Applied one after the other to the text of messages.
+    pub(crate) replace: Vec<Replacement>,
+    /// The part of all calls that fails with HTTP 500; 0 to 1.
+    pub(crate) fail_rate: f64,
+}
+
+/// One text in place of another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Replacement {
+    /// Not empty.
+    pub(crate) from: String,
+    pub(crate) to: String,
+}
+
+/// The sample app backend: its rules, and no state.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Backend {
+    rules: Rules,
+}
+
+/// What a call is answered with.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Answer {
+    /// The HTTP status.
+    pub(crate) status: u16,
+    /// JSON, in the order of the vendor's documents.
+    pub(crate) body: String,
+    pub(crate) decision: Decision,
+}
+
+/// Why the answer is as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// Go on; or: heard.
+    Ok,
+    /// Refused, with the code that the sender gets.
+    Reject(i64),
+    Discard,
+    Replace,
+    /// Failed on purpose.
+    Fail,
+    /// Not a callback of either dialect.
+    Strange,
+    /// The body was larger than anybody needs; not even looked at.
+    TooLarge,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct TencentAnswer {
+    action_status: &'static str,
+    error_info: String,
+    error_code: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    msg_body: Option<Value>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OpenImAnswer {
+    action_code: i64,
+    err_code: i64,
+    err_msg: String,
+    err_dlt: String,
+    next_code: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<String>,
+}
+
+// === impl Backend ===
+
+impl Backend {
+    pub(crate) fn new(rules: Rules) -> Self {
+        Self { rules }
+    }
+
+    /// Answers one call. `luck` is a fresh random number from 0 to below 1, which decides whether the call fails.
+    pub(crate) fn answer(&self, call: &Call, luck: f64) -> Answer {
+        let Some(command) = call.command() else { return Answer::strange() };
+        if luck < self.rules.fail_rate {
+            return Answer::error(500, "failing on purpose", Decision::Fail);
+        }
+        match call.json() {
+            Some(body) if command.asks_about_message() => self.verdict(command, &body),
+            Some(_) => Answer::ok(command.dialect),
+            None => Answer::error(400, "the body is not JSON", Decision::Strange),
+        }
+    }
+
+    fn verdict(&self, command: Command<'_>, body: &Value) -> Answer {
+        let texts = texts(command.dialect, body);
+        let contained =
+            |wanted: &[String]| wanted.iter().find(|&wanted| texts.iter().any(|text| text.contains(wanted))).cloned();
+        if let Some(text) = contained(&self.rules.reject) {
+            return Answer::reject(command, format!("the message contains \"{text}\""));
+        }
+        if command.dialect == Dialect::Tencent && contained(&self.rules.discard).is_some() {
+            return Answer::tencent(TENCENT_DISCARD, String::new(), None, Decision::Discard);
+        }
+        self.replaced(command, body).unwrap_or_else(|| Answer::ok(command.dialect))
+    }
+
+    /// The answer with the changed message, if anything changes.
+    fn replaced(&self, command: Command<'_>, body: &Value) -> Option<Answer> {
+        match command.dialect {
+            Dialect::Tencent => {
+                let mut elements = body["MsgBody"].as_array()?.clone();
+                let texts = elements.iter_mut().filter(|element| element["MsgType"] == "TIMTextElem");
+                let changed =
+                    texts.filter_map(|element| self.replace(element.pointer_mut("/MsgContent/Text")?)).count();
+                (changed > 0)
+                    .then(|| Answer::tencent(0, String::new(), Some(Value::Array(elements)), Decision::Replace))
+            }
+            // Its other before-callbacks cannot change a message.
+            Dialect::OpenIm if command.name == "callbackBeforeMsgModifyCommand" => {
+                let content = self.replaced_content(body["content"].as_str()?)?;
+                Some(Answer::openim(0, String::new(), Some(content), Decision::Replace))
+            }
+            Dialect::OpenIm => None,
+        }
+    }
+
+    fn replaced_content(&self, content: &str) -> Option<String> {
+        let mut content: Value = serde_json::from_str(content).ok()?;
+        let fields = content.as_object_mut()?;
+        let changed = OPENIM_TEXTS.iter().filter_map(|name| self.replace(fields.get_mut(*name)?)).count();
+        (changed > 0).then(|| content.to_string())
+    }
+
+    /// Changes a text in place; `None` if it is no text or stays as it is.
+    fn replace(&self, text: &mut Value) -> Option<()> {
+        let old = text.as_str()?;
+        let new = self.rules.replace.iter().fold(old.to_owned(), |text, rule| text.replace(&rule.from, &rule.to));
+        (new != old).then(|| *text = Value::String(new))
+    }
+}
+
+// === impl Answer ===
+
+impl Answer {
+    /// For a body beyond the limit, which was not read.
+    pub(crate) fn too_large(limit: usize) -> Self {
+        Self::error(413, &format!("the body is larger than {limit} bytes"), Decision::TooLarge)
+    }
+
+    fn strange() -> Self {
+        let words = "not a callback: Tencent's have ?CallbackCommand=, OpenIM's end in /callback…Command";
+        Self::error(404, words, Decision::Strange)
+    }
+
+    fn ok(dialect: Dialect) -> Self {
+        match dialect {
+            Dialect::Tencent => Self::tencent(0, String::new(), None, Decision::Ok),
+            Dialect::OpenIm => Self::openim(0, String::new(), None, Decision::Ok),
+        }
+    }
+
+    fn reject(command: Command<'_>, reason: String) -> Self {
+        match command.dialect {
+            Dialect::Tencent => {
+                let is_group = command.name.starts_with("Group.");
+                let code = if is_group { TENCENT_GROUP_REFUSED } else { TENCENT_DIRECT_REFUSED };
+                Self::tencent(code, reason, None, Decision::Reject(code))
+            }
+            Dialect::OpenIm => Self::openim(OPENIM_REFUSED, reason, None, Decision::Reject(OPENIM_REFUSED)),
+        }
+    }
+
+    fn tencent(error_code: i64, error_info: String, msg_body: Option<Value>, decision: Decision) -> Self {
+        Self::good(&TencentAnswer { action_status: "OK", error_info, error_code, msg_body }, decision)
+    }
+
+    fn openim(err_code: i64, err_msg: String, content: Option<String>, decision: Decision) -> Self {
+        let next_code = i64::from(matches!(decision, Decision::Reject(_)));
+        let err_dlt = String::new();
+        Self::good(&OpenImAnswer { action_code: 0, err_code, err_msg, err_dlt, next_code, content }, decision)
+    }
+
+    fn good(body: &impl Serialize, decision: Decision) -> Self {
+        // Structs of texts and numbers cannot fail to be written; an empty body would show it at once if they did.
+        let body = serde_json::to_string(body).unwrap_or_default();
+        Self { status: 200, body, decision }
+    }
+
+    fn error(status: u16, words: &str, decision: Decision) -> Self {
+        Self { status, body: json!({ "error": words }).to_string(), decision }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,169 @@
+//! A callback as the app backend sees it: what came over the wire, and what it is about.
+
+use serde_json::Value;
+
+/// One HTTP request, as it came.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Call {
+    pub(crate) method: String,
+    /// Without the query, not decoded.
+    pub(crate) path: String,
+    /// Decoded, in the order of the URL.
+    pub(crate) query: Vec<(String, String)>,
+    /// Names in lower case, in the order of the request.
+    pub(crate) headers: Vec<(String, String)>,
+    /// As it came; bytes that are no UTF-8 are replaced.
+    pub(crate) body: String,
+}
+
+/// Whose words a call is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Tencent,
+    OpenIm,
+}
+
+/// Whether the caller waits for a verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// Before an event: the answer decides.
+    Asked,
+    /// After an event: the answer says that it was heard.
+    Told,
+}
+
+/// Which callback a call is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Command<'a> {
+    pub(crate) dialect: Dialect,
+    pub(crate) name: &'a str,
+}
+
+impl Call {
+    /// The body as JSON, or nothing where it is none.
+    pub(crate) fn json(&self) -> Option<Value> {
+        serde_json::from_str(&self.body).ok()
+    }
+
+    /// Tencent names the command in the query, OpenIM as the last part of the path.
+    pub(crate) fn command(&self) -> Option<Command<'_>> {
+        let in_query = self.query.iter().find(|(name, _)| name == "CallbackCommand");
+        if let Some((_, name)) = in_query {
+            return Some(Command { dialect: Dialect::Tencent, name });
+        }
+        let name = self.path.rsplit('/').next().unwrap_or_default();
+        let is_one = name.starts_with("callback") && name.ends_with("Command");
+        is_one.then_some(Command { dialect: Dialect::OpenIm, name })
+    }
+}
+
+impl Command<'_> {
+    pub(crate) fn moment(&self) -> Moment {
+        let asks = match self.dialect {
+            Dialect::Tencent => self.name.contains(".CallbackBefore") || self.name.contains(".CallbackPrev"),
+            // COMPAT: this one is told, whatever its name says.
+            Dialect::OpenIm => self.name.starts_with("callbackBefore") && self.name != "callbackBeforeAfterMsgCommand",
+        };
+        if asks { Moment::Asked } else { Moment::Told }
+    }
+
+    /// Whether the verdict on a message is asked for.
+    pub(crate) fn asks_about_message(&self) -> bool {
+        matches!(
+            self.name,
+            "C2C.CallbackBeforeSendMsg"
+                | "Group.CallbackBeforeSendMsg"
+                | "callbackBeforeSendSingleMsgCommand"
+                | "callbackBeforeSendGroupMsgCommand"
+                | "callbackBeforeMsgModifyCommand"
+        )
+    }
+}
+
+/// What a person would read in a message: Tencent's `MsgBody` or OpenIM's `content`.
+pub(crate) fn texts(dialect: Dialect, body: &Value) -> Vec<String> {
+    match dialect {
+        Dialect::Tencent => {
+            let elements = body["MsgBody"].as_array().into_iter().flatten();
+            elements.filter_map(|element| tencent_text(element).map(str::to_owned)).collect()
+        }
+        Dialect::OpenIm => {
+            let Some(content) = body["content"].as_str() else { return Vec::new() };
+            match serde_json::from_str(content) {
+                Ok(Value::Object(fields)) => {
+                    OPENIM_TEXTS.iter().filter_map(|name| Some(fields.get(*name)?.as_str()?.to_owned())).collect()
+                }
+                // The samples in OpenIM's documents carry bare text.
+                _ => vec![content.to_owned()],
+            }
+        }
+    }
+}
+
+/// The fields with text for people: of text; of mentions and quotes; of custom messages.
+pub(super) const OPENIM_TEXTS: [&str; 3] = ["content", "text", "description"];
+
+fn tencent_text(element: &Value) -> Option<&str> {
+    let content = &element["MsgContent"];
+    match element["MsgType"].as_str()? {
+        "TIMTextElem" => content["Text"].as_str(),
+        // A custom element's text for people is its description.
+        "TIMCustomElem" => content["Desc"].as_str(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn call(path: &str, query: &[(&str, &str)]) -> Call {
+        let query = query.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        Call { method: "POST".to_owned(), path: path.to_owned(), query, ..Call::default() }
+    }
+
+    #[test]
+    fn a_command_is_found_where_its_dialect_puts_it() {
+        let tencent = call("/callback", &[("SdkAppid", "1"), ("CallbackCommand", "Group.CallbackAfterSendMsg")]);
+        let command = tencent.command().unwrap();
+        assert_eq!((command.dialect, command.name), (Dialect::Tencent, "Group.CallbackAfterSendMsg"));
+        let openim = call("/callback/callbackAfterSendGroupMsgCommand", &[("contenttype", "json")]);
+        let command = openim.command().unwrap();
+        assert_eq!((command.dialect, command.name), (Dialect::OpenIm, "callbackAfterSendGroupMsgCommand"));
+        for path in ["/", "/callback", "/callback/"] {
+            assert_eq!(call(path, &[]).command(), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn asked_and_told() {
+        let moment = |dialect, name| Command { dialect, name }.moment();
+        for name in ["C2C.CallbackBeforeSendMsg", "Sns.CallbackPrevFriendAdd"] {
+            assert_eq!(moment(Dialect::Tencent, name), Moment::Asked);
+        }
+        for name in ["State.StateChange", "Group.CallbackAfterGroupInfoChanged"] {
+            assert_eq!(moment(Dialect::Tencent, name), Moment::Told);
+        }
+        assert_eq!(moment(Dialect::OpenIm, "callbackBeforeMsgModifyCommand"), Moment::Asked);
+        assert_eq!(moment(Dialect::OpenIm, "callbackBeforeAfterMsgCommand"), Moment::Told);
+    }
+
+    #[test]
+    fn texts_of_both_dialects() {
+        let body = json!({"MsgBody": [
+            {"MsgType": "TIMTextElem", "MsgContent": {"Text": "red packet"}},
+            {"MsgType": "TIMCustomElem", "MsgContent": {"Desc": "level", "Data": "LV1"}},
+            {"MsgType": "TIMFaceElem", "MsgContent": {"Index": 1}},
+            7,
+        ]});
+        assert_eq!(texts(Dialect::Tencent, &body), ["red packet", "level"]);
+        let openim = |content: &str| texts(Dialect::OpenIm, &json!({"content": content}));
+        assert_eq!(openim(r#"{"content":"lunch?"}"#), ["lunch?"]);
+        assert_eq!(openim(r#"{"text":"@bob lunch?","atUserList":["bob"]}"#), ["@bob lunch?"]);
+        assert_eq!(openim("Hello, this is a group message!"), ["Hello, this is a group message!"]);
+        assert!(texts(Dialect::OpenIm, &json!({"content": 7})).is_empty());
+        assert!(texts(Dialect::Tencent, &json!([])).is_empty());
+    }
+}

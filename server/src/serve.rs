@@ -1,0 +1,80 @@
+//! `ringback serve`: builds the parts, serves, and stops in order.
+
+use std::net::SocketAddr;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::secrets::{Origin, Secrets};
+use crate::{health, http};
+
+/// A server at work.
+#[derive(Debug)]
+pub(crate) struct Server {
+    /// Where it listens: the port is the system's choice if 0 was configured.
+    pub(crate) address: SocketAddr,
+    stop: CancellationToken,
+    http: JoinHandle<()>,
+    deliverers: JoinSet<()>,
+}
+
+impl Server {
+    /// Builds the parts and starts serving.
+    pub(crate) async fn start(config: &Config, secrets: &Secrets, metrics: PrometheusHandle) -> Result<Self, Failure> {
+        let listen = config.server.listen;
+        let cannot_listen = |error| Failure::work(format!("cannot listen on {listen} (server.listen): {error}"));
+        let listener = TcpListener::bind(listen).await.map_err(cannot_listen)?;
+        let address = listener.local_addr().map_err(Failure::work)?;
+        let app = App::build(config, secrets).await?;
+        let stop = CancellationToken::new();
+        let deliverers = app.start_delivering(&stop).await?;
+        let router = app.router().merge(health::router(app.store.clone(), metrics, stop.clone()));
+        let http = tokio::spawn(http::serve(listener, router, stop.clone()));
+        Ok(Self { address, stop, http, deliverers })
+    }
+
+    /// Stops taking requests, finishes those that have begun, and saves how far each endpoint was told.
+    pub(crate) async fn stop(mut self) {
+        self.stop.cancel();
+        // A task that panicked has said so already.
+        let _ = self.http.await;
+        while self.deliverers.join_next().await.is_some() {}
+    }
+}
+
+/// Serves until the process is told to stop.
+pub(crate) async fn run(config: Config, secrets: Secrets) -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::work)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::work)?;
+    let server = Server::start(&config, &secrets, health::collect_metrics()?).await?;
+    if let Origin::Made(path) | Origin::Kept(path) = &secrets.origin {
+        tracing::info!(path = %path.display(), "secrets that were not configured are kept here");
+    }
+    if config.endpoints.is_empty() {
+        tracing::info!("no [[endpoint]] is configured: nobody is called back");
+    }
+    tracing::info!(
+        http = %server.address,
+        data_dir = %config.server.data_dir.display(),
+        endpoints = config.endpoints.len(),
+        "ready"
+    );
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    tokio::select! {
+        () = server.stop() => {}
+        // Told twice: now.
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

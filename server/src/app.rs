@@ -114,7 +114,7 @@ fn build_endpoint(config: &Config, endpoint: &config::Endpoint) -> Result<Arc<En
             endpoint.token.as_ref().map(|token| token.expose().to_owned()),
         )),
         config::Dialect::OpenIm => Arc::new(openim::codec::OpenImCodec::new(
-            endpoint.url.clone(),
+            &endpoint.url,
             config.openim.admins.iter().map(|name| AccountId::new(name.as_str())).collect(),
         )),
     };

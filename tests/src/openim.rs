@@ -36,7 +36,14 @@ impl OpenIm {
     /// One call under this `operationID`.
     pub async fn call_as(&self, operation: &str, path: &str, body: Value) -> Value {
         let reply = self.post(path, &[("operationID", operation), ("token", &self.token)], body.to_string()).await;
-        assert_eq!(reply.status, 200, "{path}: {}", reply.text());
+        // These two answer what they cannot bind with 400, as theirs do; everything else is 200.
+        let may_be_400 = ["/msg/send_msg", "/msg/batch_send_msg"].contains(&path) && reply.json()["errCode"] == 1001;
+        assert!(
+            reply.status == 200 || (may_be_400 && reply.status == 400),
+            "{path}: HTTP {} {}",
+            reply.status,
+            reply.text()
+        );
         reply.json()
     }
 

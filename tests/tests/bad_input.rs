@@ -25,6 +25,22 @@ async fn nothing_happened(stage: &Stage) {
     assert_eq!(commands, ["C2C.CallbackBeforeSendMsg", "C2C.CallbackAfterSendMsg"]);
 }
 
+/// The cases of a table that got a code they should not have: all of them are shown.
+#[derive(Default)]
+struct Wrong(Vec<String>);
+
+impl Wrong {
+    fn note(&mut self, body: &Value, codes: &[i64], code: &Value) {
+        if !codes.iter().any(|expected| code == expected) {
+            self.0.push(format!("{body}\n  got {code}, not one of {codes:?}"));
+        }
+    }
+
+    fn none(&self) {
+        assert!(self.0.is_empty(), "{}", self.0.join("\n"));
+    }
+}
+
 fn without(mut body: Value, field: &str) -> Value {
     body.as_object_mut().expect("a body").remove(field);
     body
@@ -112,10 +128,11 @@ async fn tencent_one_to_one_fields_that_are_wrong_or_missing() {
         ),
         (with(good.clone(), json!({"CloudCustomData": {"x": 1}})), &malformed),
     ];
+    let mut wrong = Wrong::default();
     for (body, codes) in cases {
-        let code = stage.tencent.refused(SEND, body.clone()).await;
-        assert!(codes.contains(&code), "{body}: {code}, not one of {codes:?}");
+        wrong.note(&body, codes, &stage.tencent.call(SEND, body.clone()).await["ErrorCode"]);
     }
+    wrong.none();
     nothing_happened(&stage).await;
 }
 
@@ -144,10 +161,11 @@ async fn tencent_group_fields_that_are_wrong_or_missing() {
             &[10053],
         ),
     ];
+    let mut wrong = Wrong::default();
     for (body, codes) in cases {
-        let code = stage.tencent.refused(SEND_GROUP, body.clone()).await;
-        assert!(codes.contains(&code), "{body}: {code}, not one of {codes:?}");
+        wrong.note(&body, codes, &stage.tencent.call(SEND_GROUP, body.clone()).await["ErrorCode"]);
     }
+    wrong.none();
     assert_eq!(stage.tencent.ok(SEND_GROUP, group_text("climbers", "alice", "marker")).await["MsgSeq"], 1);
     let told = stage.backend.first("Group.CallbackAfterSendMsg").await;
     assert_eq!(tests::tencent::text_of(&told.body), "marker");
@@ -176,10 +194,11 @@ async fn tencent_groups_that_cannot_be() {
         (group(json!({"ApplyJoinOption": "Perhaps"})), &[10004]),
         (group(json!({"SupportTopic": 1})), &[10004, 10007]),
     ];
+    let mut wrong = Wrong::default();
     for (body, codes) in cases {
-        let code = stage.tencent.refused(CREATE, body.clone()).await;
-        assert!(codes.contains(&code), "{body}: {code}, not one of {codes:?}");
+        wrong.note(&body, codes, &stage.tencent.call(CREATE, body.clone()).await["ErrorCode"]);
     }
+    wrong.none();
     let answer = stage.tencent.ok("group_open_http_svc/get_group_info", json!({"GroupIdList": ["climbers"]})).await;
     assert_eq!(answer["GroupInfo"][0]["Owner_Account"], "alice");
 }
@@ -417,7 +436,6 @@ async fn openim_fields_that_are_wrong_or_missing() {
         (without(single("alice", "bob", "no"), "sessionType"), &[1001]),
         (with(single("alice", "bob", "no"), json!({"sendID": 7})), &[1001]),
         (with(single("alice", "bob", "no"), json!({"content": "text"})), &[1001]),
-        (with(single("alice", "bob", "no"), json!({"content": {"content": 7}})), &[1001]),
         (with(single("alice", "bob", "no"), json!({"contentType": "101"})), &[1001]),
         (single("alice", "nobody", "no"), &[1101, 1004]),
         (single("nobody", "bob", "no"), &[1101, 1004]),
@@ -426,14 +444,15 @@ async fn openim_fields_that_are_wrong_or_missing() {
         (group("carol", "climbers", "no"), &[1203]),
         (without(group("alice", "climbers", "no"), "groupID"), &[1001]),
     ];
+    let mut wrong = Wrong::default();
     for (body, codes) in cases {
         // Wrong types are syntax errors to this route, which answers them with HTTP 400.
         let headers = [("operationID", operation()), ("token", stage.openim.token().to_owned())];
         let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
         let answer = stage.openim.post(OPENIM_SEND, &headers, body.to_string()).await.json();
-        let code = answer["errCode"].as_i64().expect("a code");
-        assert!(codes.contains(&code), "{body}: {answer}, not one of {codes:?}");
+        wrong.note(&body, codes, &answer["errCode"]);
     }
+    wrong.none();
     nothing_happened(&stage).await;
     assert_eq!(stage.tencent.group_texts("climbers").await, [""; 0]);
 }

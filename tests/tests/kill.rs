@@ -20,8 +20,8 @@ use tests::{Call, Endpoint, OpenIm, Receiver, Server, Setup, Tencent, text};
 
 const WORKERS: usize = 8;
 /// At most, per worker and round: a fast machine does not make the end longer.
-const MESSAGES: usize = 40;
-const LONGEST_LOAD: Duration = Duration::from_millis(200);
+const MESSAGES: usize = 60;
+const LONGEST_LOAD: Duration = Duration::from_millis(500);
 /// One round in so many is killed while it starts.
 const STARTUP_KILLS: u64 = 10;
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tests::openim::{content_of, group, single};
 use tests::tencent::with;
 use tests::wire::{sample, shape, steady};
-use tests::{Call, Setup, Stage};
+use tests::{Call, Endpoint, Setup, Stage};
 
 const BEFORE_SINGLE: &str = "callbackBeforeSendSingleMsgCommand";
 const AFTER_SINGLE: &str = "callbackAfterSendSingleMsgCommand";
@@ -115,8 +115,8 @@ async fn alice_writes_to_her_group_and_the_backend_is_asked_twice_and_told() {
     let stage = climbers().await;
     stage.openim.ok(SEND, group("bob", "climbers", "warming up")).await;
     stage.backend.first(AFTER_GROUP).await;
-    let message = with(group("alice", "climbers", "rope?"), json!({"senderNickname": "Alice"}));
-    let reply = stage.openim.call_as("op-78", SEND, message).await;
+    // She names neither herself nor her face: they are those of her profile.
+    let reply = stage.openim.call_as("op-78", SEND, group("alice", "climbers", "rope?")).await;
     assert_eq!(reply["errCode"], 0, "{reply}");
 
     let told = stage.backend.wait_for(AFTER_GROUP, 2).await.remove(1);
@@ -129,13 +129,13 @@ async fn alice_writes_to_her_group_and_the_backend_is_asked_twice_and_told() {
       "contentType": 101,
       "createTime": "<milliseconds>",
       "ex": "",
-      "faceURL": "",
+      "faceURL": "https://cdn.example.com/alice.png",
       "groupID": "climbers",
       "msgFrom": 200,
       "operationID": "<id>",
       "sendID": "alice",
       "sendTime": "<milliseconds>",
-      "senderFaceURL": "",
+      "senderFaceURL": "https://cdn.example.com/alice.png",
       "senderNickname": "Alice",
       "senderPlatformID": 5,
       "seq": 2,
@@ -285,14 +285,22 @@ async fn the_backend_may_change_what_kind_of_message_it_is() {
     assert_eq!((&history[0]["contentType"], &history[0]["content"]), (&json!(110), &custom));
 }
 
+/// An answer that cannot be carried out is a failure of the backend, and what that means is declared.
 #[tokio::test]
-async fn content_that_is_no_json_object_in_a_string_refuses_the_message() {
-    let stage = climbers().await;
-    for content in ["not json", "[1]", "\"text\""] {
-        stage.backend.answers(MODIFY, with(answer(0, json!(0), 0), json!({ "content": content })));
-        assert_eq!(stage.openim.refused(SEND, group("alice", "climbers", "hi")).await, 1001, "for {content}");
+async fn content_that_is_no_json_object_in_a_string_is_a_failure_of_the_backend() {
+    for on_failure in ["allow", "reject"] {
+        let stage = Stage::with(Setup::new(), |url| vec![Endpoint::openim(url).on_failure(on_failure)]).await;
+        stage.openim.create_group("climbers", "alice", &["bob", "carol"]).await;
+        for content in ["not json", "[1]", "\"text\""] {
+            stage.backend.answers(MODIFY, with(answer(0, json!(0), 0), json!({ "content": content })));
+            let reply = stage.openim.call(SEND, group("alice", "climbers", "as it was")).await;
+            let code = reply["errCode"].as_i64().expect("a code");
+            assert_eq!([1001, 90007].contains(&code), on_failure == "reject", "for {content}: {reply}");
+        }
+        let texts = stage.openim.pull("bob", "sg_climbers").await;
+        let texts: Vec<_> = texts.iter().map(|message| &message["content"]["content"]).collect();
+        assert_eq!(texts, vec!["as it was"; if on_failure == "allow" { 3 } else { 0 }]);
     }
-    the_group_has_only_the_marker(&stage).await;
 }
 
 #[tokio::test]
@@ -332,7 +340,7 @@ async fn an_online_only_message_is_told_without_a_seq_and_kept_nowhere() {
 #[tokio::test]
 async fn a_restricted_word_is_refused_and_not_told() {
     let stage = Stage::with(Setup::new().restricted_words(["roulette"]), |url| {
-        vec![tests::Endpoint::openim(format!("{url}/webhook"))]
+        vec![Endpoint::openim(format!("{url}/webhook"))]
     })
     .await;
     stage.openim.create_group("climbers", "alice", &["bob"]).await;

@@ -67,7 +67,7 @@ async fn a_token_that_is_none_is_refused_by_its_fault() {
     let (server, openim) = server().await;
     let (head, rest) = openim.token().split_once('.').expect("a JWT");
     let (payload, signature) = rest.split_once('.').expect("a JWT");
-    let turned: String = signature.chars().rev().collect();
+    let turned = format!("{}{}", if signature.starts_with('A') { 'B' } else { 'A' }, &signature[1..]);
     for (token, code) in [("not a jwt", 1503), ("a.b.c", 1503), (&format!("{head}.{payload}.{turned}"), 1505)] {
         let nobody = OpenIm::with_token(server.http(), token);
         assert_eq!(nobody.refused("/auth/parse_token", json!({ "token": token })).await, code, "{token}");
@@ -147,7 +147,6 @@ async fn users_are_registered_all_or_none() {
     "#);
     let none = openim.ok("/user/get_users_info", json!({"userIDs": ["frank"]})).await;
     assert_eq!(none["usersInfo"], Value::Null);
-    assert_eq!(openim.refused("/user/get_users_info", json!({"userIDs": []})).await, 1001);
 }
 
 #[tokio::test]

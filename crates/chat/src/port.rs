@@ -24,7 +24,7 @@ pub trait Store: Send + Sync {
     /// Carries out `changes` in one transaction: all of them or none. Returns after they are durable.
     async fn commit(&self, changes: Changes) -> Result<Receipt, CommitError>;
 
-    /// Those of `ids` that exist, in the order asked for.
+    /// Those of `ids` that exist, in the order asked for; one that is asked for twice is there twice.
     async fn accounts(&self, ids: &[AccountId]) -> Result<Vec<Account>, Fault>;
 
     /// Whether `owner` has blocked `target`.
@@ -48,7 +48,8 @@ pub trait Store: Send + Sync {
     /// The state of a conversation; the empty state if nothing was ever sent in it.
     async fn conversation(&self, id: &ConversationId) -> Result<ConversationState, Fault>;
 
-    /// Every conversation of an account that has a message, with its head. Groups count while the account is a member.
+    /// Every conversation of an account that has a message, with its head, in any order. Groups count while the account
+    /// is a member; topics are reached through their group.
     async fn conversations_of(&self, account: &AccountId) -> Result<Vec<(ConversationId, Seq)>, Fault>;
 
     /// Messages of a conversation.
@@ -59,8 +60,8 @@ pub trait Store: Send + Sync {
 
     /// How many unread one-to-one messages `account` has in the conversation with `peer`; with all if `None`.
     ///
-    /// `as_of`: counts only messages up to that position (the caller tells of an event in the past). What has been read
-    /// since then does not count.
+    /// `as_of`: how many it was right after the event at that position. (A conversation without a message since then
+    /// counts as it is now.)
     async fn unread_direct(
         &self,
         account: &AccountId,

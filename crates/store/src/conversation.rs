@@ -6,7 +6,7 @@ use chat::id::{AccountId, GroupId, Seq, Timestamp};
 use chat::port::ConversationState;
 use rusqlite::{Connection, OptionalExtension, Result};
 
-use crate::{account, group, topic};
+use crate::{account, event, group, topic};
 
 /// A conversation's row: what a send needs of it.
 #[derive(Clone, Copy, Debug)]
@@ -15,8 +15,6 @@ pub(crate) struct Found {
     pub(crate) kind: Kind,
     /// Direct: the account with the lesser id. Otherwise the group.
     pub(crate) a: i64,
-    /// Direct: the other account. Topic: the topic. Otherwise 0.
-    pub(crate) b: i64,
     pub(crate) head: Seq,
 }
 
@@ -32,7 +30,7 @@ pub(crate) fn find(db: &Connection, id: &ConversationId) -> Result<Option<Found>
     let Some((kind, a, b)) = parties(db, id)? else { return Ok(None) };
     let mut statement =
         db.prepare_cached("SELECT key, head FROM conversation WHERE kind = ?1 AND a = ?2 AND b = ?3")?;
-    let found = |row: &rusqlite::Row<'_>| Ok(Found { key: row.get(0)?, kind, a, b, head: row.get(1)? });
+    let found = |row: &rusqlite::Row<'_>| Ok(Found { key: row.get(0)?, kind, a, head: row.get(1)? });
     statement.query_row((kind as u8, a, b), found).optional()
 }
 
@@ -41,13 +39,13 @@ pub(crate) fn find_or_make(db: &Connection, id: &ConversationId) -> Result<Found
     let (kind, a, b) = parties(db, id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
     let mut statement =
         db.prepare_cached("SELECT key, head FROM conversation WHERE kind = ?1 AND a = ?2 AND b = ?3")?;
-    let found = |row: &rusqlite::Row<'_>| Ok(Found { key: row.get(0)?, kind, a, b, head: row.get(1)? });
+    let found = |row: &rusqlite::Row<'_>| Ok(Found { key: row.get(0)?, kind, a, head: row.get(1)? });
     if let Some(found) = statement.query_row((kind as u8, a, b), found).optional()? {
         return Ok(found);
     }
     let mut insert = db.prepare_cached("INSERT INTO conversation (kind, a, b) VALUES (?1, ?2, ?3) RETURNING key")?;
     let key = insert.query_row((kind as u8, a, b), |row| row.get(0))?;
-    Ok(Found { key, kind, a, b, head: 0 })
+    Ok(Found { key, kind, a, head: 0 })
 }
 
 fn parties(db: &Connection, id: &ConversationId) -> Result<Option<(Kind, i64, i64)>> {
@@ -89,16 +87,23 @@ pub(crate) fn advance(db: &Connection, key: i64, step: Step) -> Result<()> {
     Ok(())
 }
 
+/// How many messages either party of a direct conversation has unread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unread {
+    pub(crate) a: u64,
+    pub(crate) b: u64,
+}
+
 /// Takes the next seq of a direct conversation. The other party has one more unread if the message counts; the sender
 /// has read all if sending reads, or if nothing was unread.
 pub(crate) fn advance_direct(
     db: &Connection,
-    found: &Found,
+    key: i64,
     sender: i64,
     step: Step,
     counts: bool,
     reads: bool,
-) -> Result<()> {
+) -> Result<Unread> {
     let mut statement = db.prepare_cached(
         "UPDATE conversation SET
             head = ?2, last_time = ?3, last_position = ?4,
@@ -106,10 +111,10 @@ pub(crate) fn advance_direct(
             read_b   = CASE WHEN b = ?5 AND (?7 OR unread_b = 0) THEN ?2 ELSE read_b END,
             unread_a = CASE WHEN a = ?5 THEN CASE WHEN ?7 THEN 0 ELSE unread_a END ELSE unread_a + ?6 END,
             unread_b = CASE WHEN b = ?5 THEN CASE WHEN ?7 THEN 0 ELSE unread_b END ELSE unread_b + ?6 END
-         WHERE key = ?1",
+         WHERE key = ?1 RETURNING unread_a, unread_b",
     )?;
-    statement.execute((found.key, step.seq, step.time.millis(), step.position.0, sender, counts, reads))?;
-    Ok(())
+    let parameters = (key, step.seq, step.time.millis(), step.position.0, sender, counts, reads);
+    statement.query_row(parameters, |row| Ok(Unread { a: row.get(0)?, b: row.get(1)? }))
 }
 
 /// Unread one-to-one messages of an account; see [`chat::port::Store::unread_direct`].
@@ -127,28 +132,27 @@ pub(crate) fn unread_direct(
             None => return Ok(0),
         },
     };
+    // A conversation that has moved on since then may have had other counts.
+    let as_of = as_of.map_or(i64::MAX as u64, |position| position.0);
     let mut rows = db.prepare_cached(
-        "SELECT key, unread_a, read_a, last_position FROM conversation
-            WHERE kind = 0 AND a = ?1 AND (?2 IS NULL OR b = ?2) AND unread_a > 0
+        "SELECT key, true, unread_a, head, last_position FROM conversation
+            WHERE kind = 0 AND a = ?1 AND (?2 IS NULL OR b = ?2) AND (unread_a > 0 OR last_position > ?3)
          UNION ALL
-         SELECT key, unread_b, read_b, last_position FROM conversation
-            WHERE kind = 0 AND b = ?1 AND a <> b AND (?2 IS NULL OR a = ?2) AND unread_b > 0",
+         SELECT key, false, unread_b, head, last_position FROM conversation
+            WHERE kind = 0 AND b = ?1 AND a <> b AND (?2 IS NULL OR a = ?2) AND (unread_b > 0 OR last_position > ?3)",
     )?;
-    let mut later = db.prepare_cached(
-        "SELECT count(*) FROM event
-         WHERE conversation = ?1 AND seq > ?2 AND position > ?3 AND sender <> ?4 AND counts",
-    )?;
-    let rows = rows.query_map((account, peer), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+    let rows = rows.query_map((account, peer, as_of), |row| {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+    })?;
     let mut total = 0;
     for row in rows {
-        let (key, unread, read, last_position): (i64, u64, Seq, u64) = row?;
-        total += unread;
-        if let Some(as_of) = as_of
-            && last_position > as_of.0
-        {
-            let newer: u64 = later.query_row((key, read, as_of.0, account), |row| row.get(0))?;
-            total = total.saturating_sub(newer);
-        }
+        let (key, is_a, unread, head, last_position): (i64, bool, u64, Seq, u64) = row?;
+        total += if last_position > as_of {
+            let then = event::unread_at(db, key, head, Position(as_of))?;
+            then.map_or(0, |then| if is_a { then.a } else { then.b })
+        } else {
+            unread
+        };
     }
     Ok(total)
 }

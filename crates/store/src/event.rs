@@ -7,7 +7,7 @@ use chat::port::MessageQuery;
 use rusqlite::{Connection, OptionalExtension, Result, Row};
 use sha2::{Digest, Sha256};
 
-use crate::account;
+use crate::conversation::Unread;
 use crate::sqlite::from_json;
 
 /// SQLite's log is one shard: its one writer is the order.
@@ -21,7 +21,8 @@ pub(crate) struct NewRow<'a> {
     pub(crate) seq: Option<Seq>,
     pub(crate) sender: Option<i64>,
     pub(crate) time: Timestamp,
-    pub(crate) counts: bool,
+    /// One-to-one: how many either party has unread in the conversation after this.
+    pub(crate) unread: Option<Unread>,
     pub(crate) repeat: Option<i64>,
     pub(crate) data: &'a str,
 }
@@ -29,8 +30,8 @@ pub(crate) struct NewRow<'a> {
 /// Appends a row.
 pub(crate) fn append(db: &Connection, row: &NewRow<'_>) -> Result<()> {
     let mut statement = db.prepare_cached(
-        "INSERT INTO event (position, conversation, seq, sender, time, counts, repeat, data)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO event (position, conversation, seq, sender, time, unread_a, unread_b, repeat, data)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?;
     statement.execute((
         row.position.0,
@@ -38,7 +39,8 @@ pub(crate) fn append(db: &Connection, row: &NewRow<'_>) -> Result<()> {
         row.seq,
         row.sender,
         row.time.millis(),
-        row.counts,
+        row.unread.map(|unread| unread.a),
+        row.unread.map(|unread| unread.b),
         row.repeat,
         row.data,
     ))?;
@@ -90,14 +92,49 @@ pub(crate) fn messages(db: &Connection, conversation: i64, query: &MessageQuery)
     Ok(messages)
 }
 
-/// The message that `sender` sent with this key before, if that is not too long ago.
+/// How much was unread in a direct conversation at a position: what its newest message up to there says. `head` is its
+/// newest seq now.
+///
+/// Positions grow with seqs, so the message is found by bisection from the newest end, in the index alone: callbacks ask
+/// about the recent past.
+pub(crate) fn unread_at(db: &Connection, conversation: i64, head: Seq, at: Position) -> Result<Option<Unread>> {
+    let mut place = db.prepare_cached("SELECT position FROM event WHERE conversation = ?1 AND seq = ?2")?;
+    let mut is_later =
+        |seq: Seq| -> Result<bool> { Ok(place.query_row((conversation, seq), |row| row.get::<_, u64>(0))? > at.0) };
+    // Invariant: `high` is later, `low` is not (0 is before the first message).
+    let (mut low, mut high, mut step) = (0, head + 1, 1);
+    while low == 0 && high > 1 {
+        let probe = high.saturating_sub(step).max(1);
+        if is_later(probe)? {
+            high = probe;
+            step *= 2;
+        } else {
+            low = probe;
+        }
+    }
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        if is_later(middle)? {
+            high = middle;
+        } else {
+            low = middle;
+        }
+    }
+    if low == 0 {
+        return Ok(None);
+    }
+    let mut counts = db.prepare_cached("SELECT unread_a, unread_b FROM event WHERE conversation = ?1 AND seq = ?2")?;
+    counts.query_row((conversation, low), |row| Ok(Unread { a: row.get(0)?, b: row.get(1)? })).map(Some)
+}
+
+/// The message that `sender` sent with this key before, if that is not too long ago. `sender_key` is its key.
 pub(crate) fn repeat_of(
     db: &Connection,
+    sender_key: i64,
     sender: &AccountId,
     key: &RepeatKey,
     now: Timestamp,
 ) -> Result<Option<Message>> {
-    let Some(sender_key) = account::key(db, sender)? else { return Ok(None) };
     let earliest = key.window_millis.map_or(i64::MIN, |window| now.millis().saturating_sub(window));
     let mut statement = db.prepare_cached(
         "SELECT seq, data FROM event WHERE repeat = ?1 AND sender = ?2 AND time >= ?3 ORDER BY position DESC LIMIT 1",
@@ -129,4 +166,27 @@ fn read_event(row: &Row<'_>, seq: usize, data: usize) -> Result<Event> {
         message.seq = seq;
     }
     Ok(event)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hash(sender: &str, key: &str) -> i64 {
+        repeat_hash(&sender.into(), &RepeatKey { key: key.into(), window_millis: None })
+    }
+
+    /// It is stored: a change would make every message before an upgrade unknown to the retries after it.
+    #[test]
+    fn the_repeat_hash_never_changes() {
+        assert_eq!(hash("", ""), 7_940_984_811_893_783_192);
+        assert_eq!(hash("alice", "1_2"), 5_107_955_216_505_821_368);
+    }
+
+    #[test]
+    fn sender_and_key_do_not_run_into_each_other() {
+        assert_ne!(hash("ab", "c"), hash("a", "bc"));
+        assert_ne!(hash("a", ""), hash("", "a"));
+        assert_ne!(hash("a", "b"), hash("b", "a"));
+    }
 }

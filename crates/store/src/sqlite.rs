@@ -4,6 +4,7 @@
 //! another thread would. Reads of many rows go to a blocking thread.
 
 mod commit;
+mod known;
 mod writer;
 
 use std::fs::{File, OpenOptions, TryLockError};
@@ -157,7 +158,10 @@ impl Store for Sqlite {
     }
 
     async fn repeat_of(&self, sender: &AccountId, key: &RepeatKey, now: Timestamp) -> Result<Option<Message>, Fault> {
-        self.look(|db| event::repeat_of(db, sender, key, now))
+        self.look(|db| match account::key(db, sender)? {
+            Some(sender_key) => event::repeat_of(db, sender_key, sender, key, now),
+            None => Ok(None),
+        })
     }
 
     async fn unread_direct(

@@ -76,7 +76,8 @@ CREATE TABLE event (
     seq          INTEGER,
     sender       INTEGER,                        -- account key, of messages
     time         INTEGER NOT NULL,               -- ms
-    counts       INTEGER NOT NULL,               -- 1: counts as unread for the recipient
+    unread_a     INTEGER,                        -- direct: how many `a` has unread in the conversation after this
+    unread_b     INTEGER,                        -- ... and `b`
     repeat       INTEGER,                        -- hash of the repeat key
     data         TEXT    NOT NULL                -- the event as JSON; seq 0 in there, the column wins
 ) STRICT;

@@ -2,14 +2,15 @@
 
 use std::borrow::Cow;
 
-use chat::conversation::ConversationId;
 use chat::event::{Event, Position};
+use chat::id::Seq;
 use chat::message::{Keeping, Message};
 use chat::port::{Assertion, Changes, Receipt, Write};
 use rusqlite::{Connection, Result};
 
+use super::known::Known;
 use super::to_json;
-use crate::conversation::{Kind, Step};
+use crate::conversation::{Found, Kind, Step};
 use crate::event::{NewRow, repeat_hash};
 use crate::{account, block, conversation, event, group, member, topic};
 
@@ -53,7 +54,12 @@ pub(super) enum Applied {
 
 /// Applies changes. Everything that can say no is looked at before the first write, so that a no leaves nothing behind
 /// in the batch's transaction.
-pub(super) fn apply(db: &Connection, prepared: &Prepared, position: &mut Position) -> Result<Applied> {
+pub(super) fn apply(
+    db: &Connection,
+    known: &mut Known,
+    prepared: &Prepared,
+    position: &mut Position,
+) -> Result<Applied> {
     for assertion in &prepared.assertions {
         if !holds(db, assertion)? {
             return Ok(Applied::Broken(assertion.clone()));
@@ -61,14 +67,15 @@ pub(super) fn apply(db: &Connection, prepared: &Prepared, position: &mut Positio
     }
     for (write, _) in &prepared.writes {
         if let Write::Send { message, repeat: Some(repeat), .. } = write
-            && let Some(first) = event::repeat_of(db, &message.sender, repeat, message.time)?
+            && let Some(sender) = known.account(db, &message.sender)?
+            && let Some(first) = event::repeat_of(db, sender, &message.sender, repeat, message.time)?
         {
             return Ok(Applied::Repeat(Box::new(first)));
         }
     }
     let mut receipt = Receipt::default();
     for (write, data) in &prepared.writes {
-        write_one(db, write, data.as_deref().unwrap_or_default(), position, &mut receipt)?;
+        write_one(db, known, write, data.as_deref().unwrap_or_default(), position, &mut receipt)?;
     }
     Ok(Applied::Done(receipt))
 }
@@ -88,7 +95,14 @@ fn holds(db: &Connection, assertion: &Assertion) -> Result<bool> {
     })
 }
 
-fn write_one(db: &Connection, write: &Write, data: &str, position: &mut Position, receipt: &mut Receipt) -> Result<()> {
+fn write_one(
+    db: &Connection,
+    known: &mut Known,
+    write: &Write,
+    data: &str,
+    position: &mut Position,
+    receipt: &mut Receipt,
+) -> Result<()> {
     match write {
         Write::ImportAccount { new, now } => account::import(db, new, *now),
         Write::PutGroup(group) => group::put(db, group),
@@ -100,51 +114,63 @@ fn write_one(db: &Connection, write: &Write, data: &str, position: &mut Position
         Write::AddBlocks { owner, targets, now } => block::add(db, owner, targets, *now),
         Write::Send { message, repeat, reads } => {
             let repeat = repeat.as_ref().map(|repeat| repeat_hash(&message.sender, repeat));
-            receipt.seqs.push(send(db, message, data, repeat, *reads, position)?);
+            let sender = known.account(db, &message.sender)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+            let found = known.conversation(db, &message.conversation)?;
+            position.0 += 1;
+            let sending = Sending { message, data, sender, repeat, reads: *reads };
+            receipt.seqs.push(send(db, found, &sending, *position)?);
             Ok(())
         }
-        Write::Append(event) => append(db, event, data, position),
+        Write::Append(event) => {
+            let found = known.conversation(db, &event.conversation())?;
+            position.0 += 1;
+            append(db, found, event, data, *position)
+        }
     }
 }
 
-/// Assigns the seq, moves the conversation on, and appends the message to the log.
-fn send(
-    db: &Connection,
-    message: &Message,
-    data: &str,
+/// A message on its way into the log.
+struct Sending<'a> {
+    message: &'a Message,
+    /// Its event as JSON.
+    data: &'a str,
+    sender: i64,
     repeat: Option<i64>,
     reads: bool,
-    position: &mut Position,
-) -> Result<u64> {
-    position.0 += 1;
-    let found = conversation::find_or_make(db, &message.conversation)?;
-    let sender = sender_key(db, message, &found)?;
-    let counts = !message.delivery.no_unread && message.delivery.keeping == Keeping::Stored;
+}
+
+/// Assigns the seq, moves the conversation on, and appends the message to the log.
+fn send(db: &Connection, found: &mut Found, sending: &Sending<'_>, position: Position) -> Result<Seq> {
+    let Sending { message, data, sender, repeat, reads } = *sending;
+    let is_stored = message.delivery.keeping == Keeping::Stored;
     let seq = match message.delivery.keeping {
         Keeping::OnlineOnly => 0,
         Keeping::Stored | Keeping::Live => found.head + 1,
     };
     let mut data = Cow::Borrowed(data);
+    let mut unread = None;
     if seq > 0 {
-        let step = Step { seq, time: message.time, position: *position };
+        let step = Step { seq, time: message.time, position };
+        let counts = is_stored && !message.delivery.no_unread;
         match found.kind {
-            Kind::Direct => conversation::advance_direct(db, &found, sender, step, counts, reads)?,
+            Kind::Direct => unread = Some(conversation::advance_direct(db, found.key, sender, step, counts, reads)?),
             Kind::Group | Kind::Topic => conversation::advance(db, found.key, step)?,
         }
         if found.kind == Kind::Group {
             member::sent(db, found.a, sender, seq, message.time, reads)?;
         }
-        if message.delivery.keeping == Keeping::Live {
+        if !is_stored {
             data = to_json(&Event::MessageSent(Message { seq, ..message.clone() }))?.into();
         }
+        found.head = seq;
     }
     let row = NewRow {
-        position: *position,
+        position,
         conversation: found.key,
-        seq: (message.delivery.keeping == Keeping::Stored).then_some(seq),
+        seq: is_stored.then_some(seq),
         sender: Some(sender),
         time: message.time,
-        counts,
+        unread,
         repeat,
         data: &data,
     };
@@ -152,26 +178,15 @@ fn send(
     Ok(seq)
 }
 
-/// The sender's key; in a direct conversation it is at hand already.
-fn sender_key(db: &Connection, message: &Message, found: &conversation::Found) -> Result<i64> {
-    match &message.conversation {
-        ConversationId::Direct(one, _) if *one == message.sender => Ok(found.a),
-        ConversationId::Direct(_, other) if *other == message.sender => Ok(found.b),
-        _ => account::key(db, &message.sender)?.ok_or(rusqlite::Error::QueryReturnedNoRows),
-    }
-}
-
 /// Appends an event that is not in the history.
-fn append(db: &Connection, event: &Event, data: &str, position: &mut Position) -> Result<()> {
-    position.0 += 1;
-    let found = conversation::find_or_make(db, &event.conversation())?;
+fn append(db: &Connection, found: &Found, event: &Event, data: &str, position: Position) -> Result<()> {
     let row = NewRow {
-        position: *position,
+        position,
         conversation: found.key,
         seq: None,
         sender: None,
         time: event.time(),
-        counts: false,
+        unread: None,
         repeat: None,
         data,
     };

@@ -12,6 +12,7 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::commit::{self, Applied, Prepared};
+use super::known::Known;
 use crate::cursor;
 
 /// How many jobs may wait. A sender beyond that waits to get into the queue, which slows it down and nobody else.
@@ -51,7 +52,7 @@ impl Writer {
     pub(super) fn start(db: Connection, head: watch::Sender<Position>) -> io::Result<Self> {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let thread = thread::Builder::new().name("sqlite-writer".into());
-        let thread = thread.spawn(move || Loop { db, head }.run(queue))?;
+        let thread = thread.spawn(move || Loop { db, known: Known::default(), head }.run(queue))?;
         Ok(Self { jobs, _thread: Joined(Some(thread)) })
     }
 
@@ -76,6 +77,7 @@ fn stopped() -> Fault {
 
 struct Loop {
     db: Connection,
+    known: Known,
     head: watch::Sender<Position>,
 }
 
@@ -134,20 +136,28 @@ impl Loop {
         let before = *self.head.borrow();
         let mut position = before;
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let known = &mut self.known;
         let outcomes: rusqlite::Result<Vec<Outcome>> =
-            jobs.iter().map(|job| carry_out(&tx, job, &mut position)).collect();
-        let outcomes = outcomes?;
-        tx.commit()?;
-        if position != before {
-            self.head.send_replace(position);
+            jobs.iter().map(|job| carry_out(&tx, known, job, &mut position)).collect();
+        let outcomes = outcomes.and_then(|outcomes| tx.commit().map(|()| outcomes));
+        match &outcomes {
+            Ok(_) if position != before => drop(self.head.send_replace(position)),
+            Ok(_) => {}
+            // What the transaction taught has not come true.
+            Err(_) => self.known.forget(),
         }
-        Ok(outcomes)
+        outcomes
     }
 }
 
-fn carry_out(tx: &Transaction<'_>, job: &Job, position: &mut Position) -> rusqlite::Result<Outcome> {
+fn carry_out(
+    tx: &Transaction<'_>,
+    known: &mut Known,
+    job: &Job,
+    position: &mut Position,
+) -> rusqlite::Result<Outcome> {
     match job {
-        Job::Commit { prepared, .. } => Ok(Outcome::Commit(match commit::apply(tx, prepared, position)? {
+        Job::Commit { prepared, .. } => Ok(Outcome::Commit(match commit::apply(tx, known, prepared, position)? {
             Applied::Done(receipt) => Ok(receipt),
             Applied::Broken(assertion) => Err(CommitError::Broken(assertion)),
             Applied::Repeat(message) => Err(CommitError::Repeat(message)),
@@ -188,4 +198,38 @@ fn is_unavailable(error: &rusqlite::Error) -> bool {
     let code = error.sqlite_error_code();
     let passing = [DiskFull, SystemIoFailure, ReadOnly, CannotOpen, DatabaseBusy, DatabaseLocked, OutOfMemory];
     code.is_some_and(|code| passing.contains(&code))
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    fn error(code: i32) -> rusqlite::Error {
+        rusqlite::Error::SqliteFailure(ffi::Error::new(code), None)
+    }
+
+    #[test]
+    fn what_the_operator_can_mend_is_unavailable_and_what_we_did_wrong_is_not() {
+        let passing = [
+            ffi::SQLITE_FULL,
+            ffi::SQLITE_IOERR,
+            ffi::SQLITE_IOERR_WRITE,
+            ffi::SQLITE_IOERR_FSYNC,
+            ffi::SQLITE_READONLY,
+            ffi::SQLITE_CANTOPEN,
+            ffi::SQLITE_BUSY,
+            ffi::SQLITE_BUSY_SNAPSHOT,
+            ffi::SQLITE_LOCKED,
+            ffi::SQLITE_NOMEM,
+        ];
+        for code in passing {
+            assert!(is_unavailable(&error(code)), "{code}");
+        }
+        for code in [ffi::SQLITE_ERROR, ffi::SQLITE_CONSTRAINT_UNIQUE, ffi::SQLITE_CORRUPT, ffi::SQLITE_TOOBIG] {
+            assert!(!is_unavailable(&error(code)), "{code}");
+        }
+        assert!(!is_unavailable(&rusqlite::Error::QueryReturnedNoRows));
+    }
 }

@@ -45,7 +45,7 @@ use libtest_mimic::{Arguments, Trial};
 use crate::fresh::{Fresh, Place, SqlitePlace};
 
 /// Every implementation, and where to make a new store of it.
-const IMPLEMENTATIONS: &[(&str, fn() -> Box<dyn Place>)] = &[("sqlite", SqlitePlace::make)];
+const IMPLEMENTATIONS: &[(&str, NewPlace)] = &[("sqlite", SqlitePlace::make)];
 
 /// Every noun's cases.
 const NOUNS: &[&[Case]] = &[
@@ -65,6 +65,8 @@ const NOUNS: &[&[Case]] = &[
     topics::CASES,
     unread::CASES,
 ];
+
+type NewPlace = fn() -> Box<dyn Place>;
 
 /// One promise that is put to the test.
 #[derive(Clone, Copy)]

@@ -11,6 +11,7 @@ use std::process::Command;
 use chat::event::{Position, Shard};
 use chat::port::CommitError;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use store::Sqlite;
 use webhook::ledger::Ledger;
 
 use crate::{open, send, texts};
@@ -108,6 +109,11 @@ async fn fills_up(path: &Path, fill: impl Fn(), empty: impl Fn()) {
         }
         assert!(store.save_cursor(&"z".repeat(100_000), Shard(0), Position(1)).await.is_err());
         assert!(texts(&store).await == sent, "what was answered can be read");
+        drop(store);
+        store = Sqlite::open(path).unwrap_or_else(|error| panic!("a restart does not help, and does no harm: {error}"));
+        assert!(texts(&store).await == sent);
+        let refused = send(&store, &"y".repeat(100_000)).await.unwrap_err();
+        assert!(matches!(refused, CommitError::Unavailable(_)), "{refused:?}");
 
         empty();
         for text in [format!("{round}: after"), format!("{round}: {}", "after".repeat(10_000))] {

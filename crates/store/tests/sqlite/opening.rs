@@ -74,7 +74,7 @@ async fn a_file_in_use_is_refused_by_any_of_its_names() {
     let path = dir.path().join("data/ringback.db");
     let names = ["data/../data/ringback.db", "linked.db", "linked/ringback.db"].map(|name| dir.path().join(name));
     std::os::unix::fs::symlink(&path, &names[1]).unwrap();
-    std::os::unix::fs::symlink(dir.path().join("data"), &names[2].parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink(dir.path().join("data"), names[2].parent().unwrap()).unwrap();
     let store = open(&path).await;
     for name in &names {
         says(&refusal(name), name, &["in use"]);

@@ -1,0 +1,55 @@
+//! What the writer knows without looking: keys of accounts, which never change, and conversations, which nobody else
+//! moves on. It saves four of seven statements of a send.
+
+use std::collections::HashMap;
+
+use chat::conversation::ConversationId;
+use chat::id::AccountId;
+use rusqlite::{Connection, Result};
+
+use crate::account;
+use crate::conversation::{self, Found};
+
+/// So many entries of each kind are kept, some 30 MB; then all are forgotten, and looked up again when needed.
+const MOST: usize = 100_000;
+
+/// See the module. What a transaction taught is only true if it commits: after a rollback, [`Known::forget`].
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    accounts: HashMap<AccountId, i64>,
+    conversations: HashMap<ConversationId, Found>,
+}
+
+impl Known {
+    /// The key of an account.
+    pub(super) fn account(&mut self, db: &Connection, id: &AccountId) -> Result<Option<i64>> {
+        if let Some(key) = self.accounts.get(id) {
+            return Ok(Some(*key));
+        }
+        let key = account::key(db, id)?;
+        if let Some(key) = key {
+            if self.accounts.len() >= MOST {
+                self.accounts.clear();
+            }
+            self.accounts.insert(id.clone(), key);
+        }
+        Ok(key)
+    }
+
+    /// The row of a conversation; makes it if it is not there. Whoever moves its head says so in what is returned.
+    pub(super) fn conversation(&mut self, db: &Connection, id: &ConversationId) -> Result<&mut Found> {
+        if !self.conversations.contains_key(id) {
+            let found = conversation::find_or_make(db, id)?;
+            if self.conversations.len() >= MOST {
+                self.conversations.clear();
+            }
+            self.conversations.insert(id.clone(), found);
+        }
+        self.conversations.get_mut(id).ok_or(rusqlite::Error::QueryReturnedNoRows)
+    }
+
+    /// Forgets everything.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
+}

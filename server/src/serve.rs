@@ -59,6 +59,8 @@ pub(crate) async fn run(config: Config, secrets: Secrets) -> Result<(), Failure>
     if config.endpoints.is_empty() {
         tracing::info!("no [[endpoint]] is configured: nobody is called back");
     }
+    // Said here, because a client that is pointed there finds nobody.
+    tracing::info!(gateway = %config.server.gateway, "OpenIM's WebSocket gateway is not part of this version");
     tracing::info!(
         http = %server.address,
         data_dir = %config.server.data_dir.display(),

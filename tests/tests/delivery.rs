@@ -162,6 +162,38 @@ async fn conversations_do_not_wait_for_each_other() {
     assert_eq!(seqs(&calls, "g0"), (1..=10).collect::<Vec<_>>());
 }
 
+/// One conversation's event is refused for ever, and thousands wait behind it: the others hear nothing of that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_conversation_that_is_refused_for_long_holds_up_no_other() {
+    const WAITING: usize = 3000;
+    let stage = groups(2, |endpoint| endpoint).await;
+    stage.backend.answers_with(
+        AFTER,
+        |call| {
+            if call.body["GroupId"] == "g0" { Answer::status(500) } else { Answer::go_on() }
+        },
+    );
+    let sends: Vec<_> = (0..20)
+        .map(|_| {
+            let tencent = stage.tencent.clone();
+            tokio::spawn(async move {
+                for n in 0..WAITING / 20 {
+                    tencent.ok(SEND_GROUP, group_text("g0", "alice", &format!("{n}"))).await;
+                }
+            })
+        })
+        .collect();
+    for send in sends {
+        send.await.expect("all are sent");
+    }
+    for n in 1..=10 {
+        stage.tencent.ok(SEND_GROUP, group_text("g1", "alice", &format!("{n}"))).await;
+    }
+    let calls = stage.backend.wait_until("all of g1", |calls| seqs(calls, "g1").len() == 10).await;
+    assert_eq!(seqs(&calls, "g1"), (1..=10).collect::<Vec<_>>());
+    assert!(seqs(&calls, "g0").iter().all(|seq| *seq == 1));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_conversations_at_once_each_in_its_order() {
     const GROUPS: usize = 20;

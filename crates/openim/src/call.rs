@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
@@ -159,6 +160,9 @@ fn text_header(headers: &HeaderMap, name: &str) -> String {
     headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).unwrap_or_default()
 }
 
+/// A body that has not arrived by then is given up: a peer that hangs holds nothing for ever.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Reads a body up to [`MAX_BODY_BYTES`]. What is larger is not read to its end; then the connection has to go.
 async fn read(request: Request) -> Result<Bytes, ApiError> {
     let too_large = || {
@@ -170,7 +174,9 @@ async fn read(request: Request) -> Result<Bytes, ApiError> {
         return Err(too_large());
     }
     let body: Body = request.into_body();
-    match Limited::new(body, MAX_BODY_BYTES).collect().await {
+    let late = || ApiError { closes: true, ..Code::Args.because("the body did not arrive in time") };
+    let read = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY_BYTES).collect());
+    match read.await.map_err(|_| late())? {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
         Err(error) => {

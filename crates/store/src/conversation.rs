@@ -15,7 +15,20 @@ pub(crate) struct Found {
     pub(crate) kind: Kind,
     /// Direct: the account with the lesser id. Otherwise the group.
     pub(crate) a: i64,
+    /// Direct: the other account. Topic: the topic. Otherwise 0.
+    b: i64,
     pub(crate) head: Seq,
+    /// Direct: how far either party has read.
+    read: Pair,
+    /// Direct: how many messages either party has unread.
+    pub(crate) unread: Pair,
+}
+
+/// A number for either party of a direct conversation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Pair {
+    pub(crate) a: u64,
+    pub(crate) b: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,27 +38,42 @@ pub(crate) enum Kind {
     Topic = 2,
 }
 
+const SELECT: &str = "SELECT key, head, read_a, read_b, unread_a, unread_b FROM conversation
+     WHERE kind = ?1 AND a = ?2 AND b = ?3";
+
 /// The row of a conversation; none if nothing ever happened in it.
 pub(crate) fn find(db: &Connection, id: &ConversationId) -> Result<Option<Found>> {
-    let Some((kind, a, b)) = parties(db, id)? else { return Ok(None) };
-    let mut statement =
-        db.prepare_cached("SELECT key, head FROM conversation WHERE kind = ?1 AND a = ?2 AND b = ?3")?;
-    let found = |row: &rusqlite::Row<'_>| Ok(Found { key: row.get(0)?, kind, a, head: row.get(1)? });
-    statement.query_row((kind as u8, a, b), found).optional()
+    match parties(db, id)? {
+        Some((kind, a, b)) => select(db, kind, a, b),
+        None => Ok(None),
+    }
 }
 
 /// The row of a conversation; makes it if it is not there. Its accounts or group must exist.
 pub(crate) fn find_or_make(db: &Connection, id: &ConversationId) -> Result<Found> {
     let (kind, a, b) = parties(db, id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-    let mut statement =
-        db.prepare_cached("SELECT key, head FROM conversation WHERE kind = ?1 AND a = ?2 AND b = ?3")?;
-    let found = |row: &rusqlite::Row<'_>| Ok(Found { key: row.get(0)?, kind, a, head: row.get(1)? });
-    if let Some(found) = statement.query_row((kind as u8, a, b), found).optional()? {
+    if let Some(found) = select(db, kind, a, b)? {
         return Ok(found);
     }
     let mut insert = db.prepare_cached("INSERT INTO conversation (kind, a, b) VALUES (?1, ?2, ?3) RETURNING key")?;
     let key = insert.query_row((kind as u8, a, b), |row| row.get(0))?;
-    Ok(Found { key, kind, a, head: 0 })
+    Ok(Found { key, kind, a, b, head: 0, read: Pair::default(), unread: Pair::default() })
+}
+
+fn select(db: &Connection, kind: Kind, a: i64, b: i64) -> Result<Option<Found>> {
+    let mut statement = db.prepare_cached(SELECT)?;
+    let found = |row: &rusqlite::Row<'_>| {
+        Ok(Found {
+            key: row.get(0)?,
+            kind,
+            a,
+            b,
+            head: row.get(1)?,
+            read: Pair { a: row.get(2)?, b: row.get(3)? },
+            unread: Pair { a: row.get(4)?, b: row.get(5)? },
+        })
+    };
+    statement.query_row((kind as u8, a, b), found).optional()
 }
 
 fn parties(db: &Connection, id: &ConversationId) -> Result<Option<(Kind, i64, i64)>> {
@@ -79,42 +107,33 @@ pub(crate) struct Step {
     pub(crate) position: Position,
 }
 
-/// Takes the next seq of a conversation for a message that is not one-to-one.
-pub(crate) fn advance(db: &Connection, key: i64, step: Step) -> Result<()> {
-    let mut statement =
-        db.prepare_cached("UPDATE conversation SET head = ?2, last_time = ?3, last_position = ?4 WHERE key = ?1")?;
-    statement.execute((key, step.seq, step.time.millis(), step.position.0))?;
+/// Moves a conversation on to a message, in its row and in `found`.
+pub(crate) fn advance(db: &Connection, found: &mut Found, step: Step) -> Result<()> {
+    found.head = step.seq;
+    let mut statement = db.prepare_cached(
+        "UPDATE conversation SET head = ?2, last_time = ?3, last_position = ?4,
+            read_a = ?5, read_b = ?6, unread_a = ?7, unread_b = ?8
+         WHERE key = ?1",
+    )?;
+    let (read, unread) = (found.read, found.unread);
+    let (time, position) = (step.time.millis(), step.position.0);
+    statement.execute((found.key, step.seq, time, position, read.a, read.b, unread.a, unread.b))?;
     Ok(())
 }
 
-/// How many messages either party of a direct conversation has unread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Unread {
-    pub(crate) a: u64,
-    pub(crate) b: u64,
-}
-
-/// Takes the next seq of a direct conversation. The other party has one more unread if the message counts; the sender
-/// has read all if sending reads, or if nothing was unread.
-pub(crate) fn advance_direct(
-    db: &Connection,
-    key: i64,
-    sender: i64,
-    step: Step,
-    counts: bool,
-    reads: bool,
-) -> Result<Unread> {
-    let mut statement = db.prepare_cached(
-        "UPDATE conversation SET
-            head = ?2, last_time = ?3, last_position = ?4,
-            read_a   = CASE WHEN a = ?5 AND (?7 OR unread_a = 0) THEN ?2 ELSE read_a END,
-            read_b   = CASE WHEN b = ?5 AND (?7 OR unread_b = 0) THEN ?2 ELSE read_b END,
-            unread_a = CASE WHEN a = ?5 THEN CASE WHEN ?7 THEN 0 ELSE unread_a END ELSE unread_a + ?6 END,
-            unread_b = CASE WHEN b = ?5 THEN CASE WHEN ?7 THEN 0 ELSE unread_b END ELSE unread_b + ?6 END
-         WHERE key = ?1 RETURNING unread_a, unread_b",
-    )?;
-    let parameters = (key, step.seq, step.time.millis(), step.position.0, sender, counts, reads);
-    statement.query_row(parameters, |row| Ok(Unread { a: row.get(0)?, b: row.get(1)? }))
+impl Found {
+    /// Counts a message of a direct conversation: the other party has one more unread if it `counts`; the sender has
+    /// read all if sending reads, or if nothing was unread.
+    pub(crate) fn count(&mut self, sender: i64, seq: Seq, counts: bool, reads: bool) {
+        let is_to_oneself = self.a == self.b;
+        let Pair { a, b } = &mut self.unread;
+        let (own, other, read) = if sender == self.a { (a, b, &mut self.read.a) } else { (b, a, &mut self.read.b) };
+        if reads || *own == 0 {
+            *own = 0;
+            *read = seq;
+        }
+        *other += u64::from(counts && !is_to_oneself);
+    }
 }
 
 /// Unread one-to-one messages of an account; see [`chat::port::Store::unread_direct`].
@@ -133,7 +152,7 @@ pub(crate) fn unread_direct(
         },
     };
     // A conversation that has moved on since then may have had other counts.
-    let as_of = as_of.map_or(i64::MAX as u64, |position| position.0);
+    let as_of = as_of.map_or(u64::MAX, |position| position.0).min(i64::MAX.unsigned_abs());
     let mut rows = db.prepare_cached(
         "SELECT key, true, unread_a, head, last_position FROM conversation
             WHERE kind = 0 AND a = ?1 AND (?2 IS NULL OR b = ?2) AND (unread_a > 0 OR last_position > ?3)

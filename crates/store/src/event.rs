@@ -7,7 +7,7 @@ use chat::port::MessageQuery;
 use rusqlite::{Connection, OptionalExtension, Result, Row};
 use sha2::{Digest, Sha256};
 
-use crate::conversation::Unread;
+use crate::conversation::Pair;
 use crate::sqlite::from_json;
 
 /// SQLite's log is one shard: its one writer is the order.
@@ -22,7 +22,7 @@ pub(crate) struct NewRow<'a> {
     pub(crate) sender: Option<i64>,
     pub(crate) time: Timestamp,
     /// One-to-one: how many either party has unread in the conversation after this.
-    pub(crate) unread: Option<Unread>,
+    pub(crate) unread: Option<Pair>,
     pub(crate) repeat: Option<i64>,
     pub(crate) data: &'a str,
 }
@@ -97,7 +97,7 @@ pub(crate) fn messages(db: &Connection, conversation: i64, query: &MessageQuery)
 ///
 /// Positions grow with seqs, so the message is found by bisection from the newest end, in the index alone: callbacks ask
 /// about the recent past.
-pub(crate) fn unread_at(db: &Connection, conversation: i64, head: Seq, at: Position) -> Result<Option<Unread>> {
+pub(crate) fn unread_at(db: &Connection, conversation: i64, head: Seq, at: Position) -> Result<Option<Pair>> {
     let mut place = db.prepare_cached("SELECT position FROM event WHERE conversation = ?1 AND seq = ?2")?;
     let mut is_later =
         |seq: Seq| -> Result<bool> { Ok(place.query_row((conversation, seq), |row| row.get::<_, u64>(0))? > at.0) };
@@ -124,7 +124,7 @@ pub(crate) fn unread_at(db: &Connection, conversation: i64, head: Seq, at: Posit
         return Ok(None);
     }
     let mut counts = db.prepare_cached("SELECT unread_a, unread_b FROM event WHERE conversation = ?1 AND seq = ?2")?;
-    counts.query_row((conversation, low), |row| Ok(Unread { a: row.get(0)?, b: row.get(1)? })).map(Some)
+    counts.query_row((conversation, low), |row| Ok(Pair { a: row.get(0)?, b: row.get(1)? })).map(Some)
 }
 
 /// The message that `sender` sent with this key before, if that is not too long ago. `sender_key` is its key.

@@ -21,6 +21,7 @@ use chat::id::{AccountId, GroupId, Seq, Timestamp, TopicId};
 use chat::member::Member;
 use chat::message::{Message, RepeatKey};
 use chat::port::{Changes, CommitError, ConversationState, MemberQuery, MessageQuery, Receipt, Store};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -258,6 +259,8 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     db.pragma_update(None, "synchronous", "FULL")?;
     db.pragma_update(None, "cache_size", PAGE_CACHE_KIB)?;
     db.pragma_update(None, "foreign_keys", false)?;
+    // Plans do not depend on bound values; otherwise SQLite prepares some statements anew at each use.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     db.busy_timeout(std::time::Duration::from_secs(5))?;
     Ok(db)
 }

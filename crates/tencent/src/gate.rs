@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use crate::body::Fields;
 use crate::envelope::{self, Failure, closing};
-use crate::usersig::{self, UserSigError};
+use crate::usersig::UserSigError;
 use crate::{Tencent, rest};
 
 /// A request body is read up to this size. The largest real one imports 300 members with custom fields: some 200 KB.
@@ -154,7 +154,7 @@ fn admit(tencent: &Tencent, uri: &Uri) -> Result<AccountId, Failure> {
     let usersig = parameters.usersig.ok_or_else(|| Failure::new(60005, "usersig is missing in the URL"))?;
     let caller = AccountId::new(identifier);
     let now = tencent.chat.clock().now();
-    usersig::verify(sdkappid, &config.key, &caller, &usersig, now).map_err(usersig_failure)?;
+    let caller = tencent.verified.verify(sdkappid, &config.key, caller, usersig, now).map_err(usersig_failure)?;
     if !config.admins.contains(&caller) {
         return Err(Failure::new(60010, "the identifier must be an admin of the app"));
     }

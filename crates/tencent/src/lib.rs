@@ -53,11 +53,12 @@ impl std::fmt::Debug for Config {
 pub(crate) struct Tencent {
     pub(crate) chat: Arc<Chat>,
     pub(crate) config: Config,
+    pub(crate) verified: usersig::Verified,
 }
 
 /// The dialect's routes.
 pub fn router(chat: Arc<Chat>, config: Config) -> Router {
-    let tencent = Arc::new(Tencent { chat, config });
+    let tencent = Arc::new(Tencent { chat, config, verified: usersig::Verified::default() });
     Router::new()
         .route("/v4", any(gate::unknown))
         .route("/v4/", any(gate::unknown))

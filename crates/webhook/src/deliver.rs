@@ -57,6 +57,31 @@ pub struct Deliverer {
     unanswered: u32,
     /// When to probe next, while the endpoint is down.
     probe_at: Option<Instant>,
+    metrics: Arc<Metrics>,
+}
+
+/// Looked up once: an event is told in some 40 µs, and looking up four metrics by their labels would be a tenth of it.
+struct Metrics {
+    told: metrics::Counter,
+    refused: metrics::Counter,
+    unanswered: metrics::Counter,
+    seconds: metrics::Histogram,
+    lag: metrics::Gauge,
+}
+
+impl Metrics {
+    fn of(endpoint: &str) -> Self {
+        let tellings = |outcome: &'static str| {
+            metrics::counter!("ringback_tellings_total", "endpoint" => endpoint.to_owned(), "outcome" => outcome)
+        };
+        Self {
+            told: tellings("told"),
+            refused: tellings("refused"),
+            unanswered: tellings("unanswered"),
+            seconds: metrics::histogram!("ringback_telling_seconds", "endpoint" => endpoint.to_owned()),
+            lag: metrics::gauge!("ringback_delivery_lag_events", "endpoint" => endpoint.to_owned()),
+        }
+    }
 }
 
 /// One event that the endpoint is owed.
@@ -94,7 +119,9 @@ impl Deliverer {
                 head
             }
         };
+        let metrics = Arc::new(Metrics::of(&endpoint.name));
         Ok(Self {
+            metrics,
             endpoint,
             shard,
             store,
@@ -112,13 +139,12 @@ impl Deliverer {
     /// Delivers until `stop`; then waits for the calls in flight and saves the cursor.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut head = self.store.head(self.shard);
-        let mut save_at = Instant::now() + SAVE_EVERY;
+        let mut tick = tokio::time::interval(SAVE_EVERY);
         loop {
             // Marked as seen before looking for work, so that no event is appended unseen in between.
             head.borrow_and_update();
             let is_caught_up = self.read_ahead().await;
             self.start_calls();
-            let must_save = self.lanes.cursor() != self.saved;
             let wake_at = self.wake_at();
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -127,16 +153,15 @@ impl Deliverer {
                 () = tokio::time::sleep_until(wake_at.unwrap_or_else(Instant::now)), if wake_at.is_some() => {
                     self.lanes.wake(Instant::now());
                 }
-                () = tokio::time::sleep_until(save_at), if must_save => {
+                _ = tick.tick() => {
                     self.save().await;
-                    save_at = Instant::now() + SAVE_EVERY;
+                    let lag = head.borrow().0.saturating_sub(self.lanes.cursor().0);
+                    self.metrics.lag.set(lag as f64);
                 }
             }
             while let Some(finished) = self.flights.try_join_next() {
                 self.finish(finished);
             }
-            let lag = head.borrow().0.saturating_sub(self.lanes.cursor().0);
-            metrics::gauge!("ringback_delivery_lag_events", "endpoint" => self.endpoint.name.clone()).set(lag as f64);
         }
         while let Some(finished) = self.flights.join_next().await {
             self.finish(finished);
@@ -184,9 +209,16 @@ impl Deliverer {
         while self.flights.len() < allowed {
             let Some((conversation, telling)) = self.lanes.next() else { break };
             let (endpoint, client) = (self.endpoint.clone(), self.client.clone());
-            let (store, clock) = (self.store.clone(), self.clock.clone());
+            let (store, clock, metrics) = (self.store.clone(), self.clock.clone(), self.metrics.clone());
             self.flights.spawn(async move {
+                let started = Instant::now();
                 let outcome = tell(&endpoint, &client, &*store, &*clock, &telling).await;
+                metrics.seconds.record(started.elapsed().as_secs_f64());
+                match outcome {
+                    Outcome::Told => metrics.told.increment(1),
+                    Outcome::Refused => metrics.refused.increment(1),
+                    Outcome::Unanswered => metrics.unanswered.increment(1),
+                }
                 (conversation, outcome)
             });
         }
@@ -297,9 +329,6 @@ async fn tell(
         Err(failure) => (Outcome::Unanswered, failure.name()),
     };
     let took = started.elapsed();
-    let labels = [("endpoint", endpoint.name.clone()), ("command", command.into()), ("outcome", name.into())];
-    metrics::counter!("ringback_tellings_total", &labels).increment(1);
-    metrics::histogram!("ringback_telling_seconds", "endpoint" => endpoint.name.clone()).record(took.as_secs_f64());
     let (position, millis) = (telling.entry.position.0, took.as_millis());
     match outcome {
         Outcome::Told => tracing::debug!(endpoint = endpoint.name, command, position, took.ms = millis, "told"),

@@ -150,19 +150,18 @@ fn send(db: &Connection, found: &mut Found, sending: &Sending<'_>, position: Pos
     let mut data = Cow::Borrowed(data);
     let mut unread = None;
     if seq > 0 {
-        let step = Step { seq, time: message.time, position };
-        let counts = is_stored && !message.delivery.no_unread;
-        match found.kind {
-            Kind::Direct => unread = Some(conversation::advance_direct(db, found.key, sender, step, counts, reads)?),
-            Kind::Group | Kind::Topic => conversation::advance(db, found.key, step)?,
+        if found.kind == Kind::Direct {
+            let counts = is_stored && !message.delivery.no_unread;
+            found.count(sender, seq, counts, reads);
+            unread = Some(found.unread);
         }
+        conversation::advance(db, found, Step { seq, time: message.time, position })?;
         if found.kind == Kind::Group {
             member::sent(db, found.a, sender, seq, message.time, reads)?;
         }
         if !is_stored {
             data = to_json(&Event::MessageSent(Message { seq, ..message.clone() }))?.into();
         }
-        found.head = seq;
     }
     let row = NewRow {
         position,

@@ -1,6 +1,6 @@
 //! Unread one-to-one messages: `Store::unread_direct`.
 
-use chat::event::Position;
+use chat::event::{Event, Position};
 use chat::message::Keeping;
 use chat::port::Write;
 
@@ -17,11 +17,11 @@ cases! {
     only_kept_direct_messages_count,
     what_one_sends_to_oneself_is_read,
     counted_as_of_a_position_in_the_past,
-    what_was_read_since_does_not_count_in_the_past,
+    the_past_is_as_it_was_before_one_read,
     a_past_without_the_uncounted,
     a_past_of_all_conversations_together,
     ids_compare_as_bytes,
-    many_writers_are_counted_exactly,
+    many_writers_are_counted_exactly_at_each_moment,
 }
 
 async fn unread(store: &Fresh, account: &str, peer: &str) -> u64 {
@@ -151,16 +151,19 @@ async fn counted_as_of_a_position_in_the_past(store: Fresh) {
     assert_eq!(past(&store, "b", "a").await, [0, 0, 0, 1, 1, 2, 2]);
 }
 
-async fn what_was_read_since_does_not_count_in_the_past(store: Fresh) {
+async fn the_past_is_as_it_was_before_one_read(store: Fresh) {
     store.has(&["a", "b"]).await;
     send_from(&store, "b", "a").await;
     send_from(&store, "b", "a").await;
     read_by_sending(&store, "a", "b").await;
-    assert_eq!(past(&store, "a", "b").await, [0, 0, 0, 0, 0]);
+    assert_eq!(past(&store, "a", "b").await, [0, 1, 2, 0, 0]);
     send_from(&store, "b", "a").await;
     send_from(&store, "a", "b").await;
     send_from(&store, "b", "a").await;
-    assert_eq!(past(&store, "a", "b").await, [0, 0, 0, 0, 1, 1, 2, 2]);
+    assert_eq!(past(&store, "a", "b").await, [0, 1, 2, 0, 1, 1, 2, 2]);
+    read_by_sending(&store, "a", "b").await;
+    assert_eq!(past(&store, "a", "b").await, [0, 1, 2, 0, 1, 1, 2, 0, 0]);
+    assert_eq!(past(&store, "b", "a").await, [0, 0, 0, 1, 1, 2, 2, 3, 3]);
 }
 
 async fn a_past_without_the_uncounted(store: Fresh) {
@@ -174,18 +177,32 @@ async fn a_past_without_the_uncounted(store: Fresh) {
 
 async fn a_past_of_all_conversations_together(store: Fresh) {
     store.has(&["a", "b", "c", "d"]).await;
-    let senders = ["b", "c", "b", "d", "c", "a", "b"];
     let mut counts = Vec::new();
-    for sender in senders {
-        send_from(&store, sender, if sender == "a" { "b" } else { "a" }).await;
-        // Now is the past of everything that follows. As long as one account's conversations can stand in different
-        // shards, a position alone says nothing about all of them: then this case needs a shard, and the port, too.
+    for (sender, recipient, reads) in [
+        ("b", "a", false),
+        ("c", "a", false),
+        ("b", "a", false),
+        ("d", "a", false),
+        ("c", "a", false),
+        ("a", "b", false),
+        ("a", "c", true),
+        ("b", "c", false),
+        ("b", "a", true),
+        ("a", "b", true),
+        ("c", "a", false),
+    ] {
+        let message = message(sender, direct(sender, recipient));
+        store.write(vec![Write::Send { message: Box::new(message), repeat: None, reads }]).await;
+        // Now is the past of everything that follows. If one account's conversations can stand in several
+        // shards, a position alone says nothing about all of them: then this case needs a shard, and so does the port.
         let [shard] = store.shards()[..] else { panic!("a position of one shard is compared with others") };
         counts.push((*store.head(shard).borrow(), unread_in_all(&store, "a").await));
     }
-    assert_eq!(counts.iter().map(|(_, count)| *count).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 5, 6]);
+    let now: Vec<u64> = counts.iter().map(|(_, count)| *count).collect();
+    assert_eq!(now, [1, 2, 3, 4, 5, 5, 3, 3, 4, 1, 2]);
     for (position, count) in counts {
-        assert_eq!(store.unread_direct(&"a".into(), None, Some(position)).await.unwrap(), count, "{position:?}");
+        let then = store.unread_direct(&"a".into(), None, Some(position)).await.unwrap();
+        assert_eq!(then, count, "{position:?}");
     }
 }
 
@@ -204,7 +221,7 @@ async fn ids_compare_as_bytes(store: Fresh) {
 }
 
 /// 16 writers to and fro: some messages do not count, some read.
-async fn many_writers_are_counted_exactly(store: Fresh) {
+async fn many_writers_are_counted_exactly_at_each_moment(store: Fresh) {
     store.has(&["a", "b"]).await;
     all_at_once(16, |writer| {
         let store = store.share();
@@ -221,14 +238,19 @@ async fn many_writers_are_counted_exactly(store: Fresh) {
         }
     })
     .await;
-    // Told again from the history what the store has counted along the way.
+    // Told again from the log what the store has counted along the way.
     let [mut of_a, mut of_b] = [0, 0];
-    for message in store.history(&direct("a", "b")).await {
+    for entry in store.log_of(&direct("a", "b")).await {
+        let Event::MessageSent(message) = entry.event else { panic!("{:?}", entry.event) };
         let (own, other) = if message.sender == "a".into() { (&mut of_a, &mut of_b) } else { (&mut of_b, &mut of_a) };
         if message.custom_data.is_some() {
             *own = 0;
         }
         *other += u64::from(!message.delivery.no_unread);
+        for (account, expected) in [("a", of_a), ("b", of_b)] {
+            let then = store.unread_direct(&account.into(), None, Some(entry.position)).await.unwrap();
+            assert_eq!(then, expected, "of {account} at {:?}", entry.position);
+        }
     }
     assert_eq!([unread(&store, "a", "b").await, unread(&store, "b", "a").await], [of_a, of_b]);
 }

@@ -34,16 +34,10 @@ fn a_full_disk_by_a_tiny_file_system() {
     let dir = tempfile::tempdir().unwrap();
     let namespace = ["unshare", "--map-root-user", "--mount", "sh", "-c"];
     let mount = format!("mount -t tmpfs -o size=2m none \"${DIR}\"");
-    if !Command::new(namespace[0])
-        .args(&namespace[1..4])
-        .args(["-c", &mount])
-        .env(DIR, dir.path())
-        .status()
-        .is_ok_and(|status| status.success())
-    {
+    let trial = Command::new(namespace[0]).args(&namespace[1..]).arg(&mount).env(DIR, dir.path()).status();
+    if !trial.is_ok_and(|status| status.success()) {
         // Straight to the terminal: the harness would keep it to itself.
-        let said =
-            writeln!(io::stderr(), "\nNOT RUN: a_full_disk_by_a_tiny_file_system (may not mount a tmpfs here)\n");
+        let said = writeln!(io::stderr(), "\nNOT RUN: full disk by a tiny file system (may not mount one here)\n");
         return said.unwrap();
     }
     let status = in_a_child("full_disk::child_on_a_tiny_file_system", dir.path(), &mount, &namespace);
@@ -89,40 +83,44 @@ async fn fills_up(path: &Path, fill: impl Fn(), empty: impl Fn()) {
     let mut sent = Vec::new();
     let mut store = open(path).await;
     for round in 0..2 {
-        let before = format!("{round}: before");
-        send(&store, &before).await.unwrap();
-        sent.push(before);
-
+        sends(&store, &mut sent, format!("{round}: before")).await.unwrap();
         fill();
-        let refused = loop {
-            let text = format!("{round}.{}: {}", sent.len(), "x".repeat(10_000));
-            match send(&store, &text).await {
-                Ok(_) => sent.push(text),
-                Err(error) => break error,
-            }
-            assert!(sent.len() < 1000, "the disk does not get full");
-        };
-        assert!(matches!(refused, CommitError::Unavailable(_)), "{refused:?}");
-        for _ in 0..3 {
-            let refused = send(&store, &"y".repeat(100_000)).await.unwrap_err();
-            assert!(matches!(refused, CommitError::Unavailable(_)), "{refused:?}");
-        }
-        assert!(store.save_cursor(&"z".repeat(100_000), Shard(0), Position(1)).await.is_err());
-        assert!(texts(&store).await == sent, "what was answered can be read");
+        is_full(&store, &mut sent).await;
         drop(store);
-        store = Sqlite::open(path).unwrap_or_else(|error| panic!("a restart does not help, and does no harm: {error}"));
-        assert!(texts(&store).await == sent);
-        let refused = send(&store, &"y".repeat(100_000)).await.unwrap_err();
-        assert!(matches!(refused, CommitError::Unavailable(_)), "{refused:?}");
+        store = Sqlite::open(path).unwrap_or_else(|error| panic!("a restart harms: {error}"));
+        is_full(&store, &mut sent).await;
 
         empty();
-        for text in [format!("{round}: after"), format!("{round}: {}", "after".repeat(10_000))] {
-            send(&store, &text).await.unwrap();
-            sent.push(text);
-        }
+        sends(&store, &mut sent, format!("{round}: after")).await.unwrap();
+        sends(&store, &mut sent, "after ".repeat(10_000)).await.unwrap();
         assert!(texts(&store).await == sent);
         drop(store);
         store = open(path).await;
         assert!(texts(&store).await == sent, "also after a restart");
     }
+}
+
+/// Sends a text, and notes it if it was answered.
+async fn sends(store: &Sqlite, sent: &mut Vec<String>, text: String) -> Result<(), CommitError> {
+    send(store, &text).await?;
+    sent.push(text);
+    Ok(())
+}
+
+/// Sends until there is no room left (a restart may make some); from then on nothing can be written, and all can be read.
+async fn is_full(store: &Sqlite, sent: &mut Vec<String>) {
+    let refused = loop {
+        let text = format!("{}: {}", sent.len(), "x".repeat(10_000));
+        if let Err(error) = sends(store, sent, text).await {
+            break error;
+        }
+        assert!(sent.len() < 1000, "the disk does not get full");
+    };
+    assert!(matches!(refused, CommitError::Unavailable(_)), "{refused:?}");
+    for _ in 0..3 {
+        let refused = send(store, &"y".repeat(100_000)).await.unwrap_err();
+        assert!(matches!(refused, CommitError::Unavailable(_)), "{refused:?}");
+    }
+    assert!(store.save_cursor(&"z".repeat(100_000), Shard(0), Position(1)).await.is_err());
+    assert!(texts(store).await == *sent, "what was answered can be read");
 }

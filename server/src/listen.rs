@@ -186,11 +186,13 @@ fn headers(headers: &HeaderMap) -> Vec<(String, String)> {
 }
 
 /// When a call came: the sample backend stands for another machine, which has its own clock.
+#[expect(clippy::disallowed_methods, reason = "the sample backend is not part of the server")]
 fn now() -> SystemTime {
     SystemTime::now()
 }
 
 /// Whether a call fails on purpose is up to chance, as it is outside.
+#[expect(clippy::disallowed_methods, reason = "the sample backend is not part of the server")]
 fn luck() -> f64 {
     rand::random()
 }

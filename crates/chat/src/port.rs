@@ -75,6 +75,15 @@ pub trait Store: Send + Sync {
     /// Up to `limit` events of a shard after a position, in order.
     async fn log_after(&self, shard: Shard, after: Position, limit: usize) -> Result<Vec<LogEntry>, Fault>;
 
+    /// Up to `limit` events of one conversation after a position and up to another, in order.
+    async fn log_of(
+        &self,
+        conversation: &ConversationId,
+        after: Position,
+        up_to: Position,
+        limit: usize,
+    ) -> Result<Vec<LogEntry>, Fault>;
+
     /// The position of a shard's newest event; changes with each commit that appends one.
     fn head(&self, shard: Shard) -> watch::Receiver<Position>;
 }

@@ -143,24 +143,20 @@ pub(crate) fn unread_direct(
     peer: Option<&AccountId>,
     as_of: Option<Position>,
 ) -> Result<u64> {
-    let Some(account) = account::key(db, id)? else { return Ok(0) };
-    let peer = match peer {
-        None => None,
-        Some(peer) => match account::key(db, peer)? {
-            Some(peer) => Some(peer),
-            None => return Ok(0),
-        },
-    };
     // A conversation that has moved on since then may have had other counts.
-    let as_of = as_of.map_or(u64::MAX, |position| position.0).min(i64::MAX.unsigned_abs());
+    let as_of = as_of.map_or(i64::MAX as u64, |position| position.0);
     let mut rows = db.prepare_cached(
-        "SELECT key, true, unread_a, head, last_position FROM conversation
-            WHERE kind = 0 AND a = ?1 AND (?2 IS NULL OR b = ?2) AND (unread_a > 0 OR last_position > ?3)
+        "SELECT c.key, true, c.unread_a, c.head, c.last_position FROM account me
+            JOIN conversation c ON c.kind = 0 AND c.a = me.key
+            WHERE me.id = ?1 AND (?2 IS NULL OR c.b = (SELECT key FROM account WHERE id = ?2))
+                AND (c.unread_a > 0 OR c.last_position > ?3)
          UNION ALL
-         SELECT key, false, unread_b, head, last_position FROM conversation
-            WHERE kind = 0 AND b = ?1 AND a <> b AND (?2 IS NULL OR a = ?2) AND (unread_b > 0 OR last_position > ?3)",
+         SELECT c.key, false, c.unread_b, c.head, c.last_position FROM account me
+            JOIN conversation c ON c.kind = 0 AND c.b = me.key AND c.a <> c.b
+            WHERE me.id = ?1 AND (?2 IS NULL OR c.a = (SELECT key FROM account WHERE id = ?2))
+                AND (c.unread_b > 0 OR c.last_position > ?3)",
     )?;
-    let rows = rows.query_map((account, peer, as_of), |row| {
+    let rows = rows.query_map((id.as_str(), peer.map(AccountId::as_str), as_of), |row| {
         Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
     })?;
     let mut total = 0;

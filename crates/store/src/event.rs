@@ -65,6 +65,33 @@ pub(crate) fn after(db: &Connection, after: Position, limit: usize) -> Result<Ve
     rows.collect()
 }
 
+/// Events of one conversation after a position and up to another. Messages are found by seq, since positions grow with
+/// seqs: `head` is the conversation's newest. What has no seq is few, and has an index of its own.
+pub(crate) fn of_conversation(
+    db: &Connection,
+    conversation: i64,
+    head: Seq,
+    after: Position,
+    up_to: Position,
+    limit: usize,
+) -> Result<Vec<LogEntry>> {
+    let first = seq_at(db, conversation, head, after)? + 1;
+    let mut statement = db.prepare_cached(
+        "SELECT position, seq, data FROM
+            (SELECT * FROM (SELECT position, seq, data FROM event
+                WHERE conversation = ?1 AND seq >= ?2 AND position <= ?4 ORDER BY seq LIMIT ?5)
+             UNION ALL
+             SELECT * FROM (SELECT position, seq, data FROM event
+                WHERE conversation = ?1 AND seq IS NULL AND position > ?3 AND position <= ?4
+                ORDER BY position LIMIT ?5))
+         ORDER BY position LIMIT ?5",
+    )?;
+    let rows = statement.query_map((conversation, first, after.0, up_to.0, limit as i64), |row| {
+        Ok(LogEntry { shard: SHARD, position: Position(row.get(0)?), event: read_event(row, 1, 2)? })
+    })?;
+    rows.collect()
+}
+
 /// Messages of a conversation.
 pub(crate) fn messages(db: &Connection, conversation: i64, query: &MessageQuery) -> Result<Vec<Message>> {
     let order = if query.newest_first { "DESC" } else { "ASC" };
@@ -92,16 +119,36 @@ pub(crate) fn messages(db: &Connection, conversation: i64, query: &MessageQuery)
     Ok(messages)
 }
 
-/// How much was unread in a direct conversation at a position: what its newest message up to there says. `head` is its
-/// newest seq now.
-///
-/// Positions grow with seqs, so the message is found by bisection from the newest end, in the index alone: callbacks ask
-/// about the recent past.
+/// How much was unread in a direct conversation right after the event at a position: what its newest message up to there
+/// says. `head` is its newest seq now.
 pub(crate) fn unread_at(db: &Connection, conversation: i64, head: Seq, at: Position) -> Result<Option<Pair>> {
+    let pair = |row: &Row<'_>| Ok(Pair { a: row.get(0)?, b: row.get(1)? });
+    // Mostly the event is a message of this very conversation.
+    let mut exact = db.prepare_cached(
+        "SELECT unread_a, unread_b FROM event WHERE position = ?1 AND conversation = ?2 AND seq IS NOT NULL",
+    )?;
+    if let Some(found) = exact.query_row((at.0, conversation), pair).optional()? {
+        return Ok(Some(found));
+    }
+    match seq_at(db, conversation, head, at)? {
+        0 => Ok(None),
+        seq => {
+            let mut counts =
+                db.prepare_cached("SELECT unread_a, unread_b FROM event WHERE conversation = ?1 AND seq = ?2")?;
+            counts.query_row((conversation, seq), pair).map(Some)
+        }
+    }
+}
+
+/// The newest seq of a conversation at a position; 0 before its first. `head` is its newest seq now.
+///
+/// Positions grow with seqs, so it is found by bisection from the newest end, in the index alone: readers of the log ask
+/// about the recent past.
+fn seq_at(db: &Connection, conversation: i64, head: Seq, at: Position) -> Result<Seq> {
     let mut place = db.prepare_cached("SELECT position FROM event WHERE conversation = ?1 AND seq = ?2")?;
     let mut is_later =
-        |seq: Seq| -> Result<bool> { Ok(place.query_row((conversation, seq), |row| row.get::<_, u64>(0))? > at.0) };
-    // Invariant: `high` is later, `low` is not (0 is before the first message).
+        |seq: Seq| Ok::<_, rusqlite::Error>(place.query_row((conversation, seq), |row| row.get::<_, u64>(0))? > at.0);
+    // `high` is later, or after the newest; `low` is not later, or before the first.
     let (mut low, mut high, mut step) = (0, head + 1, 1);
     while low == 0 && high > 1 {
         let probe = high.saturating_sub(step).max(1);
@@ -120,11 +167,7 @@ pub(crate) fn unread_at(db: &Connection, conversation: i64, head: Seq, at: Posit
             low = middle;
         }
     }
-    if low == 0 {
-        return Ok(None);
-    }
-    let mut counts = db.prepare_cached("SELECT unread_a, unread_b FROM event WHERE conversation = ?1 AND seq = ?2")?;
-    counts.query_row((conversation, low), |row| Ok(Pair { a: row.get(0)?, b: row.get(1)? })).map(Some)
+    Ok(low)
 }
 
 /// The message that `sender` sent with this key before, if that is not too long ago. `sender_key` is its key.

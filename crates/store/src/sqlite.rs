@@ -26,7 +26,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
-use webhook::ledger::Ledger;
+use webhook::ledger::{Ledger, Progress};
 
 use self::writer::Writer;
 use crate::{OpenError, account, block, conversation, cursor, event, group, member, topic};
@@ -182,6 +182,21 @@ impl Store for Sqlite {
         self.scan(move |db| event::after(db, after, limit)).await
     }
 
+    async fn log_of(
+        &self,
+        id: &ConversationId,
+        after: Position,
+        up_to: Position,
+        limit: usize,
+    ) -> Result<Vec<LogEntry>, Fault> {
+        let id = id.clone();
+        self.scan(move |db| match conversation::find(db, &id)? {
+            Some(found) => event::of_conversation(db, found.key, found.head, after, up_to, limit),
+            None => Ok(Vec::new()),
+        })
+        .await
+    }
+
     fn head(&self, _: Shard) -> watch::Receiver<Position> {
         self.head.clone()
     }
@@ -193,8 +208,12 @@ impl Ledger for Sqlite {
         self.look(|db| cursor::find(db, endpoint, shard))
     }
 
-    async fn save_cursor(&self, endpoint: &str, shard: Shard, position: Position) -> Result<(), Fault> {
-        self.writer.save_cursor(endpoint.to_owned(), shard, position).await
+    async fn behind(&self, endpoint: &str, shard: Shard) -> Result<Vec<(ConversationId, Position)>, Fault> {
+        self.look(|db| cursor::behind(db, endpoint, shard))
+    }
+
+    async fn save_progress(&self, endpoint: &str, shard: Shard, progress: Progress) -> Result<(), Fault> {
+        self.writer.save_progress(endpoint.to_owned(), shard, progress).await
     }
 }
 

@@ -71,15 +71,10 @@ impl Fields {
         }
     }
 
-    /// Takes an integer. COMPAT: some SDKs send integers as strings; those are accepted.
+    /// Takes an integer.
     pub(crate) fn integer(&mut self, name: &str, code: i64) -> Result<Option<i64>, Failure> {
         let Some(value) = self.take(name) else { return Ok(None) };
-        let integer = match &value {
-            Value::Number(number) => number.as_i64(),
-            Value::String(text) => text.parse().ok(),
-            _ => None,
-        };
-        integer.map(Some).ok_or_else(|| Failure::new(code, format!("{name} must be an integer")))
+        value.as_i64().map(Some).ok_or_else(|| Failure::new(code, format!("{name} must be an integer")))
     }
 
     /// Takes an unsigned 32-bit integer.
@@ -119,7 +114,8 @@ impl Fields {
     /// Takes an array of objects.
     pub(crate) fn objects(&mut self, name: &str, code: i64) -> Result<Option<Vec<Fields>>, Failure> {
         let Some(items) = self.array(name, code)? else { return Ok(None) };
-        let object = |item| Fields::of(item).ok_or_else(|| Failure::new(code, format!("{name} must be an array of objects")));
+        let object =
+            |item| Fields::of(item).ok_or_else(|| Failure::new(code, format!("{name} must be an array of objects")));
         items.into_iter().map(object).collect::<Result<_, _>>().map(Some)
     }
 

@@ -87,8 +87,7 @@ fn decode(mut item: Value) -> Result<Element, Failure> {
 }
 
 fn decode_image(keys: &mut Keys<'_>) -> Result<Image, Failure> {
-    let mut image =
-        Image { id: keys.string("UUID")?, format: keys.integer("ImageFormat")?, ..Image::default() };
+    let mut image = Image { id: keys.string("UUID")?, format: keys.integer("ImageFormat")?, ..Image::default() };
     let Some(sizes) = keys.left.get("ImageInfoArray") else { return Ok(image) };
     let wrong = || Failure::new(90010, "ImageInfoArray of a TIMImageElem must be an array of objects");
     for size in sizes.as_array().ok_or_else(wrong)? {

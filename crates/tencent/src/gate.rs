@@ -182,13 +182,15 @@ async fn read_body(service: Service, headers: &axum::http::HeaderMap, body: Body
         };
         Failure::new(code, format!("the body may have at most {MAX_BODY_BYTES} bytes"))
     };
-    let announced = headers.get(axum::http::header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let announced =
+        headers.get(axum::http::header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: u64| length > MAX_BODY_BYTES as u64) {
         return Err(too_large());
     }
     let read = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY_BYTES)).await;
     read.map_err(|_| Failure::new(60008, "the body did not arrive in time"))?.map_err(|error| {
-        let is_limit = std::error::Error::source(&error).is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
+        let is_limit =
+            std::error::Error::source(&error).is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
         if is_limit { too_large() } else { Failure::new(60008, "the body broke off") }
     })
 }

@@ -2,7 +2,7 @@
 //!
 //! One deliverer per endpoint and shard. It reads ahead of what it has told, up to a bound, puts each event into the
 //! lane of its conversation ([`crate::lanes`]), and keeps as many calls in flight as the endpoint allows. What is told
-//! writes nothing; the cursor is saved a few times a second. After a crash at most those few moments are told again.
+//! writes nothing; progress is saved some times a second. After a crash at most those few moments are told again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,18 +20,22 @@ use tokio_util::sync::CancellationToken;
 use crate::client::Client;
 use crate::codec::Call;
 use crate::endpoint::{Acknowledge, Endpoint};
-use crate::lanes::Lanes;
-use crate::ledger::Ledger;
+use crate::lanes::{LANE_LENGTH, Lanes, Next};
+use crate::ledger::{Ledger, Progress};
 
-/// How many events may be read ahead of the oldest untold one. Each is at most some 20 KB (a message of the default
-/// size limit), so an endpoint that is down costs at most 40 MB.
+/// How many events may be read ahead of the cursor. Each is at most some 20 KB (a message of the default size limit), so
+/// an endpoint that is down costs at most 40 MB.
 const WINDOW: usize = 2048;
+
+/// In how many conversations there may be something to tell at once; beyond that the log is not read on. A lane that
+/// waits keeps one event, so that all of them cost at most 200 MB, and usually a hundredth of it.
+const MAX_LANES: usize = 10_000;
 
 /// How many events are read from the log at once.
 const READ_BATCH: usize = 256;
 
-/// How often a moved cursor is saved: this much may be told again after a crash.
-const SAVE_EVERY: Duration = Duration::from_millis(250);
+/// How often progress is saved: this much may be told again after a crash. Each time costs a part of a commit.
+const SAVE_EVERY: Duration = Duration::from_millis(50);
 
 /// The first pause after a failure; it doubles up to [`MAX_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -71,9 +75,7 @@ struct Metrics {
 
 impl Metrics {
     fn of(endpoint: &str) -> Self {
-        let tellings = |outcome: &'static str| {
-            metrics::counter!("ringback_tellings_total", "endpoint" => endpoint.to_owned(), "outcome" => outcome)
-        };
+        let tellings = |outcome: &'static str| metrics::counter!("ringback_tellings_total", "endpoint" => endpoint.to_owned(), "outcome" => outcome);
         Self {
             told: tellings("told"),
             refused: tellings("refused"),
@@ -119,6 +121,7 @@ impl Deliverer {
                 head
             }
         };
+        let behind = ledger.behind(&endpoint.name, shard).await?;
         let metrics = Arc::new(Metrics::of(&endpoint.name));
         Ok(Self {
             metrics,
@@ -128,7 +131,7 @@ impl Deliverer {
             ledger,
             clock,
             client,
-            lanes: Lanes::new(cursor),
+            lanes: Lanes::new(cursor, behind),
             flights: JoinSet::new(),
             saved: cursor,
             unanswered: 0,
@@ -144,7 +147,7 @@ impl Deliverer {
             // Marked as seen before looking for work, so that no event is appended unseen in between.
             head.borrow_and_update();
             let is_caught_up = self.read_ahead().await;
-            self.start_calls();
+            self.start_calls().await;
             let wake_at = self.wake_at();
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -171,7 +174,7 @@ impl Deliverer {
 
     /// Fills the window from the log. Returns whether there was nothing more to read.
     async fn read_ahead(&mut self) -> bool {
-        while self.lanes.len() < WINDOW {
+        while self.lanes.untold() < WINDOW && self.lanes.len() < MAX_LANES {
             let entries = match self.store.log_after(self.shard, self.lanes.read_to(), READ_BATCH).await {
                 Ok(entries) => entries,
                 Err(fault) => {
@@ -197,7 +200,7 @@ impl Deliverer {
     }
 
     /// Starts as many calls as the endpoint allows: one, if it is down and it is time to probe.
-    fn start_calls(&mut self) {
+    async fn start_calls(&mut self) {
         let allowed = match self.probe_at {
             None => self.endpoint.concurrency,
             Some(probe_at) if probe_at <= Instant::now() => {
@@ -207,20 +210,48 @@ impl Deliverer {
             Some(_) => 0,
         };
         while self.flights.len() < allowed {
-            let Some((conversation, telling)) = self.lanes.next() else { break };
-            let (endpoint, client) = (self.endpoint.clone(), self.client.clone());
-            let (store, clock, metrics) = (self.store.clone(), self.clock.clone(), self.metrics.clone());
-            self.flights.spawn(async move {
-                let started = Instant::now();
-                let outcome = tell(&endpoint, &client, &*store, &*clock, &telling).await;
-                metrics.seconds.record(started.elapsed().as_secs_f64());
-                match outcome {
-                    Outcome::Told => metrics.told.increment(1),
-                    Outcome::Refused => metrics.refused.increment(1),
-                    Outcome::Unanswered => metrics.unanswered.increment(1),
-                }
-                (conversation, outcome)
-            });
+            match self.lanes.next() {
+                None => break,
+                Some(Next::Tell(conversation, telling)) => self.start_call(conversation, telling),
+                Some(Next::Read(conversation, after)) => self.read_lane(conversation, after).await,
+            }
+        }
+    }
+
+    fn start_call(&mut self, conversation: ConversationId, telling: Arc<Telling>) {
+        let (endpoint, client) = (self.endpoint.clone(), self.client.clone());
+        let (store, clock, metrics) = (self.store.clone(), self.clock.clone(), self.metrics.clone());
+        self.flights.spawn(async move {
+            let started = Instant::now();
+            let outcome = tell(&endpoint, &client, &*store, &*clock, &telling).await;
+            metrics.seconds.record(started.elapsed().as_secs_f64());
+            match outcome {
+                Outcome::Told => metrics.told.increment(1),
+                Outcome::Refused => metrics.refused.increment(1),
+                Outcome::Unanswered => metrics.unanswered.increment(1),
+            }
+            (conversation, outcome)
+        });
+    }
+
+    /// Fills a lane that is behind from the log.
+    async fn read_lane(&mut self, conversation: ConversationId, after: Position) {
+        let up_to = self.lanes.read_to();
+        match self.store.log_of(&conversation, after, up_to, LANE_LENGTH).await {
+            Ok(entries) => {
+                let is_full = entries.len() == LANE_LENGTH;
+                let rest_after = entries.last().map(|entry| entry.position).filter(|_| is_full);
+                let telling = |entry: LogEntry| {
+                    let command = self.endpoint.tells(&entry.event)?;
+                    Some((entry.position, Telling { entry, command, call: OnceCell::new() }))
+                };
+                let events = entries.into_iter().filter_map(telling).collect();
+                self.lanes.refill(conversation, events, rest_after);
+            }
+            Err(fault) => {
+                tracing::error!(endpoint = self.endpoint.name, %fault, "the log could not be read");
+                self.lanes.rest(conversation, Instant::now() + MAX_PAUSE, false);
+            }
         }
     }
 
@@ -247,15 +278,15 @@ impl Deliverer {
                 self.lanes.told(conversation);
                 self.is_up();
             }
-            Outcome::Refused => {
+            Outcome::Refused | Outcome::Unanswered => {
                 let pause = pause_after(self.lanes.failures(&conversation), self.clock.random());
-                self.lanes.rest(conversation, Instant::now() + pause);
-                self.is_up();
-            }
-            Outcome::Unanswered => {
-                let pause = pause_after(self.lanes.failures(&conversation), self.clock.random());
-                self.lanes.rest(conversation, Instant::now() + pause);
-                self.is_unanswered();
+                let is_refused = outcome == Outcome::Refused;
+                self.lanes.rest(conversation, Instant::now() + pause, is_refused);
+                if is_refused {
+                    self.is_up();
+                } else {
+                    self.is_unanswered();
+                }
             }
         }
     }
@@ -283,13 +314,18 @@ impl Deliverer {
 
     async fn save(&mut self) {
         let cursor = self.lanes.cursor();
-        if cursor == self.saved {
+        let behind = self.lanes.take_unsaved();
+        if cursor == self.saved && behind.is_empty() {
             return;
         }
-        match self.ledger.save_cursor(&self.endpoint.name, self.shard, cursor).await {
+        let progress = Progress { cursor, behind: behind.clone() };
+        match self.ledger.save_progress(&self.endpoint.name, self.shard, progress).await {
             Ok(()) => self.saved = cursor,
             // Tried again at the next tick; until then a crash would repeat more.
-            Err(fault) => tracing::warn!(endpoint = self.endpoint.name, %fault, "a cursor could not be saved"),
+            Err(fault) => {
+                self.lanes.not_saved(behind);
+                tracing::warn!(endpoint = self.endpoint.name, %fault, "progress could not be saved");
+            }
         }
     }
 }

@@ -1,15 +1,22 @@
 //! Lanes: which event of which conversation is told next. Pure bookkeeping; `deliver` does the calling.
 //!
-//! Each conversation is a lane: one call at a time, in order. Lanes do not wait for each other. The cursor stands before
-//! the oldest event that is not told yet.
+//! Each conversation is a lane: one call at a time, in order. Lanes do not wait for each other.
+//!
+//! The *cursor* stands before the oldest event that is not told yet, lanes that are *behind* left out: those have a
+//! position of their own, up to which they are told. A lane falls behind when the endpoint refuses its event, or when it
+//! has more events than are kept in memory; the rest of them is then read from the log when the lane gets there. So a
+//! lane that is stuck for days costs one event of memory and one row, and holds nothing up.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use chat::conversation::ConversationId;
 use chat::event::Position;
 use tokio::time::Instant;
+
+/// So many events of one lane are kept in memory.
+pub(crate) const LANE_LENGTH: usize = 256;
 
 /// All lanes of one endpoint in one shard.
 #[derive(Debug)]
@@ -17,8 +24,11 @@ pub(crate) struct Lanes<W> {
     lanes: HashMap<ConversationId, Lane<W>>,
     ready: VecDeque<ConversationId>,
     resting: BinaryHeap<Reverse<(Instant, ConversationId)>>,
+    /// Events in lanes that are not behind.
     untold: BTreeSet<Position>,
     read_to: Position,
+    /// Lanes whose being behind is not saved as it is.
+    unsaved: HashSet<ConversationId>,
 }
 
 #[derive(Debug)]
@@ -26,6 +36,10 @@ struct Lane<W> {
     queue: VecDeque<(Position, Arc<W>)>,
     state: LaneState,
     failures: u32,
+    /// The lane is behind, and everything of it up to here is told.
+    behind: Option<Position>,
+    /// Its events after this position are in the log only.
+    rest_after: Option<Position>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,16 +49,33 @@ enum LaneState {
     Resting(Instant),
 }
 
+/// What is to be done for a lane whose turn it is.
+#[derive(Debug)]
+pub(crate) enum Next<W> {
+    /// Tell this event.
+    Tell(ConversationId, Arc<W>),
+    /// Read the lane's next events from the log, after this position and up to [`Lanes::read_to`], and
+    /// [`Lanes::refill`] it.
+    Read(ConversationId, Position),
+}
+
 impl<W> Lanes<W> {
-    /// No event is waiting, and all up to `read_to` are told.
-    pub(crate) fn new(read_to: Position) -> Self {
-        Self {
+    /// All is told up to `read_to`, but for the lanes that are behind.
+    pub(crate) fn new(read_to: Position, behind: Vec<(ConversationId, Position)>) -> Self {
+        let mut lanes = Self {
             lanes: HashMap::new(),
             ready: VecDeque::new(),
             resting: BinaryHeap::new(),
             untold: BTreeSet::new(),
             read_to,
+            unsaved: HashSet::new(),
+        };
+        for (conversation, told) in behind {
+            let lane = lanes.lane(conversation);
+            lane.behind = Some(told);
+            lane.rest_after = Some(told);
         }
+        lanes
     }
 
     /// Up to where the log has been read.
@@ -52,17 +83,38 @@ impl<W> Lanes<W> {
         self.read_to
     }
 
-    /// How many events are waiting or being told.
-    pub(crate) fn len(&self) -> usize {
+    /// How many events hold the cursor.
+    pub(crate) fn untold(&self) -> usize {
         self.untold.len()
     }
 
-    /// Everything up to here is told.
+    /// How many lanes have something to tell.
+    pub(crate) fn len(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// Everything up to here is told, but for the lanes that are behind.
     pub(crate) fn cursor(&self) -> Position {
         match self.untold.first() {
             Some(oldest) => Position(oldest.0 - 1),
             None => self.read_to,
         }
+    }
+
+    /// Takes what has changed about lanes that are behind. If it could not be saved, [`Self::not_saved`] takes it back.
+    pub(crate) fn take_unsaved(&mut self) -> Vec<(ConversationId, Option<Position>)> {
+        let unsaved = std::mem::take(&mut self.unsaved);
+        unsaved
+            .into_iter()
+            .map(|conversation| {
+                let behind = self.lanes.get(&conversation).and_then(|lane| lane.behind);
+                (conversation, behind)
+            })
+            .collect()
+    }
+
+    pub(crate) fn not_saved(&mut self, changes: Vec<(ConversationId, Option<Position>)>) {
+        self.unsaved.extend(changes.into_iter().map(|(conversation, _)| conversation));
     }
 
     /// The next event of the log is nobody's business here.
@@ -73,21 +125,56 @@ impl<W> Lanes<W> {
     /// The next event of the log waits in its lane.
     pub(crate) fn push(&mut self, conversation: ConversationId, position: Position, work: W) {
         self.read_to = position;
-        self.untold.insert(position);
-        let lane = self.lanes.entry(conversation.clone()).or_insert_with(|| {
-            self.ready.push_back(conversation);
-            Lane { queue: VecDeque::new(), state: LaneState::Ready, failures: 0 }
-        });
-        lane.queue.push_back((position, Arc::new(work)));
+        let lane = self.lane(conversation.clone());
+        if lane.rest_after.is_some() {
+            return;
+        }
+        let last = lane.queue.back().map(|(last, _)| *last);
+        match last {
+            Some(last) if lane.queue.len() >= LANE_LENGTH => {
+                lane.rest_after = Some(last);
+                self.fall_behind(&conversation);
+            }
+            _ => {
+                lane.queue.push_back((position, Arc::new(work)));
+                if lane.behind.is_none() {
+                    self.untold.insert(position);
+                }
+            }
+        }
     }
 
-    /// Takes the first event of a lane that may call now.
-    pub(crate) fn next(&mut self) -> Option<(ConversationId, Arc<W>)> {
+    /// What was read for [`Next::Read`]: `events` are those that are told of; `rest_after` says where the rest begins,
+    /// if there is more.
+    pub(crate) fn refill(
+        &mut self,
+        conversation: ConversationId,
+        events: Vec<(Position, W)>,
+        rest_after: Option<Position>,
+    ) {
+        let Some(lane) = self.lanes.get_mut(&conversation) else { return };
+        lane.queue.extend(events.into_iter().map(|(position, work)| (position, Arc::new(work))));
+        lane.rest_after = rest_after;
+        if lane.queue.is_empty() && rest_after.is_none() {
+            self.close(&conversation);
+        } else {
+            lane.state = LaneState::Ready;
+            // It had its turn, and did not use it.
+            self.ready.push_front(conversation);
+        }
+    }
+
+    /// What is to be done next.
+    pub(crate) fn next(&mut self) -> Option<Next<W>> {
         let conversation = self.ready.pop_front()?;
         let lane = self.lanes.get_mut(&conversation)?;
         lane.state = LaneState::Calling;
-        let (_, work) = lane.queue.front()?;
-        Some((conversation, work.clone()))
+        match (lane.queue.front(), lane.rest_after) {
+            (Some((_, work)), _) => Some(Next::Tell(conversation, work.clone())),
+            (None, Some(after)) => Some(Next::Read(conversation, after)),
+            // A lane without anything to tell is closed.
+            (None, None) => None,
+        }
     }
 
     /// The event that [`Self::next`] gave was told.
@@ -95,10 +182,14 @@ impl<W> Lanes<W> {
         let Some(lane) = self.lanes.get_mut(&conversation) else { return };
         if let Some((position, _)) = lane.queue.pop_front() {
             self.untold.remove(&position);
+            if let Some(told) = &mut lane.behind {
+                *told = position;
+                self.unsaved.insert(conversation.clone());
+            }
         }
         lane.failures = 0;
-        if lane.queue.is_empty() {
-            self.lanes.remove(&conversation);
+        if lane.queue.is_empty() && lane.rest_after.is_none() {
+            self.close(&conversation);
         } else {
             lane.state = LaneState::Ready;
             self.ready.push_back(conversation);
@@ -110,11 +201,19 @@ impl<W> Lanes<W> {
         self.lanes.get(conversation).map_or(0, |lane| lane.failures)
     }
 
-    /// The event that [`Self::next`] gave was not told; its lane rests until then.
-    pub(crate) fn rest(&mut self, conversation: ConversationId, until: Instant) {
+    /// The event that [`Self::next`] gave was not told; its lane rests until then. If it was refused, the lane falls
+    /// behind, and keeps only that event in memory.
+    pub(crate) fn rest(&mut self, conversation: ConversationId, until: Instant, is_refused: bool) {
+        if is_refused {
+            self.fall_behind(&conversation);
+        }
         let Some(lane) = self.lanes.get_mut(&conversation) else { return };
         lane.failures = lane.failures.saturating_add(1);
         lane.state = LaneState::Resting(until);
+        if lane.behind.is_some() && lane.queue.len() > 1 {
+            lane.queue.truncate(1);
+            lane.rest_after = lane.queue.front().map(|(position, _)| *position);
+        }
         self.resting.push(Reverse((until, conversation)));
     }
 
@@ -146,70 +245,36 @@ impl<W> Lanes<W> {
             self.ready.push_back(conversation);
         }
     }
+
+    /// The lane, which is ready if it is new.
+    fn lane(&mut self, conversation: ConversationId) -> &mut Lane<W> {
+        self.lanes.entry(conversation.clone()).or_insert_with(|| {
+            self.ready.push_back(conversation);
+            Lane { queue: VecDeque::new(), state: LaneState::Ready, failures: 0, behind: None, rest_after: None }
+        })
+    }
+
+    /// The lane has a position of its own from now on, and no longer holds the cursor.
+    fn fall_behind(&mut self, conversation: &ConversationId) {
+        let Some(lane) = self.lanes.get_mut(conversation) else { return };
+        if lane.behind.is_some() {
+            return;
+        }
+        let Some((first, _)) = lane.queue.front() else { return };
+        lane.behind = Some(Position(first.0 - 1));
+        for (position, _) in &lane.queue {
+            self.untold.remove(position);
+        }
+        self.unsaved.insert(conversation.clone());
+    }
+
+    /// Nothing is left to tell.
+    fn close(&mut self, conversation: &ConversationId) {
+        if self.lanes.remove(conversation).is_some_and(|lane| lane.behind.is_some()) {
+            self.unsaved.insert(conversation.clone());
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use chat::id::GroupId;
-
-    use super::*;
-
-    fn lane(name: &str) -> ConversationId {
-        ConversationId::Group(GroupId::new(name))
-    }
-
-    fn take(lanes: &mut Lanes<u64>) -> Option<(ConversationId, u64)> {
-        lanes.next().map(|(conversation, work)| (conversation, *work))
-    }
-
-    #[test]
-    fn one_call_per_lane_in_order_and_lanes_do_not_wait() {
-        let mut lanes = Lanes::new(Position(10));
-        lanes.push(lane("a"), Position(11), 11);
-        lanes.push(lane("a"), Position(12), 12);
-        lanes.push(lane("b"), Position(13), 13);
-        lanes.skip(Position(14));
-        assert_eq!(take(&mut lanes), Some((lane("a"), 11)));
-        assert_eq!(take(&mut lanes), Some((lane("b"), 13)));
-        assert_eq!(take(&mut lanes), None);
-        lanes.told(lane("b"));
-        assert_eq!(lanes.cursor(), Position(10), "11 is not told yet");
-        lanes.told(lane("a"));
-        assert_eq!(lanes.cursor(), Position(11));
-        assert_eq!(take(&mut lanes), Some((lane("a"), 12)));
-        lanes.told(lane("a"));
-        assert_eq!((lanes.cursor(), lanes.len()), (Position(14), 0));
-    }
-
-    #[test]
-    fn a_failing_lane_rests_and_the_same_event_is_next() {
-        let now = Instant::now();
-        let mut lanes = Lanes::new(Position(0));
-        lanes.push(lane("a"), Position(1), 1);
-        lanes.push(lane("a"), Position(2), 2);
-        take(&mut lanes);
-        lanes.rest(lane("a"), now + Duration::from_secs(1));
-        assert_eq!((take(&mut lanes), lanes.failures(&lane("a"))), (None, 1));
-        lanes.wake(now);
-        assert_eq!(take(&mut lanes), None, "it is not rested yet");
-        lanes.wake(now + Duration::from_secs(1));
-        assert_eq!(take(&mut lanes), Some((lane("a"), 1)));
-        lanes.told(lane("a"));
-        assert_eq!(lanes.failures(&lane("a")), 0);
-    }
-
-    #[test]
-    fn waking_all_does_not_start_a_lane_twice() {
-        let now = Instant::now();
-        let mut lanes = Lanes::new(Position(0));
-        lanes.push(lane("a"), Position(1), 1);
-        take(&mut lanes);
-        lanes.rest(lane("a"), now + Duration::from_secs(1));
-        lanes.wake_all();
-        assert_eq!(take(&mut lanes), Some((lane("a"), 1)));
-        lanes.wake(now + Duration::from_secs(2));
-        assert_eq!(take(&mut lanes), None);
-    }
-}
+mod tests;

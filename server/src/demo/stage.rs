@@ -52,10 +52,8 @@ impl Stage {
     /// A Tencent request, and as many calls as it should cause.
     pub(super) async fn tencent(&mut self, command: &str, body: Value, calls: usize) -> Result<Act, Failure> {
         let path = format!("/v4/{command}");
-        let query = format!(
-            "?sdkappid=1400000000&identifier=administrator&usersig={}&random=1&contenttype=json",
-            self.usersig
-        );
+        let query =
+            format!("?sdkappid=1400000000&identifier=administrator&usersig={}&random=1&contenttype=json", self.usersig);
         self.act(&path, &query, body, calls).await
     }
 

@@ -90,6 +90,9 @@ impl Store for Broken {
     async fn log_after(&self, _: Shard, _: Position, _: usize) -> Result<Vec<LogEntry>, Fault> {
         Err(fault())
     }
+    async fn log_of(&self, _: &ConversationId, _: Position, _: Position, _: usize) -> Result<Vec<LogEntry>, Fault> {
+        Err(fault())
+    }
     fn head(&self, _: Shard) -> watch::Receiver<Position> {
         self.0.clone()
     }

@@ -82,12 +82,22 @@ CREATE TABLE event (
     data         TEXT    NOT NULL                -- the event as JSON; seq 0 in there, the column wins
 ) STRICT;
 CREATE UNIQUE INDEX event_by_seq ON event (conversation, seq) WHERE seq IS NOT NULL;
+CREATE INDEX event_without_seq ON event (conversation, position) WHERE seq IS NULL;
 CREATE INDEX event_by_repeat ON event (repeat) WHERE repeat IS NOT NULL;
 
--- How far each endpoint has been told.
+-- How far each endpoint has been told, but for what `behind` says.
 CREATE TABLE cursor (
     endpoint TEXT    NOT NULL,
     shard    INTEGER NOT NULL,
     position INTEGER NOT NULL,
     PRIMARY KEY (endpoint, shard)
+) STRICT, WITHOUT ROWID;
+
+-- Conversations that lag behind an endpoint's cursor, because their calls are refused or are many.
+CREATE TABLE behind (
+    endpoint     TEXT    NOT NULL,
+    shard        INTEGER NOT NULL,
+    conversation TEXT    NOT NULL,               -- its id as JSON
+    position     INTEGER NOT NULL,               -- up to here it is told
+    PRIMARY KEY (endpoint, shard, conversation)
 ) STRICT, WITHOUT ROWID;

@@ -10,6 +10,7 @@ use chat::event::{Position, Shard};
 use chat::port::{Changes, CommitError, Receipt};
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
+use webhook::ledger::Progress;
 
 use super::commit::{self, Applied, Prepared};
 use super::known::Known;
@@ -44,7 +45,7 @@ impl Drop for Joined {
 
 enum Job {
     Commit { prepared: Box<Prepared>, reply: oneshot::Sender<Result<Receipt, CommitError>> },
-    SaveCursor { endpoint: String, shard: Shard, position: Position, reply: oneshot::Sender<Result<(), Fault>> },
+    SaveProgress { endpoint: String, shard: Shard, progress: Progress, reply: oneshot::Sender<Result<(), Fault>> },
 }
 
 impl Writer {
@@ -64,9 +65,9 @@ impl Writer {
         answer.await.unwrap_or_else(|_| Err(CommitError::Fault(stopped())))
     }
 
-    pub(super) async fn save_cursor(&self, endpoint: String, shard: Shard, position: Position) -> Result<(), Fault> {
+    pub(super) async fn save_progress(&self, endpoint: String, shard: Shard, progress: Progress) -> Result<(), Fault> {
         let (reply, answer) = oneshot::channel();
-        self.jobs.send(Job::SaveCursor { endpoint, shard, position, reply }).await.map_err(|_| stopped())?;
+        self.jobs.send(Job::SaveProgress { endpoint, shard, progress, reply }).await.map_err(|_| stopped())?;
         answer.await.unwrap_or_else(|_| Err(stopped()))
     }
 }
@@ -150,20 +151,15 @@ impl Loop {
     }
 }
 
-fn carry_out(
-    tx: &Transaction<'_>,
-    known: &mut Known,
-    job: &Job,
-    position: &mut Position,
-) -> rusqlite::Result<Outcome> {
+fn carry_out(tx: &Transaction<'_>, known: &mut Known, job: &Job, position: &mut Position) -> rusqlite::Result<Outcome> {
     match job {
         Job::Commit { prepared, .. } => Ok(Outcome::Commit(match commit::apply(tx, known, prepared, position)? {
             Applied::Done(receipt) => Ok(receipt),
             Applied::Broken(assertion) => Err(CommitError::Broken(assertion)),
             Applied::Repeat(message) => Err(CommitError::Repeat(message)),
         })),
-        Job::SaveCursor { endpoint, shard, position, .. } => {
-            cursor::save(tx, endpoint, *shard, *position)?;
+        Job::SaveProgress { endpoint, shard, progress, .. } => {
+            cursor::save(tx, endpoint, *shard, progress)?;
             Ok(Outcome::Saved)
         }
     }
@@ -174,7 +170,7 @@ impl Job {
     fn answer(self, outcome: Outcome) {
         match (self, outcome) {
             (Self::Commit { reply, .. }, Outcome::Commit(result)) => drop(reply.send(result)),
-            (Self::SaveCursor { reply, .. }, Outcome::Saved) => drop(reply.send(Ok(()))),
+            (Self::SaveProgress { reply, .. }, Outcome::Saved) => drop(reply.send(Ok(()))),
             (job, _) => job.fail(&rusqlite::Error::InvalidQuery),
         }
     }
@@ -187,7 +183,7 @@ impl Job {
                     if is_unavailable(error) { CommitError::Unavailable(fault) } else { CommitError::Fault(fault) };
                 drop(reply.send(Err(error)));
             }
-            Self::SaveCursor { reply, .. } => drop(reply.send(Err(fault))),
+            Self::SaveProgress { reply, .. } => drop(reply.send(Err(fault))),
         }
     }
 }

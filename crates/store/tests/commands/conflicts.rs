@@ -111,6 +111,16 @@ impl Store for Interposed {
         self.sqlite.log_after(shard, after, limit).await
     }
 
+    async fn log_of(
+        &self,
+        conversation: &ConversationId,
+        after: Position,
+        up_to: Position,
+        limit: usize,
+    ) -> Result<Vec<LogEntry>, Fault> {
+        self.sqlite.log_of(conversation, after, up_to, limit).await
+    }
+
     fn head(&self, shard: Shard) -> watch::Receiver<Position> {
         self.sqlite.head(shard)
     }

@@ -7,8 +7,8 @@ use chat::message::Message;
 use chat::port::{Assertion, Changes, CommitError, Receipt, Write};
 
 use crate::fixtures::{
-    all_at_once, changes, direct, group, group_changed, ids, import, impossible, in_group, members, message, put, send,
-    topic,
+    all_at_once, changes, direct, group, group_changed, ids, import, impossible, in_group, in_topic, members, message,
+    put, send, topic,
 };
 use crate::fresh::Fresh;
 
@@ -16,6 +16,7 @@ cases! {
     no_changes_are_no_trouble,
     writes_see_those_before_them,
     every_kind_of_write_is_undone_by_one_that_fails,
+    what_a_failed_commit_made_is_forgotten,
     a_broken_assertion_keeps_everything_from_being_written,
     the_first_broken_assertion_is_reported,
     all_assertions_must_hold,
@@ -58,7 +59,7 @@ async fn writes_see_those_before_them(store: Fresh) {
             put(group("g")),
             Write::AddMembers("g".into(), members(&["a"])),
             Write::AddTopic(Box::new(topic("g", "t"))),
-            send(message("a", crate::fixtures::in_topic("g", "t"))),
+            send(message("a", in_topic("g", "t"))),
             import("b"),
             send(message("b", direct("b", "a"))),
         ])
@@ -77,6 +78,35 @@ async fn every_kind_of_write_is_undone_by_one_that_fails(store: Fresh) {
 
     store.write(one_of_each()).await;
     assert_ne!(store.picture().await, before, "without it they succeed");
+}
+
+/// Whatever stood for it inside the store may stand for something else next.
+async fn what_a_failed_commit_made_is_forgotten(store: Fresh) {
+    store.has(&["a"]).await;
+    for _ in 0..2 {
+        let made = vec![
+            import("b"),
+            put(group("g")),
+            Write::AddTopic(Box::new(topic("g", "t"))),
+            send(message("b", direct("a", "b"))),
+            send(message("b", in_group("g"))),
+            send(message("b", in_topic("g", "t"))),
+            impossible(),
+        ];
+        store.commit(changes(Vec::new(), made)).await.unwrap_err();
+    }
+    store.write(vec![import("c"), put(group("h")), Write::AddTopic(Box::new(topic("h", "u")))]).await;
+    for (sender, conversation) in [("b", direct("a", "b")), ("c", in_group("g")), ("c", in_topic("g", "t"))] {
+        let result = store.commit(changes(Vec::new(), vec![send(message(sender, conversation))])).await;
+        assert!(matches!(result, Err(CommitError::Fault(_))), "{result:?}");
+    }
+    for conversation in [direct("a", "c"), in_group("h"), in_topic("h", "u")] {
+        let sent = store.send(message("c", conversation.clone())).await;
+        assert_eq!(sent.seq, 1);
+        assert_eq!(store.history(&conversation).await, [sent]);
+    }
+    assert_eq!(store.unread_direct(&"a".into(), None, None).await.unwrap(), 1);
+    assert_eq!(store.log().await.len(), 3);
 }
 
 async fn a_broken_assertion_keeps_everything_from_being_written(store: Fresh) {

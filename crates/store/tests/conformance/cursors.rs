@@ -1,8 +1,10 @@
 //! Cursors: the port `webhook::ledger::Ledger`.
 
+use chat::conversation::ConversationId;
 use chat::event::{Position, Shard};
+use webhook::ledger::Progress;
 
-use crate::fixtures::{NEARLY_EQUAL, all_at_once};
+use crate::fixtures::{NEARLY_EQUAL, all_at_once, direct, in_group, in_topic};
 use crate::fresh::Fresh;
 
 cases! {
@@ -12,6 +14,7 @@ cases! {
     endpoints_and_shards_have_their_own,
     endpoint_names_compare_as_bytes,
     of_many_saves_the_farthest_stays,
+    conversations_lag_until_they_do_not,
 }
 
 async fn cursor(store: &Fresh, endpoint: &str) -> Option<u64> {
@@ -79,4 +82,26 @@ async fn of_many_saves_the_farthest_stays(store: Fresh) {
     })
     .await;
     assert_eq!(cursor(&store, "app").await, Some(63));
+}
+
+async fn conversations_lag_until_they_do_not(store: Fresh) {
+    let shard = store.shards()[0];
+    let save = async |endpoint: &str, cursor, behind: &[(ConversationId, Option<u64>)]| {
+        let behind = behind.iter().map(|(id, position)| (id.clone(), position.map(Position))).collect();
+        let progress = Progress { cursor: Position(cursor), behind };
+        store.save_progress(endpoint, shard, progress).await.unwrap();
+    };
+    let behind = async |endpoint: &str| {
+        let mut behind = store.behind(endpoint, shard).await.unwrap();
+        behind.sort();
+        behind
+    };
+    assert_eq!(behind("app").await, []);
+    save("app", 9, &[(in_group("g"), Some(3)), (direct("a", "b\"\n"), Some(4)), (in_topic("g", "t"), Some(0))]).await;
+    save("audit", 9, &[(in_group("g"), Some(8))]).await;
+    save("app", 10, &[(in_group("g"), Some(5)), (in_topic("g", "t"), None), (in_group("never"), None)]).await;
+    assert_eq!(behind("app").await, [(direct("a", "b\"\n"), Position(4)), (in_group("g"), Position(5))]);
+    assert_eq!(behind("audit").await, [(in_group("g"), Position(8))]);
+    assert_eq!(cursor(&store, "app").await, Some(10));
+    assert_eq!(store.behind("app", Shard(7)).await.unwrap(), []);
 }

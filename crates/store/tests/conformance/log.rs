@@ -1,4 +1,4 @@
-//! The log: `Store::{shards, log_after}`, `Write::Append`.
+//! The log: `Store::{shards, log_after, log_of}`, `Write::Append`.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,7 +6,7 @@ use chat::conversation::ConversationId;
 use chat::event::{Event, GroupChange, LogEntry, NotSent, Position, Shard};
 use chat::id::EventId;
 use chat::message::{Keeping, Message};
-use chat::port::Write;
+use chat::port::{Store, Write};
 
 use crate::fixtures::{
     all_at_once, changes, direct, group_changed, in_group, in_topic, kept, message, not_sent, send, topic,
@@ -24,6 +24,8 @@ cases! {
     every_event_is_in_one_shard_and_those_of_a_conversation_in_the_same,
     what_is_no_event_is_not_logged,
     a_reader_who_follows_the_head_misses_nothing,
+    a_conversation_is_read_alone_and_in_pages,
+    a_conversation_without_events_reads_as_empty,
 }
 
 fn append(event: Event) -> Write {
@@ -260,4 +262,48 @@ async fn a_reader_who_follows_the_head_misses_nothing(store: Fresh) {
     seen.sort();
     assert_eq!(sent.len(), WRITERS * EACH);
     assert!(seen == sent, "{} were sent and {} seen", sent.len(), seen.len());
+}
+
+async fn lane(store: &Fresh, conversation: &ConversationId, after: u64, up_to: u64, limit: usize) -> Vec<LogEntry> {
+    Store::log_of(&**store, conversation, Position(after), Position(up_to), limit).await.unwrap()
+}
+
+async fn a_conversation_is_read_alone_and_in_pages(store: Fresh) {
+    has_some(&store).await;
+    // Messages of two conversations, with events between them that have no seq.
+    for number in 0..40 {
+        let conversation = if number % 2 == 0 { in_group("g") } else { in_group("h") };
+        match number % 5 {
+            0 => drop(store.write(vec![append(group_changed("g"))]).await),
+            1 => drop(store.send(kept(Keeping::OnlineOnly, message("a", conversation))).await),
+            _ => drop(store.send(message("a", conversation)).await),
+        }
+    }
+    let wanted = store.log_of(&in_group("g")).await;
+    assert!(wanted.len() > 20);
+    let last = wanted.last().unwrap().position.0;
+    for limit in [1, 3, 7, 100] {
+        let (mut read, mut after) = (Vec::new(), 0);
+        loop {
+            let page = lane(&store, &in_group("g"), after, last, limit).await;
+            assert!(page.len() <= limit);
+            let Some(entry) = page.last() else { break };
+            after = entry.position.0;
+            read.extend(page);
+        }
+        assert_eq!(read, wanted, "in pages of {limit}");
+    }
+    for (index, entry) in wanted.iter().enumerate() {
+        let position = entry.position.0;
+        assert_eq!(lane(&store, &in_group("g"), position, last, 100).await, wanted[index + 1..]);
+        assert_eq!(lane(&store, &in_group("g"), 0, position, 100).await, wanted[..=index]);
+        assert_eq!(lane(&store, &in_group("g"), position - 1, position, 100).await, wanted[index..=index]);
+    }
+}
+
+async fn a_conversation_without_events_reads_as_empty(store: Fresh) {
+    has_some(&store).await;
+    for conversation in [in_group("g"), in_group("nobody's"), direct("a", "b"), direct("a", "nobody")] {
+        assert_eq!(lane(&store, &conversation, 0, 1000, 10).await, []);
+    }
 }

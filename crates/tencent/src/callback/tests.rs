@@ -1,8 +1,8 @@
+use chat::Actor;
 use chat::conversation::ConversationId;
 use chat::element::Element;
 use chat::id::{AccountId, ClientMessageId, MessageId};
 use chat::message::Delivery;
-use chat::Actor;
 use serde_json::json;
 
 use super::*;
@@ -75,9 +75,8 @@ fn the_query_follows_the_configured_url_and_is_signed_anew() {
 
 #[test]
 fn verdicts_are_in_the_error_code() {
-    let rejected = |code, info: &str| {
-        Ok(Verdict::Reject(Refusal::Rejected { code, info: info.into(), detail: String::new() }))
-    };
+    let rejected =
+        |code, info: &str| Ok(Verdict::Reject(Refusal::Rejected { code, info: info.into(), detail: String::new() }));
     let answer = |code: Value| json!({ "ActionStatus": "OK", "ErrorInfo": "no", "ErrorCode": code });
     assert_eq!(verdict(&answer(json!(0))), Ok(Verdict::Allow));
     assert_eq!(verdict(&answer(json!("0"))), Ok(Verdict::Allow));

@@ -16,12 +16,13 @@ pub(super) async fn run(call: &Call<'_>, mut body: Fields) -> Result<Reply, Erro
         None => None,
     };
     // COMPAT: the Chinese site's name of the same field.
-    let muted = match as_string(body.take_either("MuteAllMember", "ShutUpAllMember"), "MuteAllMember", 10004)?.as_deref() {
-        None => None,
-        Some("On") => Some(true),
-        Some("Off") => Some(false),
-        Some(_) => return Err(Failure::new(10004, "MuteAllMember must be On or Off").into()),
-    };
+    let muted =
+        match as_string(body.take_either("MuteAllMember", "ShutUpAllMember"), "MuteAllMember", 10004)?.as_deref() {
+            None => None,
+            Some("On") => Some(true),
+            Some("Off") => Some(false),
+            Some(_) => return Err(Failure::new(10004, "MuteAllMember must be On or Off").into()),
+        };
     let name = body.bounded_string("Name", profile::MAX_NAME, 10004)?;
     if name.as_deref() == Some("") {
         return Err(Failure::new(10004, "Name must not be empty").into());

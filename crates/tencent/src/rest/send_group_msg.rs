@@ -94,11 +94,7 @@ async fn shown_seq(call: &Call<'_>, sent: &Sent) -> Result<u64, Error> {
 }
 
 /// A directed message reaches only these members, in groups that know their members well enough.
-async fn only_to(
-    call: &Call<'_>,
-    group: &chat::id::GroupId,
-    receivers: Vec<String>,
-) -> Result<Vec<AccountId>, Error> {
+async fn only_to(call: &Call<'_>, group: &chat::id::GroupId, receivers: Vec<String>) -> Result<Vec<AccountId>, Error> {
     if receivers.len() > MAX_RECEIVERS {
         return Err(Failure::new(10004, format!("To_Account may have at most {MAX_RECEIVERS} entries")).into());
     }

@@ -130,4 +130,7 @@ pub struct LogEntry {
     pub position: Position,
     /// What happened. `MessageSent` carries its seq.
     pub event: Event,
+    /// Of a one-to-one message: how many unread one-to-one messages its recipient had right after it, in all
+    /// conversations. Events of other kinds have none.
+    pub unread: Option<u64>,
 }

@@ -59,15 +59,7 @@ pub trait Store: Send + Sync {
     async fn repeat_of(&self, sender: &AccountId, key: &RepeatKey, now: Timestamp) -> Result<Option<Message>, Fault>;
 
     /// How many unread one-to-one messages `account` has in the conversation with `peer`; with all if `None`.
-    ///
-    /// `as_of`: how many it was right after the event at that position. (A conversation without a message since then
-    /// counts as it is now.)
-    async fn unread_direct(
-        &self,
-        account: &AccountId,
-        peer: Option<&AccountId>,
-        as_of: Option<Position>,
-    ) -> Result<u64, Fault>;
+    async fn unread_direct(&self, account: &AccountId, peer: Option<&AccountId>) -> Result<u64, Fault>;
 
     /// The shards of the log.
     fn shards(&self) -> Vec<Shard>;

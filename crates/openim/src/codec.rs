@@ -2,12 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use async_trait::async_trait;
 use chat::Fault;
 use chat::event::{Event, LogEntry};
 use chat::id::{AccountId, Timestamp};
 use chat::message::Message;
-use chat::port::Store;
 use chat::question::{Question, Verdict};
 use webhook::codec::{Call, Codec, Unreadable};
 
@@ -34,7 +32,6 @@ impl OpenImCodec {
     }
 }
 
-#[async_trait]
 impl Codec for OpenImCodec {
     fn knows(&self, command: &str) -> bool {
         ALL.contains(&command)
@@ -81,7 +78,7 @@ impl Codec for OpenImCodec {
         }
     }
 
-    async fn telling(&self, command: &'static str, entry: &LogEntry, _: &dyn Store) -> Result<Call, Fault> {
+    fn telling(&self, command: &'static str, entry: &LogEntry) -> Result<Call, Fault> {
         match &entry.event {
             Event::MessageSent(message) => {
                 let shown = MsgData::of(message);

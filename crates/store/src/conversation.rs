@@ -6,7 +6,7 @@ use chat::id::{AccountId, GroupId, Seq, Timestamp};
 use chat::port::ConversationState;
 use rusqlite::{Connection, OptionalExtension, Result};
 
-use crate::{account, event, group, topic};
+use crate::{account, group, topic};
 
 /// A conversation's row: what a send needs of it.
 #[derive(Clone, Copy, Debug)]
@@ -16,7 +16,7 @@ pub(crate) struct Found {
     /// Direct: the account with the lesser id. Otherwise the group.
     pub(crate) a: i64,
     /// Direct: the other account. Topic: the topic. Otherwise 0.
-    b: i64,
+    pub(crate) b: i64,
     pub(crate) head: Seq,
     /// Direct: how far either party has read.
     read: Pair,
@@ -136,40 +136,25 @@ impl Found {
     }
 }
 
-/// Unread one-to-one messages of an account; see [`chat::port::Store::unread_direct`].
-pub(crate) fn unread_direct(
-    db: &Connection,
-    id: &AccountId,
-    peer: Option<&AccountId>,
-    as_of: Option<Position>,
-) -> Result<u64> {
-    // A conversation that has moved on since then may have had other counts.
-    let as_of = as_of.map_or(i64::MAX as u64, |position| position.0);
-    let mut rows = db.prepare_cached(
-        "SELECT c.key, true, c.unread_a, c.head, c.last_position FROM account me
-            JOIN conversation c ON c.kind = 0 AND c.a = me.key
-            WHERE me.id = ?1 AND (?2 IS NULL OR c.b = (SELECT key FROM account WHERE id = ?2))
-                AND (c.unread_a > 0 OR c.last_position > ?3)
-         UNION ALL
-         SELECT c.key, false, c.unread_b, c.head, c.last_position FROM account me
-            JOIN conversation c ON c.kind = 0 AND c.b = me.key AND c.a <> c.b
-            WHERE me.id = ?1 AND (?2 IS NULL OR c.a = (SELECT key FROM account WHERE id = ?2))
-                AND (c.unread_b > 0 OR c.last_position > ?3)",
+/// Unread one-to-one messages of an account.
+pub(crate) fn unread_direct(db: &Connection, id: &AccountId, peer: Option<&AccountId>) -> Result<u64> {
+    let Some(account) = account::key(db, id)? else { return Ok(0) };
+    let Some(peer) = peer else { return unread_in_all(db, account) };
+    let Some(peer) = account::key(db, peer)? else { return Ok(0) };
+    let mut statement = db.prepare_cached(
+        "SELECT CASE WHEN a = ?1 THEN unread_a ELSE unread_b END FROM conversation
+         WHERE kind = 0 AND ((a = ?1 AND b = ?2) OR (a = ?2 AND b = ?1))",
     )?;
-    let rows = rows.query_map((id.as_str(), peer.map(AccountId::as_str), as_of), |row| {
-        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
-    })?;
-    let mut total = 0;
-    for row in rows {
-        let (key, is_a, unread, head, last_position): (i64, bool, u64, Seq, u64) = row?;
-        total += if last_position > as_of {
-            let then = event::unread_at(db, key, head, Position(as_of))?;
-            then.map_or(0, |then| if is_a { then.a } else { then.b })
-        } else {
-            unread
-        };
-    }
-    Ok(total)
+    Ok(statement.query_row((account, peer), |row| row.get(0)).optional()?.unwrap_or(0))
+}
+
+/// Unread one-to-one messages of an account in all its conversations.
+pub(crate) fn unread_in_all(db: &Connection, account: i64) -> Result<u64> {
+    let mut statement = db.prepare_cached(
+        "SELECT (SELECT coalesce(sum(unread_a), 0) FROM conversation WHERE kind = 0 AND a = ?1)
+              + (SELECT coalesce(sum(unread_b), 0) FROM conversation WHERE kind = 0 AND b = ?1 AND a <> b)",
+    )?;
+    statement.query_row([account], |row| row.get(0))
 }
 
 /// The conversations of an account that have a message. Topics are reached through their group.

@@ -7,7 +7,6 @@ use chat::port::MessageQuery;
 use rusqlite::{Connection, OptionalExtension, Result, Row};
 use sha2::{Digest, Sha256};
 
-use crate::conversation::Pair;
 use crate::sqlite::from_json;
 
 /// SQLite's log is one shard: its one writer is the order.
@@ -21,8 +20,8 @@ pub(crate) struct NewRow<'a> {
     pub(crate) seq: Option<Seq>,
     pub(crate) sender: Option<i64>,
     pub(crate) time: Timestamp,
-    /// One-to-one: how many either party has unread in the conversation after this.
-    pub(crate) unread: Option<Pair>,
+    /// One-to-one: how many the recipient has unread after this, in all conversations.
+    pub(crate) unread: Option<u64>,
     pub(crate) repeat: Option<i64>,
     pub(crate) data: &'a str,
 }
@@ -30,8 +29,8 @@ pub(crate) struct NewRow<'a> {
 /// Appends a row.
 pub(crate) fn append(db: &Connection, row: &NewRow<'_>) -> Result<()> {
     let mut statement = db.prepare_cached(
-        "INSERT INTO event (position, conversation, seq, sender, time, unread_a, unread_b, repeat, data)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT INTO event (position, conversation, seq, sender, time, unread, repeat, data)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?;
     statement.execute((
         row.position.0,
@@ -39,8 +38,7 @@ pub(crate) fn append(db: &Connection, row: &NewRow<'_>) -> Result<()> {
         row.seq,
         row.sender,
         row.time.millis(),
-        row.unread.map(|unread| unread.a),
-        row.unread.map(|unread| unread.b),
+        row.unread,
         row.repeat,
         row.data,
     ))?;
@@ -54,14 +52,12 @@ pub(crate) fn head(db: &Connection) -> Result<Position> {
 
 /// Events after a position.
 pub(crate) fn after(db: &Connection, after: Position, limit: usize) -> Result<Vec<LogEntry>> {
-    let mut statement =
-        db.prepare_cached("SELECT position, seq, data FROM event WHERE position > ?1 ORDER BY position LIMIT ?2")?;
+    let mut statement = db.prepare_cached(
+        "SELECT position, seq, unread, data FROM event WHERE position > ?1 ORDER BY position LIMIT ?2",
+    )?;
     // No position is beyond what SQLite can count to.
     let after = i64::try_from(after.0).unwrap_or(i64::MAX);
-    let rows = statement.query_map((after, limit as i64), |row| {
-        let position = Position(row.get(0)?);
-        Ok(LogEntry { shard: SHARD, position, event: read_event(row, 1, 2)? })
-    })?;
+    let rows = statement.query_map((after, limit as i64), read_entry)?;
     rows.collect()
 }
 
@@ -77,18 +73,16 @@ pub(crate) fn of_conversation(
 ) -> Result<Vec<LogEntry>> {
     let first = seq_at(db, conversation, head, after)? + 1;
     let mut statement = db.prepare_cached(
-        "SELECT position, seq, data FROM
-            (SELECT * FROM (SELECT position, seq, data FROM event
+        "SELECT position, seq, unread, data FROM
+            (SELECT * FROM (SELECT position, seq, unread, data FROM event
                 WHERE conversation = ?1 AND seq >= ?2 AND position <= ?4 ORDER BY seq LIMIT ?5)
              UNION ALL
-             SELECT * FROM (SELECT position, seq, data FROM event
+             SELECT * FROM (SELECT position, seq, unread, data FROM event
                 WHERE conversation = ?1 AND seq IS NULL AND position > ?3 AND position <= ?4
                 ORDER BY position LIMIT ?5))
          ORDER BY position LIMIT ?5",
     )?;
-    let rows = statement.query_map((conversation, first, after.0, up_to.0, limit as i64), |row| {
-        Ok(LogEntry { shard: SHARD, position: Position(row.get(0)?), event: read_event(row, 1, 2)? })
-    })?;
+    let rows = statement.query_map((conversation, first, after.0, up_to.0, limit as i64), read_entry)?;
     rows.collect()
 }
 
@@ -117,27 +111,6 @@ pub(crate) fn messages(db: &Connection, conversation: i64, query: &MessageQuery)
         }
     }
     Ok(messages)
-}
-
-/// How much was unread in a direct conversation right after the event at a position: what its newest message up to there
-/// says. `head` is its newest seq now.
-pub(crate) fn unread_at(db: &Connection, conversation: i64, head: Seq, at: Position) -> Result<Option<Pair>> {
-    let pair = |row: &Row<'_>| Ok(Pair { a: row.get(0)?, b: row.get(1)? });
-    // Mostly the event is a message of this very conversation.
-    let mut exact = db.prepare_cached(
-        "SELECT unread_a, unread_b FROM event WHERE position = ?1 AND conversation = ?2 AND seq IS NOT NULL",
-    )?;
-    if let Some(found) = exact.query_row((at.0, conversation), pair).optional()? {
-        return Ok(Some(found));
-    }
-    match seq_at(db, conversation, head, at)? {
-        0 => Ok(None),
-        seq => {
-            let mut counts =
-                db.prepare_cached("SELECT unread_a, unread_b FROM event WHERE conversation = ?1 AND seq = ?2")?;
-            counts.query_row((conversation, seq), pair).map(Some)
-        }
-    }
 }
 
 /// The newest seq of a conversation at a position; 0 before its first. `head` is its newest seq now.
@@ -200,6 +173,11 @@ pub(crate) fn repeat_hash(sender: &AccountId, key: &RepeatKey) -> i64 {
     hash.update(&key.key);
     let bytes = hash.finalize();
     i64::from_be_bytes(bytes[..8].try_into().expect("SHA-256 has 32 bytes"))
+}
+
+fn read_entry(row: &Row<'_>) -> Result<LogEntry> {
+    let position = Position(row.get(0)?);
+    Ok(LogEntry { shard: SHARD, position, event: read_event(row, 1, 3)?, unread: row.get(2)? })
 }
 
 fn read_event(row: &Row<'_>, seq: usize, data: usize) -> Result<Event> {

@@ -5,12 +5,10 @@
 mod bodies;
 mod commands;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use chat::event::{Event, LogEntry};
 use chat::id::Timestamp;
 use chat::message::{Keeping, Message};
-use chat::port::Store;
 use chat::question::{MessageEdit, Question, Verdict};
 use chat::{Fault, Origin, Platform, Refusal};
 use serde::Serialize;
@@ -47,7 +45,6 @@ impl std::fmt::Debug for TencentCodec {
     }
 }
 
-#[async_trait]
 impl Codec for TencentCodec {
     fn knows(&self, command: &str) -> bool {
         commands::ALL.contains(&command)
@@ -94,14 +91,10 @@ impl Codec for TencentCodec {
         }
     }
 
-    async fn telling(&self, command: &'static str, entry: &LogEntry, store: &dyn Store) -> Result<Call, Fault> {
+    fn telling(&self, command: &'static str, entry: &LogEntry) -> Result<Call, Fault> {
         let (origin, body) = match &entry.event {
             Event::MessageSent(message) if message.is_direct() => {
-                let unread = match message.recipient() {
-                    Some(recipient) => store.unread_direct(recipient, None, Some(entry.position)).await?,
-                    None => 0,
-                };
-                (&message.origin, json(&bodies::AfterC2c::sent(command, message, unread)))
+                (&message.origin, json(&bodies::AfterC2c::sent(command, message, entry.unread.unwrap_or_default())))
             }
             Event::MessageSent(message) => (&message.origin, json(&bodies::AfterGroup::of(command, message))),
             Event::MessageNotSent { message, reason } => {

@@ -1,15 +1,12 @@
 //! What a dialect must be able to say: the port between calling and wording.
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use chat::Fault;
 use chat::event::{Event, LogEntry};
 use chat::id::Timestamp;
-use chat::port::Store;
 use chat::question::{Question, Verdict};
 
 /// A dialect's wording of callbacks, for one endpoint.
-#[async_trait]
 pub trait Codec: Send + Sync {
     /// Whether the dialect has this command; an endpoint that subscribes to another is a mistake in the configuration.
     fn knows(&self, command: &str) -> bool;
@@ -26,8 +23,8 @@ pub trait Codec: Send + Sync {
     /// The command that tells of this event; none if the dialect never does.
     fn tells(&self, event: &Event) -> Option<&'static str>;
 
-    /// Words the event. The store is there for what the event itself does not say, such as how much is unread.
-    async fn telling(&self, command: &'static str, entry: &LogEntry, store: &dyn Store) -> Result<Call, Fault>;
+    /// Words the event.
+    fn telling(&self, command: &'static str, entry: &LogEntry) -> Result<Call, Fault>;
 
     /// Where the call goes. Asked for again at each attempt, because it may contain the time and a signature of it.
     fn url(&self, call: &Call, now: Timestamp) -> String;

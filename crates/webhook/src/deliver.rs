@@ -4,7 +4,7 @@
 //! lane of its conversation ([`crate::lanes`]), and keeps as many calls in flight as the endpoint allows. What is told
 //! writes nothing; progress is saved some times a second. After a crash at most those few moments are told again.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chat::Fault;
@@ -12,7 +12,6 @@ use chat::conversation::ConversationId;
 use chat::event::{LogEntry, Position, Shard};
 use chat::port::{Clock, Store};
 use chat::refusal::AskFailure;
-use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -91,7 +90,7 @@ struct Telling {
     entry: LogEntry,
     command: &'static str,
     /// Worded at the first attempt, and the same at all others.
-    call: OnceCell<Call>,
+    call: OnceLock<Call>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -190,7 +189,7 @@ impl Deliverer {
                 match self.endpoint.tells(&entry.event) {
                     Some(command) => {
                         let (conversation, position) = (entry.event.conversation(), entry.position);
-                        self.lanes.push(conversation, position, Telling { entry, command, call: OnceCell::new() });
+                        self.lanes.push(conversation, position, Telling { entry, command, call: OnceLock::new() });
                     }
                     None => self.lanes.skip(entry.position),
                 }
@@ -220,10 +219,10 @@ impl Deliverer {
 
     fn start_call(&mut self, conversation: ConversationId, telling: Arc<Telling>) {
         let (endpoint, client) = (self.endpoint.clone(), self.client.clone());
-        let (store, clock, metrics) = (self.store.clone(), self.clock.clone(), self.metrics.clone());
+        let (clock, metrics) = (self.clock.clone(), self.metrics.clone());
         self.flights.spawn(async move {
             let started = Instant::now();
-            let outcome = tell(&endpoint, &client, &*store, &*clock, &telling).await;
+            let outcome = tell(&endpoint, &client, &*clock, &telling).await;
             metrics.seconds.record(started.elapsed().as_secs_f64());
             match outcome {
                 Outcome::Told => metrics.told.increment(1),
@@ -243,7 +242,7 @@ impl Deliverer {
                 let rest_after = entries.last().map(|entry| entry.position).filter(|_| is_full);
                 let telling = |entry: LogEntry| {
                     let command = self.endpoint.tells(&entry.event)?;
-                    Some((entry.position, Telling { entry, command, call: OnceCell::new() }))
+                    Some((entry.position, Telling { entry, command, call: OnceLock::new() }))
                 };
                 let events = entries.into_iter().filter_map(telling).collect();
                 self.lanes.refill(conversation, events, rest_after);
@@ -338,22 +337,18 @@ fn pause_after(failures: u32, random: u128) -> Duration {
 }
 
 /// One attempt.
-async fn tell(
-    endpoint: &Endpoint,
-    client: &Client,
-    store: &dyn Store,
-    clock: &dyn Clock,
-    telling: &Telling,
-) -> Outcome {
+async fn tell(endpoint: &Endpoint, client: &Client, clock: &dyn Clock, telling: &Telling) -> Outcome {
     let started = Instant::now();
     let command = telling.command;
-    let wording = telling.call.get_or_try_init(|| endpoint.codec.telling(command, &telling.entry, store));
-    let call = match wording.await {
-        Ok(call) => call,
-        Err(fault) => {
-            tracing::error!(endpoint = endpoint.name, command, %fault, "an event could not be worded");
-            return Outcome::Refused;
-        }
+    let call = match telling.call.get() {
+        Some(call) => call,
+        None => match endpoint.codec.telling(command, &telling.entry) {
+            Ok(call) => telling.call.get_or_init(|| call),
+            Err(fault) => {
+                tracing::error!(endpoint = endpoint.name, command, %fault, "an event could not be worded");
+                return Outcome::Refused;
+            }
+        },
     };
     let id = format!("{}.{}", telling.entry.event.id(), endpoint.name);
     let (outcome, name) = match client.post(endpoint, call, &id, clock.now()).await {

@@ -31,6 +31,6 @@ impl Command for CountUnread {
         if let Some(peer) = &self.peer {
             cx.account(peer).await?;
         }
-        Ok(cx.store().unread_direct(&self.account, self.peer.as_ref(), None).await?)
+        Ok(cx.store().unread_direct(&self.account, self.peer.as_ref()).await?)
     }
 }

@@ -81,7 +81,7 @@ impl Store for Broken {
     async fn repeat_of(&self, _: &AccountId, _: &RepeatKey, _: Timestamp) -> Result<Option<Message>, Fault> {
         Err(fault())
     }
-    async fn unread_direct(&self, _: &AccountId, _: Option<&AccountId>, _: Option<Position>) -> Result<u64, Fault> {
+    async fn unread_direct(&self, _: &AccountId, _: Option<&AccountId>) -> Result<u64, Fault> {
         Err(fault())
     }
     fn shards(&self) -> Vec<Shard> {

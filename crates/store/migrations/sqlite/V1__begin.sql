@@ -76,8 +76,7 @@ CREATE TABLE event (
     seq          INTEGER,
     sender       INTEGER,                        -- account key, of messages
     time         INTEGER NOT NULL,               -- ms
-    unread_a     INTEGER,                        -- direct: how many `a` has unread in the conversation after this
-    unread_b     INTEGER,                        -- ... and `b`
+    unread       INTEGER,                        -- direct: how many the recipient has unread after this, in all
     repeat       INTEGER,                        -- hash of the repeat key
     data         TEXT    NOT NULL                -- the event as JSON; seq 0 in there, the column wins
 ) STRICT;

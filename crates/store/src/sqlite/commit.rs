@@ -115,10 +115,9 @@ fn write_one(
         Write::Send { message, repeat, reads } => {
             let repeat = repeat.as_ref().map(|repeat| repeat_hash(&message.sender, repeat));
             let sender = known.account(db, &message.sender)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-            let found = known.conversation(db, &message.conversation)?;
             position.0 += 1;
             let sending = Sending { message, data, sender, repeat, reads: *reads };
-            receipt.seqs.push(send(db, found, &sending, *position)?);
+            receipt.seqs.push(send(db, known, &sending, *position)?);
             Ok(())
         }
         Write::Append(event) => {
@@ -140,33 +139,31 @@ struct Sending<'a> {
 }
 
 /// Assigns the seq, moves the conversation on, and appends the message to the log.
-fn send(db: &Connection, found: &mut Found, sending: &Sending<'_>, position: Position) -> Result<Seq> {
+fn send(db: &Connection, known: &mut Known, sending: &Sending<'_>, position: Position) -> Result<Seq> {
     let Sending { message, data, sender, repeat, reads } = *sending;
-    let is_stored = message.delivery.keeping == Keeping::Stored;
-    let seq = match message.delivery.keeping {
-        Keeping::OnlineOnly => 0,
-        Keeping::Stored | Keeping::Live => found.head + 1,
-    };
+    let keeping = message.delivery.keeping;
+    let mut found = *known.conversation(db, &message.conversation)?;
+    let seq = if keeping == Keeping::OnlineOnly { 0 } else { found.head + 1 };
     let mut data = Cow::Borrowed(data);
     let mut unread = None;
+    if found.kind == Kind::Direct {
+        let counts = keeping == Keeping::Stored && !message.delivery.no_unread;
+        unread = Some(count(db, known, &mut found, sending, seq, counts)?);
+    }
     if seq > 0 {
-        if found.kind == Kind::Direct {
-            let counts = is_stored && !message.delivery.no_unread;
-            found.count(sender, seq, counts, reads);
-            unread = Some(found.unread);
-        }
-        conversation::advance(db, found, Step { seq, time: message.time, position })?;
+        conversation::advance(db, &mut found, Step { seq, time: message.time, position })?;
+        *known.conversation(db, &message.conversation)? = found;
         if found.kind == Kind::Group {
             member::sent(db, found.a, sender, seq, message.time, reads)?;
         }
-        if !is_stored {
+        if keeping == Keeping::Live {
             data = to_json(&Event::MessageSent(Message { seq, ..message.clone() }))?.into();
         }
     }
     let row = NewRow {
         position,
         conversation: found.key,
-        seq: is_stored.then_some(seq),
+        seq: (keeping == Keeping::Stored).then_some(seq),
         sender: Some(sender),
         time: message.time,
         unread,
@@ -175,6 +172,32 @@ fn send(db: &Connection, found: &mut Found, sending: &Sending<'_>, position: Pos
     };
     event::append(db, &row)?;
     Ok(seq)
+}
+
+/// Counts a one-to-one message, in the conversation and for both parties. Returns what its recipient has unread now, in
+/// all conversations.
+fn count(
+    db: &Connection,
+    known: &mut Known,
+    found: &mut Found,
+    sending: &Sending<'_>,
+    seq: Seq,
+    counts: bool,
+) -> Result<u64> {
+    let (a, b) = (found.a, found.b);
+    let recipient = if sending.sender == a { b } else { a };
+    // Looked up before the row changes.
+    known.unread(db, a)?;
+    known.unread(db, b)?;
+    if seq > 0 {
+        let before = found.unread;
+        found.count(sending.sender, seq, counts, sending.reads);
+        let of_a = known.unread(db, a)?;
+        *of_a = *of_a + found.unread.a - before.a;
+        let of_b = known.unread(db, b)?;
+        *of_b = *of_b + found.unread.b - before.b;
+    }
+    known.unread(db, recipient).copied()
 }
 
 /// Appends an event that is not in the history.

@@ -1,5 +1,5 @@
-//! What the writer knows without looking: keys of accounts, which never change, and conversations, which nobody else
-//! moves on. It saves four of seven statements of a send.
+//! What the writer knows without looking: keys of accounts, which never change, and conversations and unread counts, which
+//! nobody else moves on. It saves most of a send's statements.
 
 use std::collections::HashMap;
 
@@ -18,6 +18,8 @@ const MOST: usize = 100_000;
 pub(super) struct Known {
     accounts: HashMap<AccountId, i64>,
     conversations: HashMap<ConversationId, Found>,
+    /// By account key: unread one-to-one messages in all conversations.
+    unread: HashMap<i64, u64>,
 }
 
 impl Known {
@@ -46,6 +48,19 @@ impl Known {
             self.conversations.insert(id.clone(), found);
         }
         self.conversations.get_mut(id).ok_or(rusqlite::Error::QueryReturnedNoRows)
+    }
+
+    /// How many unread one-to-one messages an account has. Asked for before a send changes it; whoever does says so in
+    /// what is returned.
+    pub(super) fn unread(&mut self, db: &Connection, account: i64) -> Result<&mut u64> {
+        if !self.unread.contains_key(&account) {
+            let count = conversation::unread_in_all(db, account)?;
+            if self.unread.len() >= MOST {
+                self.unread.clear();
+            }
+            self.unread.insert(account, count);
+        }
+        self.unread.get_mut(&account).ok_or(rusqlite::Error::QueryReturnedNoRows)
     }
 
     /// Forgets everything.

@@ -94,13 +94,8 @@ impl Store for Interposed {
         self.sqlite.repeat_of(sender, key, now).await
     }
 
-    async fn unread_direct(
-        &self,
-        account: &AccountId,
-        peer: Option<&AccountId>,
-        as_of: Option<Position>,
-    ) -> Result<u64, Fault> {
-        self.sqlite.unread_direct(account, peer, as_of).await
+    async fn unread_direct(&self, account: &AccountId, peer: Option<&AccountId>) -> Result<u64, Fault> {
+        self.sqlite.unread_direct(account, peer).await
     }
 
     fn shards(&self) -> Vec<Shard> {

@@ -105,7 +105,7 @@ async fn what_a_failed_commit_made_is_forgotten(store: Fresh) {
         assert_eq!(sent.seq, 1);
         assert_eq!(store.history(&conversation).await, [sent]);
     }
-    assert_eq!(store.unread_direct(&"a".into(), None, None).await.unwrap(), 1);
+    assert_eq!(store.unread_direct(&"a".into(), None).await.unwrap(), 1);
     assert_eq!(store.log().await.len(), 3);
 }
 

@@ -1,6 +1,6 @@
-//! Unread one-to-one messages: `Store::unread_direct`.
+//! Unread one-to-one messages: `Store::unread_direct`, and what the log says was unread.
 
-use chat::event::{Event, Position};
+use chat::event::Event;
 use chat::message::Keeping;
 use chat::port::Write;
 
@@ -16,8 +16,9 @@ cases! {
     messages_may_be_sent_uncounted,
     only_kept_direct_messages_count,
     what_one_sends_to_oneself_is_read,
-    counted_as_of_a_position_in_the_past,
-    the_past_is_as_it_was_before_one_read,
+    the_log_says_what_its_recipient_had_unread,
+    the_log_is_as_it_was_before_one_read,
+    groups_have_no_unread_in_the_log,
     a_past_without_the_uncounted,
     a_past_of_all_conversations_together,
     ids_compare_as_bytes,
@@ -25,11 +26,11 @@ cases! {
 }
 
 async fn unread(store: &Fresh, account: &str, peer: &str) -> u64 {
-    store.unread_direct(&account.into(), Some(&peer.into()), None).await.unwrap()
+    store.unread_direct(&account.into(), Some(&peer.into())).await.unwrap()
 }
 
 async fn unread_in_all(store: &Fresh, account: &str) -> u64 {
-    store.unread_direct(&account.into(), None, None).await.unwrap()
+    store.unread_direct(&account.into(), None).await.unwrap()
 }
 
 async fn send_from(store: &Fresh, sender: &str, recipient: &str) {
@@ -40,17 +41,13 @@ async fn read_by_sending(store: &Fresh, sender: &str, recipient: &str) {
     store.send_reading(message(sender, direct(sender, recipient))).await;
 }
 
-/// What is unread with `peer` as of each event of that conversation, and before it and after it.
-async fn past(store: &Fresh, account: &str, peer: &str) -> Vec<u64> {
-    let log = store.log_of(&direct(account, peer)).await;
-    let mut positions = vec![Position(0)];
-    positions.extend(log.iter().map(|entry| entry.position));
-    positions.push(Position(u64::MAX));
-    let mut counts = Vec::new();
-    for position in positions {
-        counts.push(store.unread_direct(&account.into(), Some(&peer.into()), Some(position)).await.unwrap());
-    }
-    counts
+/// What the log says the recipient of each message had unread after it.
+async fn past(store: &Fresh, one: &str, other: &str) -> Vec<Option<u64>> {
+    store.log_of(&direct(one, other)).await.into_iter().map(|entry| entry.unread).collect()
+}
+
+fn counts(counts: &[u64]) -> Vec<Option<u64>> {
+    counts.iter().copied().map(Some).collect()
 }
 
 async fn there_are_none_at_first(store: Fresh) {
@@ -62,7 +59,6 @@ async fn there_are_none_at_first(store: Fresh) {
     send_from(&store, "a", "b").await;
     assert_eq!(unread(&store, "b", "nobody").await, 0);
     assert_eq!(unread(&store, "nobody", "b").await, 0);
-    assert_eq!(store.unread_direct(&"a".into(), None, Some(Position(0))).await.unwrap(), 0);
 }
 
 async fn each_message_counts_for_its_recipient(store: Fresh) {
@@ -106,8 +102,7 @@ async fn sending_when_nothing_is_unread_keeps_it_so(store: Fresh) {
     send_from(&store, "a", "b").await;
     send_from(&store, "a", "b").await;
     send_from(&store, "b", "a").await;
-    assert_eq!(past(&store, "a", "b").await, [0, 0, 0, 1, 1]);
-    assert_eq!(past(&store, "b", "a").await, [0, 1, 2, 2, 2]);
+    assert_eq!(past(&store, "a", "b").await, counts(&[1, 2, 1]));
 }
 
 async fn messages_may_be_sent_uncounted(store: Fresh) {
@@ -130,7 +125,7 @@ async fn only_kept_direct_messages_count(store: Fresh) {
     send_from(&store, "b", "a").await;
     store.send(kept(Keeping::OnlineOnly, message("b", direct("a", "b")))).await;
     assert_eq!(unread_in_all(&store, "a").await, 1);
-    assert_eq!(past(&store, "a", "b").await, [0, 0, 0, 1, 1, 1]);
+    assert_eq!(past(&store, "a", "b").await, [Some(0), None, Some(1), Some(1)]);
 }
 
 async fn what_one_sends_to_oneself_is_read(store: Fresh) {
@@ -139,31 +134,31 @@ async fn what_one_sends_to_oneself_is_read(store: Fresh) {
     read_by_sending(&store, "a", "a").await;
     send_from(&store, "a", "a").await;
     assert_eq!((unread(&store, "a", "a").await, unread_in_all(&store, "a").await), (0, 0));
-    assert_eq!(past(&store, "a", "a").await, [0; 5]);
+    assert_eq!(past(&store, "a", "a").await, counts(&[0; 3]));
 }
 
-async fn counted_as_of_a_position_in_the_past(store: Fresh) {
+async fn the_log_says_what_its_recipient_had_unread(store: Fresh) {
     store.has(&["a", "b"]).await;
     for (sender, recipient) in [("b", "a"), ("b", "a"), ("a", "b"), ("b", "a"), ("a", "b")] {
         send_from(&store, sender, recipient).await;
     }
-    assert_eq!(past(&store, "a", "b").await, [0, 1, 2, 2, 3, 3, 3]);
-    assert_eq!(past(&store, "b", "a").await, [0, 0, 0, 1, 1, 2, 2]);
+    assert_eq!(past(&store, "a", "b").await, counts(&[1, 2, 1, 3, 2]));
 }
 
-async fn the_past_is_as_it_was_before_one_read(store: Fresh) {
+async fn the_log_is_as_it_was_before_one_read(store: Fresh) {
     store.has(&["a", "b"]).await;
     send_from(&store, "b", "a").await;
     send_from(&store, "b", "a").await;
     read_by_sending(&store, "a", "b").await;
-    assert_eq!(past(&store, "a", "b").await, [0, 1, 2, 0, 0]);
     send_from(&store, "b", "a").await;
-    send_from(&store, "a", "b").await;
-    send_from(&store, "b", "a").await;
-    assert_eq!(past(&store, "a", "b").await, [0, 1, 2, 0, 1, 1, 2, 2]);
-    read_by_sending(&store, "a", "b").await;
-    assert_eq!(past(&store, "a", "b").await, [0, 1, 2, 0, 1, 1, 2, 0, 0]);
-    assert_eq!(past(&store, "b", "a").await, [0, 0, 0, 1, 1, 2, 2, 3, 3]);
+    assert_eq!(past(&store, "a", "b").await, counts(&[1, 2, 1, 1]));
+}
+
+async fn groups_have_no_unread_in_the_log(store: Fresh) {
+    store.has(&["a"]).await;
+    store.has_group("g", &["a"]).await;
+    store.send(message("a", in_group("g"))).await;
+    assert_eq!(store.log_of(&in_group("g")).await[0].unread, None);
 }
 
 async fn a_past_without_the_uncounted(store: Fresh) {
@@ -172,37 +167,28 @@ async fn a_past_without_the_uncounted(store: Fresh) {
     store.send(uncounted(message("b", direct("a", "b")))).await;
     send_from(&store, "b", "a").await;
     store.send(uncounted(message("b", direct("a", "b")))).await;
-    assert_eq!(past(&store, "a", "b").await, [0, 1, 1, 2, 2, 2]);
+    assert_eq!(past(&store, "a", "b").await, counts(&[1, 1, 2, 2]));
 }
 
 async fn a_past_of_all_conversations_together(store: Fresh) {
     store.has(&["a", "b", "c", "d"]).await;
-    let mut counts = Vec::new();
-    for (sender, recipient, reads) in [
-        ("b", "a", false),
-        ("c", "a", false),
-        ("b", "a", false),
-        ("d", "a", false),
-        ("c", "a", false),
-        ("a", "b", false),
-        ("a", "c", true),
-        ("b", "c", false),
-        ("b", "a", true),
-        ("a", "b", true),
-        ("c", "a", false),
+    for (sender, recipient, reads, expected) in [
+        ("b", "a", false, 1),
+        ("c", "a", false, 2),
+        ("b", "a", false, 3),
+        ("d", "a", false, 4),
+        ("c", "a", false, 5),
+        ("a", "b", false, 1),
+        ("a", "c", true, 1),
+        ("b", "a", true, 4),
+        ("a", "b", true, 1),
+        ("c", "a", false, 2),
     ] {
         let message = message(sender, direct(sender, recipient));
         store.write(vec![Write::Send { message: Box::new(message), repeat: None, reads }]).await;
-        // Now is the past of everything that follows. If one account's conversations can stand in several
-        // shards, a position alone says nothing about all of them: then this case needs a shard, and so does the port.
-        let [shard] = store.shards()[..] else { panic!("a position of one shard is compared with others") };
-        counts.push((*store.head(shard).borrow(), unread_in_all(&store, "a").await));
-    }
-    let now: Vec<u64> = counts.iter().map(|(_, count)| *count).collect();
-    assert_eq!(now, [1, 2, 3, 4, 5, 5, 3, 3, 4, 1, 2]);
-    for (position, count) in counts {
-        let then = store.unread_direct(&"a".into(), None, Some(position)).await.unwrap();
-        assert_eq!(then, count, "{position:?}");
+        let last = store.log_of(&direct(sender, recipient)).await.pop().unwrap();
+        assert_eq!(last.unread, Some(expected), "{sender} to {recipient}");
+        assert_eq!(unread_in_all(&store, recipient).await, expected);
     }
 }
 
@@ -247,10 +233,8 @@ async fn many_writers_are_counted_exactly_at_each_moment(store: Fresh) {
             *own = 0;
         }
         *other += u64::from(!message.delivery.no_unread);
-        for (account, expected) in [("a", of_a), ("b", of_b)] {
-            let then = store.unread_direct(&account.into(), None, Some(entry.position)).await.unwrap();
-            assert_eq!(then, expected, "of {account} at {:?}", entry.position);
-        }
+        let of_recipient = if message.sender == "a".into() { of_b } else { of_a };
+        assert_eq!(entry.unread, Some(of_recipient), "at {:?}", entry.position);
     }
     assert_eq!([unread(&store, "a", "b").await, unread(&store, "b", "a").await], [of_a, of_b]);
 }

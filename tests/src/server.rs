@@ -40,6 +40,8 @@ pub struct Endpoint {
     secret: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     concurrency: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acknowledge: Option<&'static str>,
 }
 
 impl Endpoint {
@@ -64,6 +66,7 @@ impl Endpoint {
             token: None,
             secret: None,
             concurrency: None,
+            acknowledge: None,
         }
     }
 
@@ -95,6 +98,12 @@ impl Endpoint {
 
     pub fn secret(mut self, secret: &str) -> Self {
         self.secret = Some(secret.to_owned());
+        self
+    }
+
+    /// `status` or `body`.
+    pub fn acknowledge(mut self, by: &'static str) -> Self {
+        self.acknowledge = Some(by);
         self
     }
 
@@ -324,7 +333,15 @@ impl Server {
         process.child.wait().expect("its end")
     }
 
-    /// Kills it and starts it again on the same data directory (and another port: ask for new clients).
+    /// Asks it to stop, waits until it has, and starts it again on the same data directory (and another port: ask for
+    /// new clients).
+    pub async fn stop_and_restart(&mut self) {
+        self.stop().await;
+        self.launch();
+        self.ready().await;
+    }
+
+    /// As [`Self::stop_and_restart`], without asking.
     pub async fn crash_and_restart(&mut self) {
         self.kill();
         self.launch();

@@ -120,6 +120,23 @@ async fn what_a_listener_answers_does_not_matter() {
     assert_eq!(seqs(&calls, "g0"), [1, 2, 3, 4, 5, 6], "each once");
 }
 
+/// An endpoint may ask for more: then "told" is what the body says.
+#[tokio::test]
+async fn a_listener_may_acknowledge_in_the_body() {
+    let stage = groups(1, |endpoint| endpoint.acknowledge("body")).await;
+    let answers = [
+        Answer::from(json!({"ActionStatus": "FAIL", "ErrorInfo": "not yet", "ErrorCode": 1})),
+        Answer::text("text/html", "<html>"),
+        Answer::go_on(),
+    ];
+    stage.backend.answers_in_turn(AFTER, answers);
+    for n in 1..=2 {
+        stage.tencent.ok(SEND_GROUP, group_text("g0", "alice", &format!("{n}"))).await;
+    }
+    let calls = stage.backend.wait_for(AFTER, 4).await;
+    assert_eq!(seqs(&calls, "g0"), [1, 1, 1, 2]);
+}
+
 /// The listener never answers, and its deadline is far away: every send is answered all the same.
 #[tokio::test]
 async fn a_hanging_listener_slows_no_send() {
@@ -192,6 +209,34 @@ async fn a_conversation_that_is_refused_for_long_holds_up_no_other() {
     let calls = stage.backend.wait_until("all of g1", |calls| seqs(calls, "g1").len() == 10).await;
     assert_eq!(seqs(&calls, "g1"), (1..=10).collect::<Vec<_>>());
     assert!(seqs(&calls, "g0").iter().all(|seq| *seq == 1));
+}
+
+/// A conversation lags because it is refused; the server dies. The others are not told again, and the one that lags goes
+/// on where it was.
+#[tokio::test]
+async fn a_conversation_that_lags_does_so_alone_after_a_crash() {
+    let mut stage = groups(2, |endpoint| endpoint).await;
+    stage.backend.answers_with(AFTER, |call| {
+        if call.body["GroupId"] == "g0" && call.body["MsgSeq"] != 1 { Answer::status(500) } else { Answer::go_on() }
+    });
+    for n in 1..=3 {
+        stage.tencent.ok(SEND_GROUP, group_text("g0", "alice", &format!("{n}"))).await;
+    }
+    stage.backend.wait_until("a refusal", |calls| seqs(calls, "g0").contains(&2)).await;
+    for n in 1..=5 {
+        stage.tencent.ok(SEND_GROUP, group_text("g1", "alice", &format!("{n}"))).await;
+    }
+    stage.backend.wait_until("all of g1", |calls| seqs(calls, "g1").len() == 5).await;
+    // Stopping in order saves what was told; then it dies once more while nothing is told.
+    stage.server.stop_and_restart().await;
+    stage.server.crash_and_restart().await;
+    stage.tencent = stage.server.tencent();
+    stage.backend.answers(AFTER, Answer::go_on());
+    stage.tencent.ok(SEND_GROUP, group_text("g0", "alice", "4")).await;
+    let calls = stage.backend.wait_until("all of g0", |calls| seqs(calls, "g0").contains(&4)).await;
+    assert_eq!(firsts(&seqs(&calls, "g0")), [1, 2, 3, 4]);
+    assert_eq!(seqs(&calls, "g0").iter().filter(|seq| **seq == 1).count(), 1, "what was told is not told again");
+    assert_eq!(seqs(&calls, "g1"), [1, 2, 3, 4, 5], "each once");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

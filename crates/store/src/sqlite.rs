@@ -47,6 +47,9 @@ const CHECKPOINT_PAGES: i64 = 4000;
 const OPEN_FLAGS: OpenFlags =
     OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_CREATE).union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
+/// So many reading connections are kept when nobody reads: each may have its page cache filled, 64 MB in all.
+const MOST_IDLE_READERS: usize = 8;
+
 /// The embedded store.
 pub struct Sqlite {
     readers: Arc<Readers>,
@@ -240,7 +243,10 @@ impl Readers {
             }
         };
         let result = read(&db).map_err(Fault::new);
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(db);
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < MOST_IDLE_READERS {
+            idle.push(db);
+        }
         result
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::command::{Actor, Command, Origin};
 use crate::id::{AccountId, MessageId, Timestamp};
 use crate::policy::RestrictedWords;
-use crate::port::{Assertion, Callbacks, Changes, Clock, CommitError, Receipt, Store};
+use crate::port::{Assertion, Callbacks, Changes, Clock, CommitError, Committed, Store};
 use crate::refusal::{Error, Refusal};
 use crate::turns::Turns;
 
@@ -128,7 +128,7 @@ impl<'a> Context<'a> {
     }
 
     /// Commits, for commands whose commit cannot be a repeat; a broken assertion becomes the refusal it stands for.
-    pub async fn commit(&self, changes: Changes) -> Result<Receipt, Error> {
+    pub async fn commit(&self, changes: Changes) -> Result<Committed, Error> {
         match self.store().commit(changes).await {
             Ok(receipt) => Ok(receipt),
             Err(error) => Err(commit_refused(error)),

@@ -42,6 +42,13 @@ pub struct Group {
     pub announced: Option<(Timestamp, AccountId)>,
 }
 
+impl Group {
+    /// Whether it takes messages and members.
+    pub fn is_open(&self) -> bool {
+        self.status == GroupStatus::Open
+    }
+}
+
 /// Tencent's five group types: presets of rules. A group made through OpenIM is `Public` with OpenIM's rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -1,5 +1,6 @@
 //! Messages: an envelope and a list of elements.
 
+pub mod heads;
 pub mod history;
 pub mod send;
 pub mod unread;
@@ -122,9 +123,18 @@ pub struct RepeatKey {
 }
 
 impl Message {
-    /// Whether it may be called back as a message at all: a message that only reaches who is online still is.
+    /// Whether it is one-to-one.
     pub fn is_direct(&self) -> bool {
         matches!(self.conversation, ConversationId::Direct(..))
+    }
+
+    /// Whether `account` gets to see it.
+    pub fn is_visible_to(&self, account: &AccountId) -> bool {
+        let is_sender = self.sender == *account;
+        if is_sender {
+            return !self.delivery.not_to_sender;
+        }
+        self.delivery.only_to.is_empty() || self.delivery.only_to.contains(account)
     }
 
     /// The other party, if it is one-to-one. A message to oneself has oneself as recipient.

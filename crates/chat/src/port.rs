@@ -22,7 +22,7 @@ use crate::refusal::Fault;
 #[async_trait]
 pub trait Store: Send + Sync {
     /// Carries out `changes` in one transaction: all of them or none. Returns after they are durable.
-    async fn commit(&self, changes: Changes) -> Result<Receipt, CommitError>;
+    async fn commit(&self, changes: Changes) -> Result<Committed, CommitError>;
 
     /// Those of `ids` that exist, in the order asked for; one that is asked for twice is there twice.
     async fn accounts(&self, ids: &[AccountId]) -> Result<Vec<Account>, Fault>;
@@ -122,7 +122,7 @@ pub enum Write {
     },
     /// Stores a group; replaces it if it exists. `member_count` is the store's own business.
     PutGroup(Box<Group>),
-    /// Adds members; who is one already stays as they are. [`Receipt::added`] says who was new.
+    /// Adds members; who is one already stays as they are. [`Committed::added`] says who was new.
     AddMembers(GroupId, Vec<Member>),
     /// Adds a topic.
     AddTopic(Box<Topic>),
@@ -150,7 +150,7 @@ pub enum Write {
 
 /// What a commit did.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Receipt {
+pub struct Committed {
     /// The seq of each [`Write::Send`], in order; 0 for an online-only message.
     pub seqs: Vec<Seq>,
     /// Who was added by [`Write::AddMembers`].

@@ -1,7 +1,6 @@
 //! Conversations: heads, read marks, unread counts.
 
 use chat::conversation::ConversationId;
-use chat::event::Position;
 use chat::id::{AccountId, GroupId, Seq, Timestamp};
 use chat::port::ConversationState;
 use rusqlite::{Connection, OptionalExtension, Result};
@@ -99,25 +98,15 @@ pub(crate) fn state(db: &Connection, id: &ConversationId) -> Result<Conversation
     })
 }
 
-/// What a message moves its conversation on to.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Step {
-    pub(crate) seq: Seq,
-    pub(crate) time: Timestamp,
-    pub(crate) position: Position,
-}
-
 /// Moves a conversation on to a message, in its row and in `found`.
-pub(crate) fn advance(db: &Connection, found: &mut Found, step: Step) -> Result<()> {
-    found.head = step.seq;
+pub(crate) fn advance(db: &Connection, found: &mut Found, seq: Seq, time: Timestamp) -> Result<()> {
+    found.head = seq;
     let mut statement = db.prepare_cached(
-        "UPDATE conversation SET head = ?2, last_time = ?3, last_position = ?4,
-            read_a = ?5, read_b = ?6, unread_a = ?7, unread_b = ?8
+        "UPDATE conversation SET head = ?2, last_time = ?3, read_a = ?4, read_b = ?5, unread_a = ?6, unread_b = ?7
          WHERE key = ?1",
     )?;
     let (read, unread) = (found.read, found.unread);
-    let (time, position) = (step.time.millis(), step.position.0);
-    statement.execute((found.key, step.seq, time, position, read.a, read.b, unread.a, unread.b))?;
+    statement.execute((found.key, seq, time.millis(), read.a, read.b, unread.a, unread.b))?;
     Ok(())
 }
 

@@ -62,28 +62,27 @@ pub(crate) fn after(db: &Connection, after: Position, limit: usize) -> Result<Ve
 }
 
 /// Events of one conversation after a position and up to another. Messages are found by seq, since positions grow with
-/// seqs: `head` is the conversation's newest. What has no seq is few, and has an index of its own.
+/// seqs. What has no seq is few, or of a live room, and has an index of its own.
 pub(crate) fn of_conversation(
     db: &Connection,
     conversation: i64,
-    head: Seq,
     after: Position,
     up_to: Position,
     limit: usize,
 ) -> Result<Vec<LogEntry>> {
-    let first = seq_at(db, conversation, head, after)? + 1;
+    let (first, last) = (seq_at(db, conversation, after)? + 1, seq_at(db, conversation, up_to)?);
     let mut statement = db.prepare_cached(
         "SELECT position, seq, unread, data FROM
             (SELECT * FROM (SELECT position, seq, unread, data FROM event
-                WHERE conversation = ?1 AND seq >= ?2 AND position <= ?4 ORDER BY seq LIMIT ?5)
+                WHERE conversation = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY seq LIMIT ?6)
              UNION ALL
              SELECT * FROM (SELECT position, seq, unread, data FROM event
-                WHERE conversation = ?1 AND seq IS NULL AND position > ?3 AND position <= ?4
-                ORDER BY position LIMIT ?5))
-         ORDER BY position LIMIT ?5",
+                WHERE conversation = ?1 AND seq IS NULL AND position > ?4 AND position <= ?5
+                ORDER BY position LIMIT ?6))
+         ORDER BY position LIMIT ?6",
     )?;
-    let rows = statement.query_map((conversation, first, after.0, up_to.0, limit as i64), read_entry)?;
-    rows.collect()
+    let bounds = (conversation, first, last, after.0, up_to.0, limit as i64);
+    statement.query_map(bounds, read_entry)?.collect()
 }
 
 /// Messages of a conversation.
@@ -113,14 +112,21 @@ pub(crate) fn messages(db: &Connection, conversation: i64, query: &MessageQuery)
     Ok(messages)
 }
 
-/// The newest seq of a conversation at a position; 0 before its first. `head` is its newest seq now.
+/// The newest stored seq of a conversation at a position; 0 before its first.
 ///
 /// Positions grow with seqs, so it is found by bisection from the newest end, in the index alone: readers of the log ask
 /// about the recent past.
-fn seq_at(db: &Connection, conversation: i64, head: Seq, at: Position) -> Result<Seq> {
-    let mut place = db.prepare_cached("SELECT position FROM event WHERE conversation = ?1 AND seq = ?2")?;
-    let mut is_later =
-        |seq: Seq| Ok::<_, rusqlite::Error>(place.query_row((conversation, seq), |row| row.get::<_, u64>(0))? > at.0);
+fn seq_at(db: &Connection, conversation: i64, at: Position) -> Result<Seq> {
+    let mut newest =
+        db.prepare_cached("SELECT coalesce(max(seq), 0) FROM event WHERE conversation = ?1 AND seq IS NOT NULL")?;
+    let head: Seq = newest.query_row([conversation], |row| row.get(0))?;
+    // At a seq that is not stored (a live room's), the one before it stands in.
+    let mut place = db
+        .prepare_cached("SELECT position FROM event WHERE conversation = ?1 AND seq <= ?2 ORDER BY seq DESC LIMIT 1")?;
+    let mut is_later = |seq: Seq| -> Result<bool> {
+        let position = place.query_row((conversation, seq), |row| row.get::<_, u64>(0)).optional()?;
+        Ok(position.is_some_and(|position| position > at.0))
+    };
     // `high` is later, or after the newest; `low` is not later, or before the first.
     let (mut low, mut high, mut step) = (0, head + 1, 1);
     while low == 0 && high > 1 {

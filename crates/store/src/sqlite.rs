@@ -20,7 +20,7 @@ use chat::group::{Group, Topic};
 use chat::id::{AccountId, GroupId, Seq, Timestamp, TopicId};
 use chat::member::Member;
 use chat::message::{Message, RepeatKey};
-use chat::port::{Changes, CommitError, ConversationState, MemberQuery, MessageQuery, Receipt, Store};
+use chat::port::{Changes, CommitError, Committed, ConversationState, MemberQuery, MessageQuery, Store};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 use serde::Serialize;
@@ -46,6 +46,9 @@ const CHECKPOINT_PAGES: i64 = 4000;
 /// A path is a path and no URI. Each connection is used by one thread at a time.
 const OPEN_FLAGS: OpenFlags =
     OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_CREATE).union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+
+/// So many rows by key are read right where they are asked for; more go to a blocking thread.
+const FEW: usize = 16;
 
 /// So many reading connections are kept when nobody reads: each may have its page cache filled, 64 MB in all.
 const MOST_IDLE_READERS: usize = 8;
@@ -111,12 +114,16 @@ impl Sqlite {
 
 #[async_trait]
 impl Store for Sqlite {
-    async fn commit(&self, changes: Changes) -> Result<Receipt, CommitError> {
+    async fn commit(&self, changes: Changes) -> Result<Committed, CommitError> {
         self.writer.commit(changes).await
     }
 
     async fn accounts(&self, ids: &[AccountId]) -> Result<Vec<Account>, Fault> {
-        self.look(|db| collect(ids, |id| account::find(db, id)))
+        if ids.len() <= FEW {
+            return self.look(|db| collect(ids, |id| account::find(db, id)));
+        }
+        let ids = ids.to_vec();
+        self.scan(move |db| collect(&ids, |id| account::find(db, id))).await
     }
 
     async fn is_blocked(&self, owner: &AccountId, target: &AccountId) -> Result<bool, Fault> {
@@ -124,14 +131,20 @@ impl Store for Sqlite {
     }
 
     async fn blocks(&self, owner: &AccountId, targets: &[AccountId]) -> Result<(Vec<AccountId>, u64), Fault> {
-        self.look(|db| {
-            let blocked = collect(targets, |id| Ok(block::exists(db, owner, id)?.then(|| id.clone())))?;
-            Ok((blocked, block::count(db, owner)?))
+        let (owner, targets) = (owner.clone(), targets.to_vec());
+        self.scan(move |db| {
+            let blocked = collect(&targets, |id| Ok(block::exists(db, &owner, id)?.then(|| id.clone())))?;
+            Ok((blocked, block::count(db, &owner)?))
         })
+        .await
     }
 
     async fn groups(&self, ids: &[GroupId]) -> Result<Vec<Group>, Fault> {
-        self.look(|db| collect(ids, |id| group::find(db, id)))
+        if ids.len() <= FEW {
+            return self.look(|db| collect(ids, |id| group::find(db, id)));
+        }
+        let ids = ids.to_vec();
+        self.scan(move |db| collect(&ids, |id| group::find(db, id))).await
     }
 
     async fn topic(&self, group: &GroupId, id: &TopicId) -> Result<Option<Topic>, Fault> {
@@ -173,7 +186,8 @@ impl Store for Sqlite {
     }
 
     async fn unread_direct(&self, id: &AccountId, peer: Option<&AccountId>) -> Result<u64, Fault> {
-        self.look(|db| conversation::unread_direct(db, id, peer))
+        let (id, peer) = (id.clone(), peer.cloned());
+        self.scan(move |db| conversation::unread_direct(db, &id, peer.as_ref())).await
     }
 
     fn shards(&self) -> Vec<Shard> {
@@ -193,7 +207,7 @@ impl Store for Sqlite {
     ) -> Result<Vec<LogEntry>, Fault> {
         let id = id.clone();
         self.scan(move |db| match conversation::find(db, &id)? {
-            Some(found) => event::of_conversation(db, found.key, found.head, after, up_to, limit),
+            Some(found) => event::of_conversation(db, found.key, after, up_to, limit),
             None => Ok(Vec::new()),
         })
         .await

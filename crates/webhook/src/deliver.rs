@@ -4,6 +4,7 @@
 //! lane of its conversation ([`crate::lanes`]), and keeps as many calls in flight as the endpoint allows. What is told
 //! writes nothing; progress is saved some times a second. After a crash at most those few moments are told again.
 
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -12,22 +13,22 @@ use chat::conversation::ConversationId;
 use chat::event::{LogEntry, Position, Shard};
 use chat::port::{Clock, Store};
 use chat::refusal::AskFailure;
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::Client;
 use crate::codec::Call;
 use crate::endpoint::{Acknowledge, Endpoint};
-use crate::lanes::{LANE_LENGTH, Lanes, Next};
+use crate::lanes::{Lanes, Next};
 use crate::ledger::{Ledger, Progress};
 
 /// How many events may be read ahead of the cursor. Each is at most some 20 KB (a message of the default size limit), so
 /// an endpoint that is down costs at most 40 MB.
 const WINDOW: usize = 2048;
 
-/// In how many conversations there may be something to tell at once; beyond that the log is not read on. A lane that
-/// waits keeps one event, so that all of them cost at most 200 MB, and usually a hundredth of it.
+/// In how many conversations there may be something to tell at once; beyond that the log is not read on. A lane that is
+/// behind keeps one event while it rests, so that all of them cost at most 200 MB, and usually a hundredth of it.
 const MAX_LANES: usize = 10_000;
 
 /// How many events are read from the log at once.
@@ -46,6 +47,9 @@ const MAX_PAUSE: Duration = Duration::from_secs(15);
 /// instead of one per lane.
 const DOWN_AFTER: u32 = 8;
 
+/// So many calls of one conversation in a row without an answer, while others get theirs, and it lags.
+const LAGS_AFTER: u32 = 2;
+
 /// Tells one endpoint of one shard's events.
 pub struct Deliverer {
     endpoint: Arc<Endpoint>,
@@ -55,11 +59,15 @@ pub struct Deliverer {
     clock: Arc<dyn Clock>,
     client: Client,
     lanes: Lanes<Telling>,
-    flights: JoinSet<(ConversationId, Outcome)>,
+    flights: JoinSet<Outcome>,
+    /// Whose call is which task.
+    calling: HashMap<task::Id, ConversationId>,
     saved: Position,
     unanswered: u32,
     /// When to probe next, while the endpoint is down.
     probe_at: Option<Instant>,
+    /// After the log could not be read: when to try again.
+    read_again_at: Option<Instant>,
     metrics: Arc<Metrics>,
 }
 
@@ -70,6 +78,7 @@ struct Metrics {
     unanswered: metrics::Counter,
     seconds: metrics::Histogram,
     lag: metrics::Gauge,
+    behind: metrics::Gauge,
 }
 
 impl Metrics {
@@ -81,6 +90,7 @@ impl Metrics {
             unanswered: tellings("unanswered"),
             seconds: metrics::histogram!("ringback_telling_seconds", "endpoint" => endpoint.to_owned()),
             lag: metrics::gauge!("ringback_delivery_lag_events", "endpoint" => endpoint.to_owned()),
+            behind: metrics::gauge!("ringback_delivery_lagging_conversations", "endpoint" => endpoint.to_owned()),
         }
     }
 }
@@ -100,6 +110,8 @@ enum Outcome {
     Refused,
     /// It did not answer.
     Unanswered,
+    /// We could not even call: a bug of ours, and the event's as far as we know.
+    Broken,
 }
 
 impl Deliverer {
@@ -132,9 +144,11 @@ impl Deliverer {
             client,
             lanes: Lanes::new(cursor, behind),
             flights: JoinSet::new(),
+            calling: HashMap::new(),
             saved: cursor,
             unanswered: 0,
             probe_at: None,
+            read_again_at: None,
         })
     }
 
@@ -144,14 +158,14 @@ impl Deliverer {
         let mut tick = tokio::time::interval(SAVE_EVERY);
         loop {
             // Marked as seen before looking for work, so that no event is appended unseen in between.
-            head.borrow_and_update();
-            let is_caught_up = self.read_ahead().await;
+            let newest = *head.borrow_and_update();
+            let is_caught_up = self.read_ahead(newest).await;
             self.start_calls().await;
             let wake_at = self.wake_at();
             tokio::select! {
                 () = stop.cancelled() => break,
-                Some(finished) = self.flights.join_next() => self.finish(finished),
-                _ = head.changed(), if is_caught_up => {}
+                Some(finished) = self.flights.join_next_with_id() => self.finish(finished),
+                Ok(()) = head.changed(), if is_caught_up => {}
                 () = tokio::time::sleep_until(wake_at.unwrap_or_else(Instant::now)), if wake_at.is_some() => {
                     self.lanes.wake(Instant::now());
                 }
@@ -159,26 +173,34 @@ impl Deliverer {
                     self.save().await;
                     let lag = head.borrow().0.saturating_sub(self.lanes.cursor().0);
                     self.metrics.lag.set(lag as f64);
+                    self.metrics.behind.set(self.lanes.behind() as f64);
                 }
             }
-            while let Some(finished) = self.flights.try_join_next() {
+            while let Some(finished) = self.flights.try_join_next_with_id() {
                 self.finish(finished);
             }
         }
-        while let Some(finished) = self.flights.join_next().await {
+        while let Some(finished) = self.flights.join_next_with_id().await {
             self.finish(finished);
         }
         self.save().await;
     }
 
-    /// Fills the window from the log. Returns whether there was nothing more to read.
-    async fn read_ahead(&mut self) -> bool {
+    /// Fills the window from the log, up to its newest event. Returns whether there is nothing more to read for now.
+    async fn read_ahead(&mut self, newest: Position) -> bool {
+        if self.read_again_at.is_some_and(|at| at > Instant::now()) {
+            return true;
+        }
         while self.lanes.untold() < WINDOW && self.lanes.len() < MAX_LANES {
+            if self.lanes.read_to() >= newest {
+                return true;
+            }
             let entries = match self.store.log_after(self.shard, self.lanes.read_to(), READ_BATCH).await {
                 Ok(entries) => entries,
                 Err(fault) => {
-                    // The next commit, or the next finished call, tries again.
+                    // Tried again at the first tick after the pause.
                     tracing::error!(endpoint = self.endpoint.name, %fault, "the log could not be read");
+                    self.read_again_at = Some(Instant::now() + FIRST_PAUSE);
                     return true;
                 }
             };
@@ -212,7 +234,7 @@ impl Deliverer {
             match self.lanes.next() {
                 None => break,
                 Some(Next::Tell(conversation, telling)) => self.start_call(conversation, telling),
-                Some(Next::Read(conversation, after)) => self.read_lane(conversation, after).await,
+                Some(Next::Read(conversation, after, limit)) => self.read_lane(conversation, after, limit).await,
             }
         }
     }
@@ -220,7 +242,7 @@ impl Deliverer {
     fn start_call(&mut self, conversation: ConversationId, telling: Arc<Telling>) {
         let (endpoint, client) = (self.endpoint.clone(), self.client.clone());
         let (clock, metrics) = (self.clock.clone(), self.metrics.clone());
-        self.flights.spawn(async move {
+        let flight = self.flights.spawn(async move {
             let started = Instant::now();
             let outcome = tell(&endpoint, &client, &*clock, &telling).await;
             metrics.seconds.record(started.elapsed().as_secs_f64());
@@ -228,24 +250,26 @@ impl Deliverer {
                 Outcome::Told => metrics.told.increment(1),
                 Outcome::Refused => metrics.refused.increment(1),
                 Outcome::Unanswered => metrics.unanswered.increment(1),
+                Outcome::Broken => {}
             }
-            (conversation, outcome)
+            outcome
         });
+        self.calling.insert(flight.id(), conversation);
     }
 
     /// Fills a lane that is behind from the log.
-    async fn read_lane(&mut self, conversation: ConversationId, after: Position) {
+    async fn read_lane(&mut self, conversation: ConversationId, after: Position, limit: usize) {
         let up_to = self.lanes.read_to();
-        match self.store.log_of(&conversation, after, up_to, LANE_LENGTH).await {
+        match self.store.log_of(&conversation, after, up_to, limit).await {
             Ok(entries) => {
-                let is_full = entries.len() == LANE_LENGTH;
-                let rest_after = entries.last().map(|entry| entry.position).filter(|_| is_full);
+                let has_more = entries.len() == limit;
+                let read = entries.last().map(|entry| entry.position);
                 let telling = |entry: LogEntry| {
                     let command = self.endpoint.tells(&entry.event)?;
                     Some((entry.position, Telling { entry, command, call: OnceLock::new() }))
                 };
                 let events = entries.into_iter().filter_map(telling).collect();
-                self.lanes.refill(conversation, events, rest_after);
+                self.lanes.refill(conversation, events, read, has_more);
             }
             Err(fault) => {
                 tracing::error!(endpoint = self.endpoint.name, %fault, "the log could not be read");
@@ -263,28 +287,31 @@ impl Deliverer {
         }
     }
 
-    fn finish(&mut self, finished: Result<(ConversationId, Outcome), tokio::task::JoinError>) {
-        let (conversation, outcome) = match finished {
+    fn finish(&mut self, finished: Result<(task::Id, Outcome), task::JoinError>) {
+        let (id, outcome) = match finished {
             Ok(finished) => finished,
-            // A panic in a call is a bug of ours. Its lane stays as it is until the next start; the log loses nothing.
+            // A panic: it lags, and the rest goes on.
             Err(error) => {
                 tracing::error!(endpoint = self.endpoint.name, %error, "a call broke off");
-                return;
+                (error.id(), Outcome::Broken)
             }
         };
+        let Some(conversation) = self.calling.remove(&id) else { return };
         match outcome {
             Outcome::Told => {
                 self.lanes.told(conversation);
                 self.is_up();
             }
-            Outcome::Refused | Outcome::Unanswered => {
-                let pause = pause_after(self.lanes.failures(&conversation), self.clock.random());
-                let is_refused = outcome == Outcome::Refused;
-                self.lanes.rest(conversation, Instant::now() + pause, is_refused);
-                if is_refused {
-                    self.is_up();
-                } else {
-                    self.is_unanswered();
+            Outcome::Refused | Outcome::Unanswered | Outcome::Broken => {
+                let failures = self.lanes.failures(&conversation);
+                let pause = pause_after(failures, self.clock.random());
+                // What is not answered lags, too, if it is this conversation and not the endpoint.
+                let is_its_own = outcome != Outcome::Unanswered || (self.probe_at.is_none() && failures >= LAGS_AFTER);
+                self.lanes.rest(conversation, Instant::now() + pause, is_its_own);
+                match outcome {
+                    Outcome::Refused => self.is_up(),
+                    Outcome::Unanswered => self.is_unanswered(),
+                    Outcome::Told | Outcome::Broken => {}
                 }
             }
         }
@@ -300,6 +327,10 @@ impl Deliverer {
     }
 
     fn is_unanswered(&mut self) {
+        // Calls that were in flight when it went down say nothing new.
+        if self.probe_at.is_some_and(|probe_at| probe_at > Instant::now()) {
+            return;
+        }
         self.unanswered = self.unanswered.saturating_add(1);
         if self.unanswered < DOWN_AFTER {
             return;
@@ -346,7 +377,7 @@ async fn tell(endpoint: &Endpoint, client: &Client, clock: &dyn Clock, telling: 
             Ok(call) => telling.call.get_or_init(|| call),
             Err(fault) => {
                 tracing::error!(endpoint = endpoint.name, command, %fault, "an event could not be worded");
-                return Outcome::Refused;
+                return Outcome::Broken;
             }
         },
     };
@@ -363,7 +394,7 @@ async fn tell(endpoint: &Endpoint, client: &Client, clock: &dyn Clock, telling: 
     let (position, millis) = (telling.entry.position.0, took.as_millis());
     match outcome {
         Outcome::Told => tracing::debug!(endpoint = endpoint.name, command, position, took.ms = millis, "told"),
-        Outcome::Refused | Outcome::Unanswered => {
+        Outcome::Refused | Outcome::Unanswered | Outcome::Broken => {
             tracing::warn!(
                 endpoint = endpoint.name,
                 command,

@@ -18,6 +18,9 @@ use tokio::time::Instant;
 /// So many events of one lane are kept in memory.
 pub(crate) const LANE_LENGTH: usize = 256;
 
+/// So many events may all the lanes that are behind keep in memory together, beside one each.
+const KEPT_BEHIND: usize = 2048;
+
 /// All lanes of one endpoint in one shard.
 #[derive(Debug)]
 pub(crate) struct Lanes<W> {
@@ -26,6 +29,8 @@ pub(crate) struct Lanes<W> {
     resting: BinaryHeap<Reverse<(Instant, ConversationId)>>,
     /// Events in lanes that are not behind.
     untold: BTreeSet<Position>,
+    /// How many events the lanes that are behind keep in memory.
+    kept: usize,
     read_to: Position,
     /// Lanes whose being behind is not saved as it is.
     unsaved: HashSet<ConversationId>,
@@ -54,9 +59,9 @@ enum LaneState {
 pub(crate) enum Next<W> {
     /// Tell this event.
     Tell(ConversationId, Arc<W>),
-    /// Read the lane's next events from the log, after this position and up to [`Lanes::read_to`], and
+    /// Read the lane's next events from the log, after this position and up to [`Lanes::read_to`], at most so many, and
     /// [`Lanes::refill`] it.
-    Read(ConversationId, Position),
+    Read(ConversationId, Position, usize),
 }
 
 impl<W> Lanes<W> {
@@ -67,6 +72,7 @@ impl<W> Lanes<W> {
             ready: VecDeque::new(),
             resting: BinaryHeap::new(),
             untold: BTreeSet::new(),
+            kept: 0,
             read_to,
             unsaved: HashSet::new(),
         };
@@ -91,6 +97,11 @@ impl<W> Lanes<W> {
     /// How many lanes have something to tell.
     pub(crate) fn len(&self) -> usize {
         self.lanes.len()
+    }
+
+    /// How many lanes are behind.
+    pub(crate) fn behind(&self) -> usize {
+        self.lanes.values().filter(|lane| lane.behind.is_some()).count()
     }
 
     /// Everything up to here is told, but for the lanes that are behind.
@@ -129,34 +140,41 @@ impl<W> Lanes<W> {
         if lane.rest_after.is_some() {
             return;
         }
-        let last = lane.queue.back().map(|(last, _)| *last);
-        match last {
-            Some(last) if lane.queue.len() >= LANE_LENGTH => {
-                lane.rest_after = Some(last);
-                self.fall_behind(&conversation);
-            }
-            _ => {
-                lane.queue.push_back((position, Arc::new(work)));
-                if lane.behind.is_none() {
-                    self.untold.insert(position);
-                }
-            }
+        if lane.queue.len() >= LANE_LENGTH {
+            self.fall_behind(&conversation);
+            self.shorten(&conversation);
+            return;
+        }
+        lane.queue.push_back((position, Arc::new(work)));
+        if lane.behind.is_none() {
+            self.untold.insert(position);
+        } else {
+            self.kept += 1;
         }
     }
 
-    /// What was read for [`Next::Read`]: `events` are those that are told of; `rest_after` says where the rest begins,
-    /// if there is more.
+    /// What was read for [`Next::Read`]: `events` are those that are told of; everything of the lane up to `read` was
+    /// looked at, and `has_more` says whether there is more.
     pub(crate) fn refill(
         &mut self,
         conversation: ConversationId,
         events: Vec<(Position, W)>,
-        rest_after: Option<Position>,
+        read: Option<Position>,
+        has_more: bool,
     ) {
         let Some(lane) = self.lanes.get_mut(&conversation) else { return };
+        self.kept += events.len();
         lane.queue.extend(events.into_iter().map(|(position, work)| (position, Arc::new(work))));
-        lane.rest_after = rest_after;
-        if lane.queue.is_empty() && rest_after.is_none() {
-            self.close(&conversation);
+        lane.rest_after = read.filter(|_| has_more);
+        if lane.queue.is_empty() {
+            if !has_more {
+                return self.close(&conversation);
+            }
+            // Nothing on that page is told of: others have their turn before the next one is read.
+            lane.behind = read;
+            self.unsaved.insert(conversation.clone());
+            lane.state = LaneState::Ready;
+            self.ready.push_back(conversation);
         } else {
             lane.state = LaneState::Ready;
             // It had its turn, and did not use it.
@@ -171,7 +189,10 @@ impl<W> Lanes<W> {
         lane.state = LaneState::Calling;
         match (lane.queue.front(), lane.rest_after) {
             (Some((_, work)), _) => Some(Next::Tell(conversation, work.clone())),
-            (None, Some(after)) => Some(Next::Read(conversation, after)),
+            (None, Some(after)) => {
+                let room = KEPT_BEHIND.saturating_sub(self.kept).clamp(1, LANE_LENGTH);
+                Some(Next::Read(conversation, after, room))
+            }
             // A lane without anything to tell is closed.
             (None, None) => None,
         }
@@ -184,6 +205,7 @@ impl<W> Lanes<W> {
             self.untold.remove(&position);
             if let Some(told) = &mut lane.behind {
                 *told = position;
+                self.kept -= 1;
                 self.unsaved.insert(conversation.clone());
             }
         }
@@ -201,19 +223,16 @@ impl<W> Lanes<W> {
         self.lanes.get(conversation).map_or(0, |lane| lane.failures)
     }
 
-    /// The event that [`Self::next`] gave was not told; its lane rests until then. If it was refused, the lane falls
-    /// behind, and keeps only that event in memory.
-    pub(crate) fn rest(&mut self, conversation: ConversationId, until: Instant, is_refused: bool) {
-        if is_refused {
+    /// The event that [`Self::next`] gave was not told; its lane rests until then. If it `lags`, it falls behind. A lane
+    /// that is behind keeps only that event in memory.
+    pub(crate) fn rest(&mut self, conversation: ConversationId, until: Instant, lags: bool) {
+        if lags {
             self.fall_behind(&conversation);
         }
+        self.shorten(&conversation);
         let Some(lane) = self.lanes.get_mut(&conversation) else { return };
         lane.failures = lane.failures.saturating_add(1);
         lane.state = LaneState::Resting(until);
-        if lane.behind.is_some() && lane.queue.len() > 1 {
-            lane.queue.truncate(1);
-            lane.rest_after = lane.queue.front().map(|(position, _)| *position);
-        }
         self.resting.push(Reverse((until, conversation)));
     }
 
@@ -265,7 +284,20 @@ impl<W> Lanes<W> {
         for (position, _) in &lane.queue {
             self.untold.remove(position);
         }
+        self.kept += lane.queue.len();
         self.unsaved.insert(conversation.clone());
+    }
+
+    /// A lane that is behind keeps its first event; the rest of it is in the log.
+    fn shorten(&mut self, conversation: &ConversationId) {
+        let Some(lane) = self.lanes.get_mut(conversation) else { return };
+        if lane.behind.is_none() {
+            return;
+        }
+        let Some((first, _)) = lane.queue.front() else { return };
+        lane.rest_after = Some(*first);
+        self.kept -= lane.queue.len() - 1;
+        lane.queue.truncate(1);
     }
 
     /// Nothing is left to tell.

@@ -6,7 +6,7 @@ use super::Message;
 use crate::chat::Context;
 use crate::command::{Actor, Command};
 use crate::conversation::ConversationId;
-use crate::id::{AccountId, GroupId, Seq};
+use crate::id::{AccountId, GroupId};
 use crate::port::{ConversationState, MessageQuery};
 use crate::refusal::{Error, Refusal};
 
@@ -70,34 +70,4 @@ async fn check_may_read(cx: &Context<'_>, conversation: &ConversationId) -> Resu
 
 async fn is_member(cx: &Context<'_>, group: &GroupId, account: &AccountId) -> Result<bool, Error> {
     Ok(cx.store().member(group, account).await?.is_some())
-}
-
-impl Message {
-    /// Whether `account` gets to see it.
-    pub fn is_visible_to(&self, account: &AccountId) -> bool {
-        let is_sender = self.sender == *account;
-        if is_sender {
-            return !self.delivery.not_to_sender;
-        }
-        self.delivery.only_to.is_empty() || self.delivery.only_to.contains(account)
-    }
-}
-
-/// `ListHeads`: the conversations of an account and their highest seqs.
-#[derive(Clone, Debug)]
-pub struct ListHeads(pub AccountId);
-
-#[async_trait]
-impl Command for ListHeads {
-    type Reply = Vec<(ConversationId, Seq)>;
-    const NAME: &'static str = "list_heads";
-
-    async fn run(self, cx: &Context<'_>) -> Result<Self::Reply, Error> {
-        if let Actor::Account(reader) = cx.actor
-            && *reader != self.0
-        {
-            return Err(Refusal::NotPermitted.into());
-        }
-        Ok(cx.store().conversations_of(&self.0).await?)
-    }
 }

@@ -8,7 +8,7 @@ use crate::command::{Actor, Command};
 use crate::conversation::ConversationId;
 use crate::element::{Carried, Element};
 use crate::event::{Event, NotSent};
-use crate::group::{Group, GroupStatus};
+use crate::group::Group;
 use crate::id::{AccountId, ClientMessageId, GroupId, Timestamp, TopicId};
 use crate::policy::{self, Exempt, Scene};
 use crate::port::{Assertion, Changes, CommitError, Write};
@@ -302,12 +302,5 @@ async fn not_sent(cx: &Context<'_>, message: Message, reason: NotSent) -> Error 
     match cx.commit(changes).await {
         Ok(_) => Refusal::from(reason).into(),
         Err(error) => error,
-    }
-}
-
-impl Group {
-    /// Whether it takes messages and members.
-    pub fn is_open(&self) -> bool {
-        self.status == GroupStatus::Open
     }
 }

@@ -11,7 +11,7 @@ use chat::group::{Group, Topic};
 use chat::id::{AccountId, GroupId, Seq, Timestamp, TopicId};
 use chat::member::Member;
 use chat::message::{Message, RepeatKey};
-use chat::port::{Changes, Clock, CommitError, ConversationState, MemberQuery, MessageQuery, Receipt, Silent, Store};
+use chat::port::{Changes, Clock, CommitError, Committed, ConversationState, MemberQuery, MessageQuery, Silent, Store};
 use chat::{Fault, Settings};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -45,7 +45,7 @@ fn fault() -> Fault {
 
 #[async_trait]
 impl Store for Broken {
-    async fn commit(&self, _: Changes) -> Result<Receipt, CommitError> {
+    async fn commit(&self, _: Changes) -> Result<Committed, CommitError> {
         Err(CommitError::Fault(fault()))
     }
     async fn accounts(&self, _: &[AccountId]) -> Result<Vec<Account>, Fault> {

@@ -59,7 +59,6 @@ CREATE TABLE conversation (
     b             INTEGER NOT NULL,
     head          INTEGER NOT NULL DEFAULT 0,    -- highest seq
     last_time     INTEGER NOT NULL DEFAULT 0,    -- ms
-    last_position INTEGER NOT NULL DEFAULT 0,
     read_a        INTEGER NOT NULL DEFAULT 0,
     read_b        INTEGER NOT NULL DEFAULT 0,
     unread_a      INTEGER NOT NULL DEFAULT 0,

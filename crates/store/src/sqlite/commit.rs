@@ -5,12 +5,12 @@ use std::borrow::Cow;
 use chat::event::{Event, Position};
 use chat::id::Seq;
 use chat::message::{Keeping, Message};
-use chat::port::{Assertion, Changes, Receipt, Write};
+use chat::port::{Assertion, Changes, Committed, Write};
 use rusqlite::{Connection, Result};
 
 use super::known::Known;
 use super::to_json;
-use crate::conversation::{Found, Kind, Step};
+use crate::conversation::{Found, Kind};
 use crate::event::{NewRow, repeat_hash};
 use crate::{account, block, conversation, event, group, member, topic};
 
@@ -47,7 +47,7 @@ impl Prepared {
 /// What became of a command's changes. Only `Done` has written anything.
 #[derive(Debug)]
 pub(super) enum Applied {
-    Done(Receipt),
+    Done(Committed),
     Broken(Assertion),
     Repeat(Box<Message>),
 }
@@ -73,7 +73,7 @@ pub(super) fn apply(
             return Ok(Applied::Repeat(Box::new(first)));
         }
     }
-    let mut receipt = Receipt::default();
+    let mut receipt = Committed::default();
     for (write, data) in &prepared.writes {
         write_one(db, known, write, data.as_deref().unwrap_or_default(), position, &mut receipt)?;
     }
@@ -101,7 +101,7 @@ fn write_one(
     write: &Write,
     data: &str,
     position: &mut Position,
-    receipt: &mut Receipt,
+    receipt: &mut Committed,
 ) -> Result<()> {
     match write {
         Write::ImportAccount { new, now } => account::import(db, new, *now),
@@ -151,7 +151,7 @@ fn send(db: &Connection, known: &mut Known, sending: &Sending<'_>, position: Pos
         unread = Some(count(db, known, &mut found, sending, seq, counts)?);
     }
     if seq > 0 {
-        conversation::advance(db, &mut found, Step { seq, time: message.time, position })?;
+        conversation::advance(db, &mut found, seq, message.time)?;
         *known.conversation(db, &message.conversation)? = found;
         if found.kind == Kind::Group {
             member::sent(db, found.a, sender, seq, message.time, reads)?;

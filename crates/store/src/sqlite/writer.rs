@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 
 use chat::Fault;
 use chat::event::{Position, Shard};
-use chat::port::{Changes, CommitError, Receipt};
+use chat::port::{Changes, CommitError, Committed};
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 use webhook::ledger::Progress;
@@ -44,7 +44,7 @@ impl Drop for Joined {
 }
 
 enum Job {
-    Commit { prepared: Box<Prepared>, reply: oneshot::Sender<Result<Receipt, CommitError>> },
+    Commit { prepared: Box<Prepared>, reply: oneshot::Sender<Result<Committed, CommitError>> },
     SaveProgress { endpoint: String, shard: Shard, progress: Progress, reply: oneshot::Sender<Result<(), Fault>> },
 }
 
@@ -57,7 +57,7 @@ impl Writer {
         Ok(Self { jobs, _thread: Joined(Some(thread)) })
     }
 
-    pub(super) async fn commit(&self, changes: Changes) -> Result<Receipt, CommitError> {
+    pub(super) async fn commit(&self, changes: Changes) -> Result<Committed, CommitError> {
         // Serialising is the caller's work: the one writer only writes.
         let prepared = Box::new(Prepared::new(changes).map_err(|error| CommitError::Fault(Fault::new(error)))?);
         let (reply, answer) = oneshot::channel();
@@ -84,7 +84,7 @@ struct Loop {
 
 /// What a job leads to, once the transaction that it is in is durable.
 enum Outcome {
-    Commit(Result<Receipt, CommitError>),
+    Commit(Result<Committed, CommitError>),
     Saved,
 }
 

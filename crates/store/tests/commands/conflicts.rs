@@ -14,7 +14,7 @@ use chat::id::{AccountId, GroupId, Seq, Timestamp, TopicId};
 use chat::member::Member;
 use chat::message::send::Fate;
 use chat::message::{Message, RepeatKey};
-use chat::port::{Changes, CommitError, ConversationState, MemberQuery, MessageQuery, Receipt, Store};
+use chat::port::{Changes, CommitError, Committed, ConversationState, MemberQuery, MessageQuery, Store};
 use chat::{Fault, Refusal};
 use store::Sqlite;
 use tokio::sync::watch;
@@ -42,7 +42,7 @@ impl Interposed {
 
 #[async_trait]
 impl Store for Interposed {
-    async fn commit(&self, changes: Changes) -> Result<Receipt, CommitError> {
+    async fn commit(&self, changes: Changes) -> Result<Committed, CommitError> {
         let deed = self.before_commit.lock().unwrap().take();
         if let Some(deed) = deed {
             deed.await;

@@ -4,7 +4,7 @@ use std::task::{Context, Waker};
 
 use chat::id::Timestamp;
 use chat::message::Message;
-use chat::port::{Assertion, Changes, CommitError, Receipt, Write};
+use chat::port::{Assertion, Changes, CommitError, Committed, Write};
 
 use crate::fixtures::{
     all_at_once, changes, direct, group, group_changed, ids, import, impossible, in_group, in_topic, members, message,
@@ -48,7 +48,7 @@ async fn has_some(store: &Fresh) {
 }
 
 async fn no_changes_are_no_trouble(store: Fresh) {
-    assert_eq!(store.commit(Changes::default()).await.unwrap(), Receipt::default());
+    assert_eq!(store.commit(Changes::default()).await.unwrap(), Committed::default());
     assert!(store.holds(Assertion::NoGroup("g".into())).await);
 }
 
@@ -64,7 +64,7 @@ async fn writes_see_those_before_them(store: Fresh) {
             send(message("b", direct("b", "a"))),
         ])
         .await;
-    assert_eq!(receipt, Receipt { seqs: vec![1, 1], added: ids(&["a"]) });
+    assert_eq!(receipt, Committed { seqs: vec![1, 1], added: ids(&["a"]) });
 }
 
 async fn every_kind_of_write_is_undone_by_one_that_fails(store: Fresh) {
@@ -209,7 +209,7 @@ async fn is_unharmed_by(store: &Fresh, other: impl Fn() -> Changes + Clone + Sen
     for (number, result) in results.await.into_iter().enumerate() {
         match result {
             Ok(receipt) if number % 2 == 1 => seqs.extend(receipt.seqs),
-            Ok(receipt) => assert_eq!((number, receipt), (0, Receipt::default())),
+            Ok(receipt) => assert_eq!((number, receipt), (0, Committed::default())),
             Err(CommitError::Fault(_) | CommitError::Broken(_)) if number % 2 == 0 && number > 0 => {}
             Err(error) => panic!("job {number}: {error:?}"),
         }

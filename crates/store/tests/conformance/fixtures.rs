@@ -11,7 +11,7 @@ use chat::group::{Group, GroupKind, GroupProfile, GroupRules, GroupStatus, Joini
 use chat::id::{AccountId, ClientMessageId, GroupId, MessageId, Seq, Timestamp, TopicId};
 use chat::member::{Member, Role};
 use chat::message::{Delivery, Keeping, Message, RepeatKey};
-use chat::port::{Assertion, Changes, CommitError, MemberQuery, MessageQuery, Receipt, Write};
+use chat::port::{Assertion, Changes, CommitError, Committed, MemberQuery, MessageQuery, Write};
 use tokio::task::JoinSet;
 
 use crate::fresh::Fresh;
@@ -200,7 +200,7 @@ pub(crate) fn everyone() -> MemberQuery {
 
 impl Fresh {
     /// Commits writes that nothing is in the way of.
-    pub(crate) async fn write(&self, writes: Vec<Write>) -> Receipt {
+    pub(crate) async fn write(&self, writes: Vec<Write>) -> Committed {
         self.commit(changes(Vec::new(), writes)).await.expect("nothing is in the way of this commit")
     }
 

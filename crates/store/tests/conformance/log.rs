@@ -276,6 +276,7 @@ async fn a_conversation_is_read_alone_and_in_pages(store: Fresh) {
         match number % 5 {
             0 => drop(store.write(vec![append(group_changed("g"))]).await),
             1 => drop(store.send(kept(Keeping::OnlineOnly, message("a", conversation))).await),
+            2 => drop(store.send(kept(Keeping::Live, message("a", conversation))).await),
             _ => drop(store.send(message("a", conversation)).await),
         }
     }

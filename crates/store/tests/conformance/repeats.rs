@@ -3,7 +3,7 @@
 use chat::event::Event;
 use chat::id::Timestamp;
 use chat::message::{Keeping, Message, RepeatKey};
-use chat::port::{Assertion, Changes, CommitError, Receipt, Write};
+use chat::port::{Assertion, Changes, CommitError, Committed, Write};
 
 use crate::fixtures::{
     NEARLY_EQUAL, all_at_once, at, changes, direct, for_ever, group, impossible, in_group, kept, message, put,
@@ -42,7 +42,7 @@ fn from_a() -> Message {
     message("a", direct("a", "b"))
 }
 
-fn first_of(result: Result<Receipt, CommitError>) -> Message {
+fn first_of(result: Result<Committed, CommitError>) -> Message {
     match result {
         Err(CommitError::Repeat(first)) => *first,
         other => panic!("expected a repeat: {other:?}"),

@@ -1,4 +1,4 @@
-//! Seqs: `Write::Send` and what `Receipt::seqs` says.
+//! Seqs: `Write::Send` and what `Committed::seqs` says.
 
 use std::collections::HashMap;
 

@@ -20,7 +20,7 @@ fn push(lanes: &mut Lanes<u64>, name: &str, position: u64) {
 fn take(lanes: &mut Lanes<u64>) -> Option<(ConversationId, u64)> {
     match lanes.next()? {
         Next::Tell(conversation, work) => Some((conversation, *work)),
-        Next::Read(conversation, after) => panic!("{conversation:?} is to be read after {after:?}"),
+        Next::Read(conversation, after, _) => panic!("{conversation:?} is to be read after {after:?}"),
     }
 }
 
@@ -84,14 +84,14 @@ fn a_refused_lane_falls_behind_and_holds_nothing_up() {
     assert_eq!(take(&mut lanes), Some((lane("a"), 1)));
     lanes.told(lane("a"));
     assert_eq!(lanes.take_unsaved(), [(lane("a"), Some(Position(1)))]);
-    assert!(matches!(lanes.next(), Some(Next::Read(conversation, Position(1))) if conversation == lane("a")));
-    lanes.refill(lane("a"), vec![(Position(2), 2), (Position(3), 3)], Some(Position(3)));
+    assert!(matches!(lanes.next(), Some(Next::Read(conversation, Position(1), _)) if conversation == lane("a")));
+    lanes.refill(lane("a"), vec![(Position(2), 2), (Position(3), 3)], Some(Position(3)), true);
     for position in [2, 3] {
         assert_eq!(take(&mut lanes), Some((lane("a"), position)));
         lanes.told(lane("a"));
     }
-    assert!(matches!(lanes.next(), Some(Next::Read(_, Position(3)))));
-    lanes.refill(lane("a"), vec![(Position(4), 4)], None);
+    assert!(matches!(lanes.next(), Some(Next::Read(_, Position(3), _))));
+    lanes.refill(lane("a"), vec![(Position(4), 4)], Some(Position(4)), false);
     push(&mut lanes, "a", 6);
     for position in [4, 6] {
         assert_eq!(take(&mut lanes), Some((lane("a"), position)));
@@ -109,21 +109,56 @@ fn a_long_lane_is_kept_in_the_log() {
         push(&mut lanes, "a", position);
     }
     push(&mut lanes, "b", length + 11);
-    assert_eq!(lanes.untold(), 1, "only b holds the cursor");
-    for position in 1..=length {
-        let next = [take(&mut lanes), take(&mut lanes)].into_iter().flatten().find(|(name, _)| *name == lane("a"));
-        assert_eq!(next, Some((lane("a"), position)));
-        lanes.told(lane("a"));
+    assert_eq!((lanes.untold(), lanes.kept), (1, 1), "only b holds the cursor, and a keeps one event");
+    assert_eq!(take(&mut lanes), Some((lane("a"), 1)));
+    lanes.told(lane("a"));
+    assert_eq!(take(&mut lanes), Some((lane("b"), length + 11)));
+    assert!(matches!(lanes.next(), Some(Next::Read(_, Position(1), LANE_LENGTH))));
+}
+
+#[test]
+fn lanes_that_are_behind_share_what_is_kept() {
+    let now = Instant::now();
+    let mut lanes = empty(0);
+    let count = KEPT_BEHIND / LANE_LENGTH + 2;
+    for number in 0..count {
+        push(&mut lanes, &number.to_string(), number as u64 + 1);
+        take(&mut lanes);
+        lanes.rest(lane(&number.to_string()), now, true);
+        push(&mut lanes, &number.to_string(), 1000 + number as u64);
     }
-    assert!(matches!(lanes.next(), Some(Next::Read(_, Position(after))) if after == length));
+    assert_eq!(lanes.kept, count, "one each while they rest");
+    lanes.wake(now);
+    for _ in 0..count {
+        let (name, _) = take(&mut lanes).unwrap();
+        lanes.told(name);
+    }
+    for _ in 0..count {
+        let Some(Next::Read(name, after, room)) = lanes.next() else { panic!("it is to be read") };
+        let events: Vec<_> = (1..=room as u64).map(|number| (Position(after.0 + number), number)).collect();
+        let read = events.last().map(|(position, _)| *position);
+        lanes.refill(name, events, read, true);
+        take(&mut lanes);
+    }
+    assert_eq!(lanes.kept, KEPT_BEHIND + 2, "and at least one each");
+}
+
+#[test]
+fn a_page_of_nothing_moves_a_lane_on_behind_the_others() {
+    let mut lanes: Lanes<u64> = Lanes::new(Position(900), vec![(lane("a"), Position(3)), (lane("b"), Position(4))]);
+    let Some(Next::Read(first, after, _)) = lanes.next() else { panic!("it is to be read") };
+    lanes.refill(first.clone(), Vec::new(), Some(Position(after.0 + 300)), true);
+    assert_eq!(lanes.take_unsaved(), [(first.clone(), Some(Position(after.0 + 300)))]);
+    assert!(matches!(lanes.next(), Some(Next::Read(second, ..)) if second != first));
+    assert!(matches!(lanes.next(), Some(Next::Read(again, Position(on), _)) if again == first && on == after.0 + 300));
 }
 
 #[test]
 fn lanes_that_were_behind_go_on_where_they_were() {
     let mut lanes: Lanes<u64> = Lanes::new(Position(9), vec![(lane("a"), Position(3))]);
     push(&mut lanes, "a", 10);
-    assert!(matches!(lanes.next(), Some(Next::Read(_, Position(3)))));
-    lanes.refill(lane("a"), Vec::new(), None);
+    assert!(matches!(lanes.next(), Some(Next::Read(_, Position(3), _))));
+    lanes.refill(lane("a"), Vec::new(), None, false);
     assert_eq!((lanes.take_unsaved(), lanes.len()), (vec![(lane("a"), None)], 0));
 }
 

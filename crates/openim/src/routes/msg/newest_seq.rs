@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chat::id::{AccountId, Seq};
-use chat::message::history::ListHeads;
+use chat::message::heads::ListHeads;
 use serde::Serialize;
 
 use crate::call::Call;

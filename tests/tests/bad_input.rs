@@ -287,6 +287,33 @@ async fn a_message_over_the_size_limit() {
     );
 }
 
+/// What is stored must be readable again: JSON that is nested too deep is refused, and what is accepted is told.
+#[tokio::test]
+async fn json_that_is_nested_too_deep() {
+    let stage = Stage::tencent().await;
+    let nested = |levels: usize| (0..levels).fold(json!(1), |inner, _| json!([inner]));
+    let mut wrong = Wrong::default();
+    for levels in [65, 80, 100, 115] {
+        let mut body = c2c("alice", "bob", "deep");
+        body["MsgBody"][0]["MsgContent"]["X"] = nested(levels);
+        let answer = stage.tencent.call(SEND, body).await;
+        wrong.note(&json!(levels), &[90010], &answer["ErrorCode"]);
+    }
+    wrong.none();
+    let mut body = c2c("alice", "bob", "marker");
+    body["MsgBody"][0]["MsgContent"]["X"] = nested(64);
+    stage.tencent.ok(SEND, body).await;
+    assert_eq!(stage.tencent.texts("alice", "bob").await, ["marker"]);
+    let told = stage.backend.first("C2C.CallbackAfterSendMsg").await;
+    assert_eq!(told.body["MsgBody"][0]["MsgContent"]["X"], nested(64));
+}
+
+#[tokio::test]
+async fn a_path_that_is_no_text() {
+    let stage = Stage::tencent().await;
+    assert_eq!(stage.tencent.call("openim/%ff", json!({})).await["ErrorCode"], 60009);
+}
+
 #[tokio::test]
 async fn the_size_limit_is_a_setting() {
     let server = Setup::new().max_message_bytes(500).start().await;

@@ -7,6 +7,7 @@
 //! Each function here is pure: facts in, refusal out.
 
 use aho_corasick::AhoCorasick;
+use serde_json::Value;
 
 use crate::group::{Group, GroupStatus};
 use crate::id::Timestamp;
@@ -16,6 +17,10 @@ use crate::refusal::Refusal;
 
 /// At most this many elements in a message: enough for any real one, and bounds what a decoder builds.
 pub const MAX_ELEMENTS: usize = 500;
+
+/// At most so many levels of JSON in what is carried: far more than anybody nests, and half of what a JSON reader follows
+/// before it gives up. What was stored must be readable again.
+pub const MAX_DEPTH: usize = 64;
 
 /// Which rules a send is exempt from, because its dialect says so.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,6 +57,10 @@ pub fn check_shape(message: &Message, max_message_bytes: usize) -> Result<(), Re
     }
     if message.elements.len() > MAX_ELEMENTS {
         return Err(Refusal::TooMany { what: "elements", limit: MAX_ELEMENTS });
+    }
+    let carried = message.elements.iter().filter_map(|element| element.carried.as_ref()).chain(&message.carried);
+    if carried.flat_map(|carried| carried.fields.values()).any(|value| is_deeper(value, MAX_DEPTH)) {
+        return Err(Refusal::invalid("elements", format!("JSON is nested more than {MAX_DEPTH} levels deep")));
     }
     let bytes = size_of(message);
     if bytes > max_message_bytes {
@@ -97,6 +106,15 @@ fn check_mutes(group: &Group, member: Option<&Member>, now: Timestamp) -> Result
 /// Whether a restricted word occurs in what a person would read of the message.
 pub fn has_restricted_word(message: &Message, words: &RestrictedWords) -> bool {
     message.elements.iter().any(|element| words.occur_in(element.readable()))
+}
+
+/// Whether JSON is nested deeper than so many levels.
+fn is_deeper(value: &Value, levels: usize) -> bool {
+    match value {
+        Value::Array(items) => levels == 0 || items.iter().any(|item| is_deeper(item, levels - 1)),
+        Value::Object(fields) => levels == 0 || fields.values().any(|item| is_deeper(item, levels - 1)),
+        _ => false,
+    }
 }
 
 /// Bytes of what the sender decides: elements, custom data and carried fields, in their stored form.
@@ -263,6 +281,13 @@ mod tests {
         assert!(!has_restricted_word(&with(vec![Element::text("sp"), Element::text("am")]), &words));
         let unseen = Message { custom_data: Some("spam".into()), ..message() };
         assert!(!has_restricted_word(&unseen, &words));
+    }
+
+    #[test]
+    fn depth_is_counted_in_levels() {
+        let nested = |levels: usize| (0..levels).fold(Value::from(1), |inner, _| Value::from(vec![inner]));
+        assert!(!is_deeper(&nested(MAX_DEPTH), MAX_DEPTH));
+        assert!(is_deeper(&nested(MAX_DEPTH + 1), MAX_DEPTH));
     }
 
     #[test]

@@ -40,11 +40,6 @@ impl Fields {
         self.0.insert(name.to_owned(), value);
     }
 
-    /// Puts a field in place if there is none of that name.
-    pub(crate) fn put_if_absent(&mut self, name: &str, value: Value) {
-        self.0.entry(name).or_insert(value);
-    }
-
     /// Whether the field is an array with something in it.
     pub(crate) fn has_items(&self, name: &str) -> bool {
         self.0.get(name).and_then(Value::as_array).is_some_and(|items| !items.is_empty())

@@ -14,6 +14,9 @@ use crate::envelope::Failure;
 /// At most one element of this type is allowed in a message.
 const CUSTOM: &str = "TIMCustomElem";
 
+/// What is always 2 where it is at all; see [`Keys::remember_flag`].
+const FLAGS: [&str; 3] = ["Download_Flag", "VideoDownloadFlag", "ThumbDownloadFlag"];
+
 /// Reads a `MsgBody`. Fails with the codes of one-to-one messages; the group service maps them to its own.
 pub(crate) fn decode_body(body: Value) -> Result<Vec<Element>, Failure> {
     let Value::Array(items) = body else {
@@ -233,7 +236,7 @@ fn encode(element: &Element) -> Value {
     };
     if let Some(carried) = Carried::for_dialect(&element.carried, DIALECT) {
         for (key, value) in carried {
-            let is_left_out = value.is_null() && key.ends_with("Flag");
+            let is_left_out = value.is_null() && FLAGS.contains(&key.as_str());
             if is_left_out {
                 content.shift_remove(key);
             } else {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{ConnectInfo, Path, Query, Request, State};
+use axum::extract::{ConnectInfo, Query, Request, State};
 use axum::http::{Method, Uri};
 use axum::response::Response;
 use chat::id::AccountId;
@@ -77,15 +77,15 @@ struct Parameters {
 /// Every path below `/v4`; commands are of the form `service/command`.
 pub(crate) async fn handle(
     State(tencent): State<Arc<Tencent>>,
-    Path(path): Path<String>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Response {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path().strip_prefix("/v4/").unwrap_or_default();
     let Some((service_name, command)) = path.split_once('/') else {
-        return unknown(request.uri().clone()).await;
+        return unknown(parts.uri).await;
     };
     let service = Service::named(service_name);
-    let (parts, body) = request.into_parts();
     if parts.method == Method::OPTIONS {
         return preflight();
     }
@@ -112,6 +112,10 @@ pub(crate) async fn handle(
         Some(fields) => rest::run(&call, service_name, command, fields).await,
         None => Err(Failure::new(60003, "the body must be a JSON object").into()),
     };
+    // The core logs its own refusals; these never reached it.
+    if let Err(envelope::Error::Dialect(failure)) = &result {
+        tracing::info!(service = service_name, command, code = failure.code, why = failure.info, "refused");
+    }
     envelope::answer(service, result)
 }
 

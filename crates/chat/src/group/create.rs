@@ -78,6 +78,9 @@ impl Command for CreateGroup {
         if !self.kind.has_members() && !self.members.is_empty() {
             return Err(Refusal::GroupTypeForbids("members are not stored, they join by themselves").into());
         }
+        if self.kind == GroupKind::Work && self.members.iter().any(|member| member.role == Role::Admin) {
+            return Err(Refusal::GroupTypeForbids("it has no admins").into());
+        }
         if self.has_topics && self.kind != GroupKind::Community {
             return Err(Refusal::GroupTypeForbids("only a community has topics").into());
         }

@@ -121,9 +121,14 @@ impl UpdateGroup {
             }
         }
         let rules = &mut group.rules;
-        set(&mut rules.joining, &self.joining);
+        // A community is always joined freely, and a live room takes everybody (`spec/tencent/rules.md`, section 6).
+        if group.kind != GroupKind::Community {
+            set(&mut rules.joining, &self.joining);
+        }
+        if group.kind != GroupKind::Live {
+            set(&mut rules.member_limit, &self.member_limit);
+        }
         set(&mut rules.muted, &self.muted);
-        set(&mut rules.member_limit, &self.member_limit);
         set(&mut rules.hides_members, &self.hides_members);
         set(&mut rules.forbids_befriending, &self.forbids_befriending);
         set(&mut rules.approves_invitations, &self.approves_invitations);

@@ -42,6 +42,11 @@ impl Command for ReadHistory {
 
     async fn run(self, cx: &Context<'_>) -> Result<History, Error> {
         check_may_read(cx, &self.conversation).await?;
+        if let ConversationId::Topic(group, topic) = &self.conversation
+            && cx.store().topic(group, topic).await?.is_none()
+        {
+            return Err(Refusal::NoTopic(topic.clone()).into());
+        }
         if self.query.limit > MAX_PAGE {
             return Err(Refusal::TooMany { what: "messages", limit: MAX_PAGE }.into());
         }

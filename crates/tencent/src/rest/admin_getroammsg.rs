@@ -65,20 +65,21 @@ fn party(body: &mut Fields, name: &str, alias: &str, code: i64) -> Result<Accoun
     text.map(AccountId::new).ok_or_else(|| missing(name, code))
 }
 
-/// The seq of the message with this key: it is in the key's second.
+/// The seq of the message with this key: it is in the key's second. A key does not name the sender, so both parties may
+/// have used the same one in the same second: then the older counts, so that paging always gets on.
 async fn find_key(call: &Call<'_>, conversation: &ConversationId, key: &str) -> Result<Seq, Error> {
     let unknown = || Failure::new(90054, format!("there is no message with the LastMsgKey {key:?}"));
     let wanted = Numbers::parse(key).ok_or_else(unknown)?;
     let (since, until) = wanted.second();
-    let mut to = Seq::MAX;
+    let mut from = 1;
     loop {
-        let query = MessageQuery { from: 1, to, since, until, limit: MAX_PAGE, newest_first: true };
+        let query = MessageQuery { from, to: Seq::MAX, since, until, limit: MAX_PAGE, newest_first: false };
         let history = call.run(ReadHistory { conversation: conversation.clone(), viewer: None, query }).await?;
         if let Some(message) = history.messages.iter().find(|message| Numbers::of(message) == wanted) {
             return Ok(message.seq);
         }
         match history.messages.last() {
-            Some(oldest) if history.has_more => to = oldest.seq - 1,
+            Some(newest) if history.has_more => from = newest.seq + 1,
             _ => return Err(unknown().into()),
         }
     }

@@ -36,7 +36,7 @@ pub(super) async fn run(call: &Call<'_>, mut body: Fields) -> Result<Reply, Erro
 
 fn custom_id(group: &GroupId, id: String) -> Result<TopicId, Failure> {
     let part = id.strip_prefix(&format!("{group}@TOPIC#_"));
-    let is_good = part.is_some_and(|part| !part.is_empty() && !part.contains("@TGS#_") && !part.starts_with("@TOPIC#"));
+    let is_good = part.is_some_and(|part| !part.is_empty() && !part.contains("@TGS#_") && !part.contains("@TOPIC#"));
     if is_good && id.len() <= MAX_TOPIC_ID && is_printable_ascii(&id) {
         Ok(TopicId::new(id))
     } else {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::group_profile;
 use super::member_profile::MemberFilter;
-use crate::body::{Fields, missing};
+use crate::body::{Fields, is_printable_ascii, missing};
 use crate::envelope::{Error, Failure, Reply};
 use crate::gate::Call;
 
@@ -27,6 +27,9 @@ pub(super) async fn run(call: &Call<'_>, mut body: Fields) -> Result<Reply, Erro
         let group = found.iter().find(|(group, _)| group.id.as_str() == name && group.is_open());
         items.push(match group {
             Some((group, state)) => filter.word(call, group, *state).await?,
+            None if name.is_empty() || !is_printable_ascii(&name) => {
+                json!({ "GroupId": name, "ErrorCode": 10015, "ErrorInfo": "the GroupId is malformed" })
+            }
             None => json!({ "GroupId": name, "ErrorCode": 10010, "ErrorInfo": "the group does not exist" }),
         });
     }

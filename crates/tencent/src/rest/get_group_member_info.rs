@@ -28,7 +28,7 @@ pub(super) async fn run(call: &Call<'_>, mut body: Fields) -> Result<Reply, Erro
     let is_community = call.run(FindGroups(vec![id.clone()])).await?.first().map(|(group, _)| group.kind)
         == Some(GroupKind::Community);
     let query = if is_community {
-        let limit = limit.unwrap_or(COMMUNITY_PAGE).min(COMMUNITY_PAGE);
+        let limit = limit.unwrap_or(COMMUNITY_PAGE).clamp(1, COMMUNITY_PAGE);
         MemberQuery { roles, offset: cursor(next.as_deref())?, limit }
     } else {
         MemberQuery { roles, offset, limit: limit.unwrap_or(MAX_MEMBERS).min(MAX_MEMBERS) }

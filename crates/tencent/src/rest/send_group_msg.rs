@@ -26,8 +26,8 @@ pub(super) async fn run(call: &Call<'_>, mut body: Fields) -> Result<Reply, Erro
     let sender = body.optional_account("From_Account", 10004)?.unwrap_or_else(|| call.caller.clone());
     let topic = body.string("TopicId", 10004)?.filter(|topic| !topic.is_empty()).map(TopicId::new);
     // COMPAT: the Chinese site's name of the same field.
-    if let Some(flag) = body.take("MsgOnlineOnlyFlag") {
-        body.put_if_absent("OnlineOnlyFlag", flag);
+    if let Some(flag) = body.take_either("OnlineOnlyFlag", "MsgOnlineOnlyFlag") {
+        body.put("OnlineOnlyFlag", flag);
     }
     let online_only = body.flag("OnlineOnlyFlag", 10004)?;
     let has_controls = body.has_items("SendMsgControl");

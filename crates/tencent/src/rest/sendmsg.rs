@@ -27,6 +27,9 @@ pub(super) async fn run(call: &Call<'_>, mut body: Fields) -> Result<Reply, Erro
     // COMPAT: only the older documents have it; the server's own time counts.
     body.integer("MsgTimeStamp", 90006)?;
     let life_time = body.integer("MsgLifeTime", 90044)?;
+    if life_time.is_some_and(|seconds| seconds < 0) {
+        return Err(Failure::new(90044, "MsgLifeTime must not be negative").into());
+    }
     let sync = body.integer("SyncOtherMachine", 90031)?;
     if !matches!(sync, None | Some(1 | 2)) {
         return Err(Failure::new(90031, "SyncOtherMachine must be 1 or 2").into());

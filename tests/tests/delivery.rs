@@ -239,6 +239,31 @@ async fn a_conversation_that_lags_does_so_alone_after_a_crash() {
     assert_eq!(seqs(&calls, "g1"), [1, 2, 3, 4, 5], "each once");
 }
 
+/// The same for a conversation whose calls are never answered in time, while others are.
+#[tokio::test]
+async fn a_conversation_that_hangs_lags_alone() {
+    let mut stage = groups(2, |endpoint| endpoint.timeout("100ms")).await;
+    let gate = Gate::closed();
+    let held = gate.clone();
+    stage.backend.answers_with(AFTER, move |call| {
+        if call.body["GroupId"] == "g0" { Answer::go_on().held_by(&held) } else { Answer::go_on() }
+    });
+    stage.tencent.ok(SEND_GROUP, group_text("g0", "alice", "1")).await;
+    stage.backend.wait_until("three tries", |calls| seqs(calls, "g0").len() >= 3).await;
+    for n in 1..=5 {
+        stage.tencent.ok(SEND_GROUP, group_text("g1", "alice", &format!("{n}"))).await;
+    }
+    stage.backend.wait_until("all of g1", |calls| seqs(calls, "g1").len() == 5).await;
+    stage.server.stop_and_restart().await;
+    stage.tencent = stage.server.tencent();
+    gate.open();
+    stage.backend.wait_until("g0 after the restart", |calls| seqs(calls, "g0").len() >= 4).await;
+    // Whatever of g1 were told again would come before this.
+    stage.tencent.ok(SEND_GROUP, group_text("g1", "alice", "6")).await;
+    let calls = stage.backend.wait_until("the last of g1", |calls| seqs(calls, "g1").contains(&6)).await;
+    assert_eq!(seqs(&calls, "g1"), [1, 2, 3, 4, 5, 6], "each once");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_conversations_at_once_each_in_its_order() {
     const GROUPS: usize = 20;

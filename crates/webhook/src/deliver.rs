@@ -34,6 +34,9 @@ const MAX_LANES: usize = 10_000;
 /// How many events are read from the log at once.
 const READ_BATCH: usize = 256;
 
+/// How many times lanes are read from the log before anything else has its turn; each takes about a millisecond.
+const MAX_READS: usize = 64;
+
 /// How often progress is saved: this much may be told again after a crash. Each time costs a part of a commit.
 const SAVE_EVERY: Duration = Duration::from_millis(50);
 
@@ -230,11 +233,16 @@ impl Deliverer {
             }
             Some(_) => 0,
         };
-        while self.flights.len() < allowed {
+        // A lane of which nothing is told may be long: what is left of it waits for the next tick.
+        let mut reads = 0;
+        while self.flights.len() < allowed && reads < MAX_READS {
             match self.lanes.next() {
                 None => break,
                 Some(Next::Tell(conversation, telling)) => self.start_call(conversation, telling),
-                Some(Next::Read(conversation, after, limit)) => self.read_lane(conversation, after, limit).await,
+                Some(Next::Read(conversation, after, limit)) => {
+                    reads += 1;
+                    self.read_lane(conversation, after, limit).await;
+                }
             }
         }
     }
@@ -274,6 +282,8 @@ impl Deliverer {
             Err(fault) => {
                 tracing::error!(endpoint = self.endpoint.name, %fault, "the log could not be read");
                 self.lanes.rest(conversation, Instant::now() + MAX_PAUSE, false);
+                // A probe that could not be read is not due again at once.
+                self.probe_at = self.probe_at.map(|_| Instant::now() + FIRST_PAUSE);
             }
         }
     }

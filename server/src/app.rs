@@ -7,9 +7,9 @@ use axum::Router;
 use chat::account::import::{Existing, ImportAccounts, NewAccount};
 use chat::id::AccountId;
 use chat::policy::RestrictedWords;
-use chat::port::{Clock, Store};
+use chat::port::Clock;
 use chat::{Actor, Chat, Origin};
-use store::Sqlite;
+use store::{Durable, OpenError, Postgres, Sqlite, postgres};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use webhook::endpoint::{Acknowledge, Commands, EndpointSettings, OnFailure};
@@ -26,7 +26,7 @@ pub(crate) const TOKEN_LIFETIME: Duration = Duration::from_secs(90 * 24 * 60 * 6
 
 /// One app, built and not serving yet.
 pub(crate) struct App {
-    pub(crate) store: Arc<Sqlite>,
+    pub(crate) store: Arc<dyn Durable>,
     chat: Arc<Chat>,
     endpoints: Vec<Arc<Endpoint>>,
     client: Client,
@@ -41,8 +41,7 @@ impl App {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let endpoints = config.endpoints.iter().map(|endpoint| build_endpoint(config, endpoint));
         let endpoints = endpoints.collect::<Result<Vec<_>, _>>()?;
-        let config::Store::Sqlite(path) = &config.store;
-        let store = Arc::new(Sqlite::open(path).map_err(Failure::work)?);
+        let store = open(&config.store).await?;
         let client = Client::new().map_err(Failure::work)?;
         let asker = Asker::new(endpoints.clone(), client.clone(), clock.clone());
         let settings = chat::Settings {
@@ -104,6 +103,25 @@ impl App {
         }
         Ok(deliverers)
     }
+}
+
+/// Opens the store that is configured, for this process to serve.
+async fn open(store: &config::Store) -> Result<Arc<dyn Durable>, Failure> {
+    match store {
+        config::Store::Sqlite(path) => Ok(Arc::new(Sqlite::open(path).map_err(unopened)?)),
+        config::Store::Postgres { url, connections, writers, shards } => {
+            let url = url.expose().to_owned();
+            let settings = postgres::Settings { url, connections: *connections, writers: *writers, shards: *shards };
+            let mut store = Postgres::open(&settings).await.map_err(unopened)?;
+            store.claim().await.map_err(unopened)?;
+            Ok(Arc::new(store))
+        }
+    }
+}
+
+/// What only the operator can mend is not worth a restart.
+fn unopened(error: OpenError) -> Failure {
+    if error.is_final() { Failure::usage(error) } else { Failure::work(error) }
 }
 
 fn build_endpoint(config: &Config, endpoint: &config::Endpoint) -> Result<Arc<Endpoint>, Failure> {

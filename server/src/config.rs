@@ -49,10 +49,21 @@ pub(crate) struct Server {
 }
 
 /// The database behind the store.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum Store {
     /// A file of this path; it and its directory may not exist yet.
     Sqlite(PathBuf),
+    /// A database on a server, which exists.
+    Postgres {
+        /// Begins with `postgres:` or `postgresql:`; may hold a password.
+        url: Secret,
+        /// For reading; 1 to 1,000.
+        connections: u16,
+        /// Lanes that commit; 1 to 1,024.
+        writers: u16,
+        /// Of a new database; 1 to 1,024.
+        shards: u16,
+    },
 }
 
 /// The app as Tencent's dialect sees it.

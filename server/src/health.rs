@@ -8,11 +8,9 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use chat::event::{Position, Shard};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use store::Sqlite;
+use store::Durable;
 use tokio_util::sync::CancellationToken;
-use webhook::ledger::Ledger;
 
 use crate::failure::Failure;
 
@@ -21,9 +19,6 @@ const READY_WITHIN: Duration = Duration::from_secs(2);
 
 /// Histograms are emptied into their buckets this often, so that they do not grow between two readings.
 const UPKEEP: Duration = Duration::from_secs(5);
-
-/// The name under which readiness moves a cursor of its own: the smallest write there is.
-const PROBE: &str = "health/ready";
 
 /// Starts collecting metrics; once per process.
 pub(crate) fn collect_metrics() -> Result<PrometheusHandle, Failure> {
@@ -37,7 +32,7 @@ pub(crate) fn collect_metrics() -> Result<PrometheusHandle, Failure> {
 }
 
 /// The routes.
-pub(crate) fn router(store: Arc<Sqlite>, metrics: PrometheusHandle, stop: CancellationToken) -> Router {
+pub(crate) fn router(store: Arc<dyn Durable>, metrics: PrometheusHandle, stop: CancellationToken) -> Router {
     let upkeep = metrics.clone();
     let stopped = stop.clone();
     tokio::spawn(async move {
@@ -52,12 +47,11 @@ pub(crate) fn router(store: Arc<Sqlite>, metrics: PrometheusHandle, stop: Cancel
 }
 
 /// Ready means: a write gets through.
-async fn ready(store: Arc<Sqlite>, stop: CancellationToken) -> Response {
+async fn ready(store: Arc<dyn Durable>, stop: CancellationToken) -> Response {
     if stop.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "not ready: the server is stopping\n").into_response();
     }
-    let write = store.save_cursor(PROBE, Shard(0), Position(0));
-    match tokio::time::timeout(READY_WITHIN, write).await {
+    match tokio::time::timeout(READY_WITHIN, store.ready()).await {
         Ok(Ok(())) => "ready\n".into_response(),
         Ok(Err(fault)) => {
             let text = format!("not ready: the store takes no writes: {fault}\n");

@@ -114,7 +114,7 @@ impl Event {
 
 /// The unit of log reading and of delivery work. SQLite has one; PostgreSQL will have many. All events of a
 /// conversation are in the same shard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Shard(pub u16);
 
 /// A place in one shard of the log. Grows with each event; never skips backwards, never is reused.

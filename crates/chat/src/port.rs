@@ -55,8 +55,15 @@ pub trait Store: Send + Sync {
     /// Messages of a conversation.
     async fn messages(&self, conversation: &ConversationId, query: MessageQuery) -> Result<Vec<Message>, Fault>;
 
-    /// The message that `sender` sent before with this key, if it is still within the key's window at `now`.
-    async fn repeat_of(&self, sender: &AccountId, key: &RepeatKey, now: Timestamp) -> Result<Option<Message>, Fault>;
+    /// The message that `sender` sent before in a conversation with this key, if it is still within the key's window at
+    /// `now`.
+    async fn repeat_of(
+        &self,
+        conversation: &ConversationId,
+        sender: &AccountId,
+        key: &RepeatKey,
+        now: Timestamp,
+    ) -> Result<Option<Message>, Fault>;
 
     /// How many unread one-to-one messages `account` has in the conversation with `peer`; with all if `None`.
     async fn unread_direct(&self, account: &AccountId, peer: Option<&AccountId>) -> Result<u64, Fault>;

@@ -186,24 +186,32 @@ impl Refusal {
 
 /// Our own failure. Logged once, by the door; a dialect shows it as its 'internal error' without details.
 #[derive(Clone, Debug)]
-pub struct Fault(Arc<dyn std::error::Error + Send + Sync>);
+pub struct Fault {
+    source: Arc<dyn std::error::Error + Send + Sync>,
+    is_unavailable: bool,
+}
 
 impl Fault {
     /// Wraps whatever went wrong.
     pub fn new(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self(Arc::from(source.into()))
+        Self { source: Arc::from(source.into()), is_unavailable: false }
+    }
+
+    /// ... that is known to be passing and not ours: the database is away. The caller is told to try again.
+    pub fn unavailable(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { source: Arc::from(source.into()), is_unavailable: true }
     }
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.source.fmt(f)
     }
 }
 
 impl std::error::Error for Fault {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source()
+        self.source.source()
     }
 }
 
@@ -215,5 +223,12 @@ pub enum Error {
     Refused(#[from] Refusal),
     /// We failed; the caller is told only that.
     #[error(transparent)]
-    Fault(#[from] Fault),
+    Fault(Fault),
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        // The store itself says once that it is away; each request needs no line of its own.
+        if fault.is_unavailable { Refusal::StoreUnavailable.into() } else { Self::Fault(fault) }
+    }
 }

@@ -1,24 +1,14 @@
 //! Conversations: heads, read marks, unread counts.
 
-use chat::conversation::ConversationId;
-use chat::id::{AccountId, GroupId, Seq, Timestamp};
-use chat::port::ConversationState;
-use rusqlite::{Connection, OptionalExtension, Result};
+use chat::id::Seq;
 
-use crate::{account, group, topic};
-
-/// A conversation's row: what a send needs of it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Found {
-    pub(crate) key: i64,
-    pub(crate) kind: Kind,
-    /// Direct: the account with the lesser id. Otherwise the group.
-    pub(crate) a: i64,
-    /// Direct: the other account. Topic: the topic. Otherwise 0.
-    pub(crate) b: i64,
+/// What a send needs of a conversation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Its highest seq.
     pub(crate) head: Seq,
     /// Direct: how far either party has read.
-    read: Pair,
+    pub(crate) read: Pair,
     /// Direct: how many messages either party has unread.
     pub(crate) unread: Pair,
 }
@@ -30,6 +20,30 @@ pub(crate) struct Pair {
     pub(crate) b: u64,
 }
 
+/// A party of a direct conversation: A has the lesser id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Party {
+    A,
+    B,
+}
+
+impl Counts {
+    /// Counts a message of a direct conversation: the other party has one more unread if it `adds`; the sender has read
+    /// all if sending reads, or if nothing was unread.
+    pub(crate) fn count(&mut self, sender: Party, seq: Seq, adds: bool, reads: bool) {
+        let Pair { a, b } = &mut self.unread;
+        let (own, other, read) = match sender {
+            Party::A => (a, b, &mut self.read.a),
+            Party::B => (b, a, &mut self.read.b),
+        };
+        if reads || *own == 0 {
+            *own = 0;
+            *read = seq;
+        }
+        *other += u64::from(adds);
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Direct = 0,
@@ -37,136 +51,345 @@ pub(crate) enum Kind {
     Topic = 2,
 }
 
-const SELECT: &str = "SELECT key, head, read_a, read_b, unread_a, unread_b FROM conversation
-     WHERE kind = ?1 AND a = ?2 AND b = ?3";
+/// In SQLite.
+pub(crate) mod lite {
+    use chat::conversation::ConversationId;
+    use chat::id::{AccountId, GroupId, Seq, Timestamp};
+    use chat::port::ConversationState;
+    use rusqlite::{Connection, OptionalExtension, Result};
 
-/// The row of a conversation; none if nothing ever happened in it.
-pub(crate) fn find(db: &Connection, id: &ConversationId) -> Result<Option<Found>> {
-    match parties(db, id)? {
-        Some((kind, a, b)) => select(db, kind, a, b),
-        None => Ok(None),
+    use super::{Counts, Kind, Pair};
+    use crate::account::lite as account;
+    use crate::group::lite as group;
+    use crate::topic::lite as topic;
+
+    /// A conversation's row.
+    #[derive(Clone, Copy, Debug)]
+    pub(crate) struct Found {
+        pub(crate) key: i64,
+        /// Direct: the account with the lesser id. Otherwise the group.
+        pub(crate) a: i64,
+        pub(crate) counts: Counts,
     }
-}
 
-/// The row of a conversation; makes it if it is not there. Its accounts or group must exist.
-pub(crate) fn find_or_make(db: &Connection, id: &ConversationId) -> Result<Found> {
-    let (kind, a, b) = parties(db, id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-    if let Some(found) = select(db, kind, a, b)? {
-        return Ok(found);
-    }
-    let mut insert = db.prepare_cached("INSERT INTO conversation (kind, a, b) VALUES (?1, ?2, ?3) RETURNING key")?;
-    let key = insert.query_row((kind as u8, a, b), |row| row.get(0))?;
-    Ok(Found { key, kind, a, b, head: 0, read: Pair::default(), unread: Pair::default() })
-}
-
-fn select(db: &Connection, kind: Kind, a: i64, b: i64) -> Result<Option<Found>> {
-    let mut statement = db.prepare_cached(SELECT)?;
-    let found = |row: &rusqlite::Row<'_>| {
-        Ok(Found {
-            key: row.get(0)?,
-            kind,
-            a,
-            b,
-            head: row.get(1)?,
-            read: Pair { a: row.get(2)?, b: row.get(3)? },
-            unread: Pair { a: row.get(4)?, b: row.get(5)? },
-        })
-    };
-    statement.query_row((kind as u8, a, b), found).optional()
-}
-
-fn parties(db: &Connection, id: &ConversationId) -> Result<Option<(Kind, i64, i64)>> {
-    Ok(match id {
-        ConversationId::Direct(one, other) => match (account::key(db, one)?, account::key(db, other)?) {
-            (Some(a), Some(b)) => Some((Kind::Direct, a, b)),
-            _ => None,
-        },
-        ConversationId::Group(id) => group::key(db, id)?.map(|key| (Kind::Group, key, 0)),
-        ConversationId::Topic(id, topic) => match (group::key(db, id)?, topic::key(db, id, topic)?) {
-            (Some(a), Some(b)) => Some((Kind::Topic, a, b)),
-            _ => None,
-        },
-    })
-}
-
-/// Head and newest time.
-pub(crate) fn state(db: &Connection, id: &ConversationId) -> Result<ConversationState> {
-    let Some(found) = find(db, id)? else { return Ok(ConversationState::default()) };
-    let mut statement = db.prepare_cached("SELECT head, last_time FROM conversation WHERE key = ?1")?;
-    statement.query_row([found.key], |row| {
-        Ok(ConversationState { head: row.get(0)?, last_time: Timestamp::from_millis(row.get(1)?) })
-    })
-}
-
-/// Moves a conversation on to a message, in its row and in `found`.
-pub(crate) fn advance(db: &Connection, found: &mut Found, seq: Seq, time: Timestamp) -> Result<()> {
-    found.head = seq;
-    let mut statement = db.prepare_cached(
-        "UPDATE conversation SET head = ?2, last_time = ?3, read_a = ?4, read_b = ?5, unread_a = ?6, unread_b = ?7
-         WHERE key = ?1",
-    )?;
-    let (read, unread) = (found.read, found.unread);
-    statement.execute((found.key, seq, time.millis(), read.a, read.b, unread.a, unread.b))?;
-    Ok(())
-}
-
-impl Found {
-    /// Counts a message of a direct conversation: the other party has one more unread if it `counts`; the sender has
-    /// read all if sending reads, or if nothing was unread.
-    pub(crate) fn count(&mut self, sender: i64, seq: Seq, counts: bool, reads: bool) {
-        let is_to_oneself = self.a == self.b;
-        let Pair { a, b } = &mut self.unread;
-        let (own, other, read) = if sender == self.a { (a, b, &mut self.read.a) } else { (b, a, &mut self.read.b) };
-        if reads || *own == 0 {
-            *own = 0;
-            *read = seq;
+    /// The row of a conversation; none if nothing ever happened in it.
+    pub(crate) fn find(db: &Connection, id: &ConversationId) -> Result<Option<Found>> {
+        match parties(db, id)? {
+            Some((kind, a, b)) => select(db, kind, a, b),
+            None => Ok(None),
         }
-        *other += u64::from(counts && !is_to_oneself);
+    }
+
+    /// The row of a conversation; makes it if it is not there. Its accounts or group must exist.
+    pub(crate) fn find_or_make(db: &Connection, id: &ConversationId) -> Result<Found> {
+        let (kind, a, b) = parties(db, id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+        if let Some(found) = select(db, kind, a, b)? {
+            return Ok(found);
+        }
+        let mut insert =
+            db.prepare_cached("INSERT INTO conversation (kind, a, b) VALUES (?1, ?2, ?3) RETURNING key")?;
+        let key = insert.query_row((kind as u8, a, b), |row| row.get(0))?;
+        Ok(Found { key, a, counts: Counts::default() })
+    }
+
+    fn select(db: &Connection, kind: Kind, a: i64, b: i64) -> Result<Option<Found>> {
+        let mut statement = db.prepare_cached(
+            "SELECT key, head, read_a, read_b, unread_a, unread_b FROM conversation
+             WHERE kind = ?1 AND a = ?2 AND b = ?3",
+        )?;
+        let found = |row: &rusqlite::Row<'_>| {
+            let counts = Counts {
+                head: row.get(1)?,
+                read: Pair { a: row.get(2)?, b: row.get(3)? },
+                unread: Pair { a: row.get(4)?, b: row.get(5)? },
+            };
+            Ok(Found { key: row.get(0)?, a, counts })
+        };
+        statement.query_row((kind as u8, a, b), found).optional()
+    }
+
+    fn parties(db: &Connection, id: &ConversationId) -> Result<Option<(Kind, i64, i64)>> {
+        Ok(match id {
+            ConversationId::Direct(one, other) => match (account::key(db, one)?, account::key(db, other)?) {
+                (Some(a), Some(b)) => Some((Kind::Direct, a, b)),
+                _ => None,
+            },
+            ConversationId::Group(id) => group::key(db, id)?.map(|key| (Kind::Group, key, 0)),
+            ConversationId::Topic(id, topic) => match (group::key(db, id)?, topic::key(db, id, topic)?) {
+                (Some(a), Some(b)) => Some((Kind::Topic, a, b)),
+                _ => None,
+            },
+        })
+    }
+
+    /// Head and newest time.
+    pub(crate) fn state(db: &Connection, id: &ConversationId) -> Result<ConversationState> {
+        let Some(found) = find(db, id)? else { return Ok(ConversationState::default()) };
+        let mut statement = db.prepare_cached("SELECT head, last_time FROM conversation WHERE key = ?1")?;
+        statement.query_row([found.key], |row| {
+            Ok(ConversationState { head: row.get(0)?, last_time: Timestamp::from_millis(row.get(1)?) })
+        })
+    }
+
+    /// Moves a conversation on to a message.
+    pub(crate) fn advance(db: &Connection, key: i64, counts: Counts, time: Timestamp) -> Result<()> {
+        let mut statement = db.prepare_cached(
+            "UPDATE conversation SET head = ?2, last_time = ?3, read_a = ?4, read_b = ?5, unread_a = ?6, unread_b = ?7
+             WHERE key = ?1",
+        )?;
+        let Counts { head, read, unread } = counts;
+        statement.execute((key, head, time.millis(), read.a, read.b, unread.a, unread.b))?;
+        Ok(())
+    }
+
+    /// Unread one-to-one messages of an account.
+    pub(crate) fn unread_direct(db: &Connection, id: &AccountId, peer: Option<&AccountId>) -> Result<u64> {
+        let Some(account) = account::key(db, id)? else { return Ok(0) };
+        let Some(peer) = peer else { return unread_in_all(db, account) };
+        let Some(peer) = account::key(db, peer)? else { return Ok(0) };
+        let mut statement = db.prepare_cached(
+            "SELECT CASE WHEN a = ?1 THEN unread_a ELSE unread_b END FROM conversation
+             WHERE kind = 0 AND ((a = ?1 AND b = ?2) OR (a = ?2 AND b = ?1))",
+        )?;
+        Ok(statement.query_row((account, peer), |row| row.get(0)).optional()?.unwrap_or(0))
+    }
+
+    /// Unread one-to-one messages of an account in all its conversations.
+    pub(crate) fn unread_in_all(db: &Connection, account: i64) -> Result<u64> {
+        let mut statement = db.prepare_cached(
+            "SELECT (SELECT coalesce(sum(unread_a), 0) FROM conversation WHERE kind = 0 AND a = ?1)
+                  + (SELECT coalesce(sum(unread_b), 0) FROM conversation WHERE kind = 0 AND b = ?1 AND a <> b)",
+        )?;
+        statement.query_row([account], |row| row.get(0))
+    }
+
+    /// The conversations of an account that have a message. Topics are reached through their group.
+    pub(crate) fn list_of(db: &Connection, id: &AccountId) -> Result<Vec<(ConversationId, Seq)>> {
+        let Some(account) = account::key(db, id)? else { return Ok(Vec::new()) };
+        let mut direct = db.prepare_cached(
+            "SELECT one.id, other.id, c.head FROM
+                (SELECT a, b, head FROM conversation WHERE kind = 0 AND a = ?1 AND head > 0
+                 UNION ALL
+                 SELECT a, b, head FROM conversation WHERE kind = 0 AND b = ?1 AND a <> b AND head > 0) c
+             JOIN account one ON one.key = c.a JOIN account other ON other.key = c.b ORDER BY 1, 2",
+        )?;
+        let mut groups = db.prepare_cached(
+            "SELECT g.id, c.head FROM member m
+             JOIN conversation c ON c.kind = 1 AND c.a = m.group_key AND c.b = 0
+             JOIN chat_group g ON g.key = m.group_key
+             WHERE m.account = ?1 AND c.head > 0 ORDER BY 1",
+        )?;
+        let direct = direct.query_map([account], |row| {
+            let (one, other): (String, String) = (row.get(0)?, row.get(1)?);
+            Ok((ConversationId::Direct(AccountId::new(one), AccountId::new(other)), row.get(2)?))
+        })?;
+        let groups = groups.query_map([account], |row| {
+            Ok((ConversationId::Group(GroupId::new(row.get::<_, String>(0)?)), row.get(1)?))
+        })?;
+        direct.chain(groups).collect()
     }
 }
 
-/// Unread one-to-one messages of an account.
-pub(crate) fn unread_direct(db: &Connection, id: &AccountId, peer: Option<&AccountId>) -> Result<u64> {
-    let Some(account) = account::key(db, id)? else { return Ok(0) };
-    let Some(peer) = peer else { return unread_in_all(db, account) };
-    let Some(peer) = account::key(db, peer)? else { return Ok(0) };
-    let mut statement = db.prepare_cached(
-        "SELECT CASE WHEN a = ?1 THEN unread_a ELSE unread_b END FROM conversation
-         WHERE kind = 0 AND ((a = ?1 AND b = ?2) OR (a = ?2 AND b = ?1))",
-    )?;
-    Ok(statement.query_row((account, peer), |row| row.get(0)).optional()?.unwrap_or(0))
-}
+/// In PostgreSQL.
+pub(crate) mod pg {
+    use chat::conversation::ConversationId;
+    use chat::event::Shard;
+    use chat::id::{AccountId, GroupId, Seq, Timestamp};
+    use chat::port::ConversationState;
 
-/// Unread one-to-one messages of an account in all its conversations.
-pub(crate) fn unread_in_all(db: &Connection, account: i64) -> Result<u64> {
-    let mut statement = db.prepare_cached(
-        "SELECT (SELECT coalesce(sum(unread_a), 0) FROM conversation WHERE kind = 0 AND a = ?1)
-              + (SELECT coalesce(sum(unread_b), 0) FROM conversation WHERE kind = 0 AND b = ?1 AND a <> b)",
-    )?;
-    statement.query_row([account], |row| row.get(0))
-}
+    use super::{Counts, Kind, Pair};
+    use crate::postgres::{Db, Result, int, nat};
+    use crate::shard::{Shards, SmallInt};
 
-/// The conversations of an account that have a message. Topics are reached through their group.
-pub(crate) fn list_of(db: &Connection, id: &AccountId) -> Result<Vec<(ConversationId, Seq)>> {
-    let Some(account) = account::key(db, id)? else { return Ok(Vec::new()) };
-    let mut direct = db.prepare_cached(
-        "SELECT one.id, other.id, c.head FROM
-            (SELECT a, b, head FROM conversation WHERE kind = 0 AND a = ?1 AND head > 0
-             UNION ALL
-             SELECT a, b, head FROM conversation WHERE kind = 0 AND b = ?1 AND a <> b AND head > 0) c
-         JOIN account one ON one.key = c.a JOIN account other ON other.key = c.b ORDER BY 1, 2",
-    )?;
-    let mut groups = db.prepare_cached(
-        "SELECT g.id, c.head FROM member m
-         JOIN conversation c ON c.kind = 1 AND c.a = m.group_key AND c.b = 0
-         JOIN chat_group g ON g.key = m.group_key
-         WHERE m.account = ?1 AND c.head > 0 ORDER BY 1",
-    )?;
-    let direct = direct.query_map([account], |row| {
-        let (one, other): (String, String) = (row.get(0)?, row.get(1)?);
-        Ok((ConversationId::Direct(AccountId::new(one), AccountId::new(other)), row.get(2)?))
-    })?;
-    let groups = groups
-        .query_map([account], |row| Ok((ConversationId::Group(GroupId::new(row.get::<_, String>(0)?)), row.get(1)?)))?;
-    direct.chain(groups).collect()
+    /// A conversation's row.
+    #[derive(Clone, Copy, Debug)]
+    pub(crate) struct Found {
+        /// Unique in its shard.
+        pub(crate) key: i64,
+        pub(crate) counts: Counts,
+        pub(crate) last_time: Timestamp,
+    }
+
+    /// The columns that name a conversation in its shard.
+    fn name(id: &ConversationId) -> (i16, &str, &str) {
+        match id {
+            ConversationId::Direct(a, b) => (Kind::Direct as i16, a.as_str(), b.as_str()),
+            ConversationId::Group(group) => (Kind::Group as i16, group.as_str(), ""),
+            ConversationId::Topic(group, topic) => (Kind::Topic as i16, group.as_str(), topic.as_str()),
+        }
+    }
+
+    /// The rows of those of `ids` in which anything happened, each with its place among them.
+    pub(crate) async fn find(db: &Db, shards: Shards, ids: &[&ConversationId]) -> Result<Vec<(usize, Found)>> {
+        let query = db
+            .prepare_cached(
+                "SELECT u.n, c.key, c.head, c.read_a, c.read_b, c.unread_a, c.unread_b, c.last_time
+                 FROM unnest($1::int2[], $2::int2[], $3::text[], $4::text[]) WITH ORDINALITY AS u (shard, kind, a, b, n)
+                 JOIN conversation c ON c.shard = u.shard AND c.kind = u.kind AND c.a = u.a AND c.b = u.b",
+            )
+            .await?;
+        let places: Vec<_> = ids.iter().map(|id| shards.of(id).int()).collect();
+        let kinds: Vec<_> = ids.iter().map(|id| name(id).0).collect();
+        let (a, b): (Vec<_>, Vec<_>) = ids.iter().map(|id| (name(id).1, name(id).2)).unzip();
+        let rows = db.query(&query, &[&places, &kinds, &a, &b]).await?;
+        let found = |row: &tokio_postgres::Row| {
+            let counts = Counts {
+                head: nat(row.get(2)),
+                read: Pair { a: nat(row.get(3)), b: nat(row.get(4)) },
+                unread: Pair { a: nat(row.get(5)), b: nat(row.get(6)) },
+            };
+            let found = Found { key: row.get(1), counts, last_time: Timestamp::from_millis(row.get(7)) };
+            (row.get::<_, i64>(0) as usize - 1, found)
+        };
+        Ok(rows.iter().map(found).collect())
+    }
+
+    /// Head and newest time.
+    pub(crate) async fn state(db: &Db, shards: Shards, id: &ConversationId) -> Result<ConversationState> {
+        let found = find(db, shards, &[id]).await?;
+        let state =
+            |(_, found): &(usize, Found)| ConversationState { head: found.counts.head, last_time: found.last_time };
+        Ok(found.first().map(state).unwrap_or_default())
+    }
+
+    /// Stores conversations that were not there.
+    pub(crate) async fn add(db: &Db, shards: Shards, new: &[(&ConversationId, &Found)]) -> Result<()> {
+        let add = db
+            .prepare_cached(
+                "INSERT INTO conversation
+                    (shard, kind, a, b, head, read_a, read_b, unread_a, unread_b, last_time, key)
+                 SELECT * FROM unnest($1::int2[], $2::int2[], $3::text[], $4::text[], $5::int8[], $6::int8[],
+                    $7::int8[], $8::int8[], $9::int8[], $10::int8[], $11::int8[])",
+            )
+            .await?;
+        let keys: Vec<_> = new.iter().map(|(_, found)| found.key).collect();
+        let rows = Columns::of(shards, new);
+        let Columns { places, kinds, a, b, heads, read_a, read_b, unread_a, unread_b, times } = rows;
+        db.execute(&add, &[&places, &kinds, &a, &b, &heads, &read_a, &read_b, &unread_a, &unread_b, &times, &keys])
+            .await?;
+        Ok(())
+    }
+
+    /// Moves conversations on.
+    pub(crate) async fn advance(db: &Db, shards: Shards, moved: &[(&ConversationId, &Found)]) -> Result<()> {
+        let advance = db
+            .prepare_cached(
+                "UPDATE conversation c SET head = u.head, read_a = u.read_a, read_b = u.read_b,
+                    unread_a = u.unread_a, unread_b = u.unread_b, last_time = u.last_time
+                 FROM unnest($1::int2[], $2::int2[], $3::text[], $4::text[], $5::int8[], $6::int8[], $7::int8[],
+                    $8::int8[], $9::int8[], $10::int8[])
+                    AS u (shard, kind, a, b, head, read_a, read_b, unread_a, unread_b, last_time)
+                 WHERE c.shard = u.shard AND c.kind = u.kind AND c.a = u.a AND c.b = u.b",
+            )
+            .await?;
+        let rows = Columns::of(shards, moved);
+        let Columns { places, kinds, a, b, heads, read_a, read_b, unread_a, unread_b, times } = rows;
+        db.execute(&advance, &[&places, &kinds, &a, &b, &heads, &read_a, &read_b, &unread_a, &unread_b, &times])
+            .await?;
+        Ok(())
+    }
+
+    /// Rows as columns.
+    struct Columns<'a> {
+        places: Vec<i16>,
+        kinds: Vec<i16>,
+        a: Vec<&'a str>,
+        b: Vec<&'a str>,
+        heads: Vec<i64>,
+        read_a: Vec<i64>,
+        read_b: Vec<i64>,
+        unread_a: Vec<i64>,
+        unread_b: Vec<i64>,
+        times: Vec<i64>,
+    }
+
+    impl<'a> Columns<'a> {
+        fn of(shards: Shards, rows: &[(&'a ConversationId, &Found)]) -> Self {
+            let number =
+                |number: fn(&Counts) -> u64| rows.iter().map(|(_, found)| int(number(&found.counts))).collect();
+            Self {
+                places: rows.iter().map(|(id, _)| shards.of(id).int()).collect(),
+                kinds: rows.iter().map(|(id, _)| name(id).0).collect(),
+                a: rows.iter().map(|(id, _)| name(id).1).collect(),
+                b: rows.iter().map(|(id, _)| name(id).2).collect(),
+                heads: number(|counts| counts.head),
+                read_a: number(|counts| counts.read.a),
+                read_b: number(|counts| counts.read.b),
+                unread_a: number(|counts| counts.unread.a),
+                unread_b: number(|counts| counts.unread.b),
+                times: rows.iter().map(|(_, found)| found.last_time.millis()).collect(),
+            }
+        }
+    }
+
+    /// What each account has unread in the direct conversations of each shard, where that is anything.
+    pub(crate) async fn unread(db: &Db, accounts: &[&AccountId]) -> Result<Vec<(AccountId, Shard, i64)>> {
+        let query = db.prepare_cached("SELECT account, shard, total FROM unread WHERE account = ANY($1)").await?;
+        let accounts: Vec<_> = accounts.iter().map(|account| account.as_str()).collect();
+        let rows = db.query(&query, &[&accounts]).await?;
+        let read = |row: &tokio_postgres::Row| {
+            (AccountId::new(row.get::<_, String>(0)), Shard(row.get::<_, i16>(1).cast_unsigned()), row.get(2))
+        };
+        Ok(rows.iter().map(read).collect())
+    }
+
+    /// Stores what accounts have unread in a shard.
+    pub(crate) async fn put_unread(db: &Db, totals: &[(&AccountId, Shard, i64)]) -> Result<()> {
+        let put = db
+            .prepare_cached(
+                "INSERT INTO unread (account, shard, total) SELECT * FROM unnest($1::text[], $2::int2[], $3::int8[])
+                 ON CONFLICT (account, shard) DO UPDATE SET total = excluded.total",
+            )
+            .await?;
+        let accounts: Vec<_> = totals.iter().map(|(account, ..)| account.as_str()).collect();
+        let shards: Vec<_> = totals.iter().map(|(_, shard, _)| shard.int()).collect();
+        let totals: Vec<_> = totals.iter().map(|(.., total)| *total).collect();
+        db.execute(&put, &[&accounts, &shards, &totals]).await?;
+        Ok(())
+    }
+
+    /// Unread one-to-one messages of an account.
+    pub(crate) async fn unread_direct(
+        db: &Db,
+        shards: Shards,
+        id: &AccountId,
+        peer: Option<&AccountId>,
+    ) -> Result<u64> {
+        let Some(peer) = peer else {
+            return Ok(nat(unread(db, &[id]).await?.iter().map(|(.., total)| total).sum()));
+        };
+        let direct = ConversationId::direct(id.clone(), peer.clone());
+        let is_a = id <= peer;
+        let found = find(db, shards, &[&direct]).await?;
+        let unread = found.first().map(|(_, found)| found.counts.unread).unwrap_or_default();
+        Ok(if is_a { unread.a } else { unread.b })
+    }
+
+    /// The conversations of an account that have a message. Topics are reached through their group.
+    pub(crate) async fn list_of(db: &Db, shards: Shards, id: &AccountId) -> Result<Vec<(ConversationId, Seq)>> {
+        let query = db
+            .prepare_cached(
+                "SELECT a, b, head FROM conversation WHERE kind = 0 AND a = $1 AND head > 0
+                 UNION ALL
+                 SELECT a, b, head FROM conversation WHERE kind = 0 AND b = $1 AND a <> b AND head > 0",
+            )
+            .await?;
+        let id = id.as_str();
+        let rows = db.query(&query, &[&id]).await?;
+        let direct = rows.iter().map(|row| {
+            let (one, other): (String, String) = (row.get(0), row.get(1));
+            (ConversationId::Direct(AccountId::new(one), AccountId::new(other)), nat(row.get(2)))
+        });
+        let mut list: Vec<_> = direct.collect();
+
+        // Where a group's conversation is follows from its id, so the groups come first.
+        let query = db.prepare_cached("SELECT group_id FROM member WHERE account = $1").await?;
+        let rows = db.query(&query, &[&id]).await?;
+        let groups: Vec<_> =
+            rows.iter().map(|row| ConversationId::Group(GroupId::new(row.get::<_, String>(0)))).collect();
+        let found = find(db, shards, &groups.iter().collect::<Vec<_>>()).await?;
+        let talked = found.into_iter().filter(|(_, found)| found.counts.head > 0);
+        list.extend(talked.map(|(place, found)| (groups[place].clone(), found.counts.head)));
+        Ok(list)
+    }
 }

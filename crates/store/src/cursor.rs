@@ -1,44 +1,128 @@
 //! How far endpoints have been told.
 
-use chat::conversation::ConversationId;
-use chat::event::{Position, Shard};
-use rusqlite::{Connection, OptionalExtension, Result};
-use webhook::ledger::Progress;
+/// In SQLite.
+pub(crate) mod lite {
+    use chat::conversation::ConversationId;
+    use chat::event::{Position, Shard};
+    use rusqlite::{Connection, OptionalExtension, Result};
+    use webhook::ledger::Progress;
 
-use crate::sqlite::{from_json, to_json};
+    use crate::sqlite::{from_json, to_json};
 
-/// Up to where an endpoint has been told.
-pub(crate) fn find(db: &Connection, endpoint: &str, shard: Shard) -> Result<Option<Position>> {
-    let mut statement = db.prepare_cached("SELECT position FROM cursor WHERE endpoint = ?1 AND shard = ?2")?;
-    statement.query_row((endpoint, shard.0), |row| row.get(0).map(Position)).optional()
-}
-
-/// The conversations that lag behind the cursor.
-pub(crate) fn behind(db: &Connection, endpoint: &str, shard: Shard) -> Result<Vec<(ConversationId, Position)>> {
-    let mut statement =
-        db.prepare_cached("SELECT conversation, position FROM behind WHERE endpoint = ?1 AND shard = ?2")?;
-    statement.query_map((endpoint, shard.0), |row| Ok((from_json(row, 0)?, Position(row.get(1)?))))?.collect()
-}
-
-/// Moves a cursor forward, never back, and notes which conversations lag behind it.
-pub(crate) fn save(db: &Connection, endpoint: &str, shard: Shard, progress: &Progress) -> Result<()> {
-    let mut forward = db.prepare_cached(
-        "INSERT INTO cursor (endpoint, shard, position) VALUES (?1, ?2, ?3)
-         ON CONFLICT (endpoint, shard) DO UPDATE SET position = max(position, excluded.position)",
-    )?;
-    forward.execute((endpoint, shard.0, progress.cursor.0))?;
-    let mut lags = db.prepare_cached(
-        "INSERT INTO behind (endpoint, shard, conversation, position) VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT (endpoint, shard, conversation) DO UPDATE SET position = excluded.position",
-    )?;
-    let mut lags_no_longer =
-        db.prepare_cached("DELETE FROM behind WHERE endpoint = ?1 AND shard = ?2 AND conversation = ?3")?;
-    for (conversation, position) in &progress.behind {
-        let conversation = to_json(conversation)?;
-        match position {
-            Some(position) => lags.execute((endpoint, shard.0, conversation, position.0))?,
-            None => lags_no_longer.execute((endpoint, shard.0, conversation))?,
-        };
+    /// Up to where an endpoint has been told.
+    pub(crate) fn find(db: &Connection, endpoint: &str, shard: Shard) -> Result<Option<Position>> {
+        let mut statement = db.prepare_cached("SELECT position FROM cursor WHERE endpoint = ?1 AND shard = ?2")?;
+        statement.query_row((endpoint, shard.0), |row| row.get(0).map(Position)).optional()
     }
-    Ok(())
+
+    /// The conversations that lag behind the cursor.
+    pub(crate) fn behind(db: &Connection, endpoint: &str, shard: Shard) -> Result<Vec<(ConversationId, Position)>> {
+        let mut statement =
+            db.prepare_cached("SELECT conversation, position FROM behind WHERE endpoint = ?1 AND shard = ?2")?;
+        statement.query_map((endpoint, shard.0), |row| Ok((from_json(row, 0)?, Position(row.get(1)?))))?.collect()
+    }
+
+    /// Moves a cursor forward, never back, and notes which conversations lag behind it.
+    pub(crate) fn save(db: &Connection, endpoint: &str, shard: Shard, progress: &Progress) -> Result<()> {
+        let mut forward = db.prepare_cached(
+            "INSERT INTO cursor (endpoint, shard, position) VALUES (?1, ?2, ?3)
+             ON CONFLICT (endpoint, shard) DO UPDATE SET position = max(position, excluded.position)",
+        )?;
+        forward.execute((endpoint, shard.0, progress.cursor.0))?;
+        let mut lags = db.prepare_cached(
+            "INSERT INTO behind (endpoint, shard, conversation, position) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (endpoint, shard, conversation) DO UPDATE SET position = excluded.position",
+        )?;
+        let mut lags_no_longer =
+            db.prepare_cached("DELETE FROM behind WHERE endpoint = ?1 AND shard = ?2 AND conversation = ?3")?;
+        for (conversation, position) in &progress.behind {
+            let conversation = to_json(conversation)?;
+            match position {
+                Some(position) => lags.execute((endpoint, shard.0, conversation, position.0))?,
+                None => lags_no_longer.execute((endpoint, shard.0, conversation))?,
+            };
+        }
+        Ok(())
+    }
+}
+
+/// In PostgreSQL.
+pub(crate) mod pg {
+    use std::collections::BTreeMap;
+
+    use chat::conversation::ConversationId;
+    use chat::event::{Position, Shard};
+    use webhook::ledger::Progress;
+
+    use crate::postgres::{Db, Result, from_json, int, nat, to_json};
+    use crate::shard::SmallInt;
+
+    /// Up to where an endpoint has been told.
+    pub(crate) async fn find(db: &Db, endpoint: &str, shard: Shard) -> Result<Option<Position>> {
+        let query = db.prepare_cached("SELECT position FROM cursor WHERE shard = $1 AND endpoint = $2").await?;
+        let row = db.query_opt(&query, &[&shard.int(), &endpoint]).await?;
+        Ok(row.map(|row| Position(nat(row.get(0)))))
+    }
+
+    /// The conversations that lag behind the cursor.
+    pub(crate) async fn behind(db: &Db, endpoint: &str, shard: Shard) -> Result<Vec<(ConversationId, Position)>> {
+        let query =
+            db.prepare_cached("SELECT conversation, position FROM behind WHERE shard = $1 AND endpoint = $2").await?;
+        let rows = db.query(&query, &[&shard.int(), &endpoint]).await?;
+        rows.iter().map(|row| Ok((from_json(row, 0)?, Position(nat(row.get(1)))))).collect()
+    }
+
+    /// Moves cursors forward, never back, and notes which conversations lag behind them. What is said later of the same
+    /// endpoint and shard wins.
+    pub(crate) async fn save(db: &Db, progress: &[(&str, Shard, &Progress)]) -> Result<()> {
+        let mut cursors: BTreeMap<(i16, &str), i64> = BTreeMap::new();
+        let mut behind: BTreeMap<(i16, &str, String), Option<i64>> = BTreeMap::new();
+        for (endpoint, shard, progress) in progress {
+            let cursor = cursors.entry((shard.int(), endpoint)).or_default();
+            *cursor = int(progress.cursor.0).max(*cursor);
+            for (conversation, position) in &progress.behind {
+                let place = (shard.int(), *endpoint, to_json(conversation)?);
+                behind.insert(place, position.map(|position| int(position.0)));
+            }
+        }
+        let forward = db
+            .prepare_cached(
+                "INSERT INTO cursor AS c (shard, endpoint, position)
+                 SELECT * FROM unnest($1::int2[], $2::text[], $3::int8[])
+                 ON CONFLICT (shard, endpoint) DO UPDATE SET position = greatest(c.position, excluded.position)",
+            )
+            .await?;
+        let (places, positions): (Vec<_>, Vec<_>) = cursors.into_iter().unzip();
+        let (shards, endpoints): (Vec<_>, Vec<_>) = places.into_iter().unzip();
+        db.execute(&forward, &[&shards, &endpoints, &positions]).await?;
+
+        let (lagging, caught_up): (Vec<_>, Vec<_>) = behind.into_iter().partition(|(_, position)| position.is_some());
+        if !lagging.is_empty() {
+            let lags = db
+                .prepare_cached(
+                    "INSERT INTO behind (shard, endpoint, conversation, position)
+                     SELECT * FROM unnest($1::int2[], $2::text[], $3::text[], $4::int8[])
+                     ON CONFLICT (shard, endpoint, conversation) DO UPDATE SET position = excluded.position",
+                )
+                .await?;
+            let shards: Vec<_> = lagging.iter().map(|((shard, ..), _)| *shard).collect();
+            let endpoints: Vec<_> = lagging.iter().map(|((_, endpoint, _), _)| *endpoint).collect();
+            let conversations: Vec<_> = lagging.iter().map(|((.., conversation), _)| conversation.as_str()).collect();
+            let positions: Vec<_> = lagging.iter().map(|(_, position)| *position).collect();
+            db.execute(&lags, &[&shards, &endpoints, &conversations, &positions]).await?;
+        }
+        if !caught_up.is_empty() {
+            let lags_no_longer = db
+                .prepare_cached(
+                    "DELETE FROM behind b USING unnest($1::int2[], $2::text[], $3::text[]) AS u (shard, endpoint, conversation)
+                     WHERE b.shard = u.shard AND b.endpoint = u.endpoint AND b.conversation = u.conversation",
+                )
+                .await?;
+            let shards: Vec<_> = caught_up.iter().map(|((shard, ..), _)| *shard).collect();
+            let endpoints: Vec<_> = caught_up.iter().map(|((_, endpoint, _), _)| *endpoint).collect();
+            let conversations: Vec<_> = caught_up.iter().map(|((.., conversation), _)| conversation.as_str()).collect();
+            db.execute(&lags_no_longer, &[&shards, &endpoints, &conversations]).await?;
+        }
+        Ok(())
+    }
 }

@@ -1,219 +1,368 @@
 //! The log: events in their places, and messages among them.
 
-use chat::event::{Event, LogEntry, Position, Shard};
-use chat::id::{AccountId, Seq, Timestamp};
-use chat::message::{Message, RepeatKey};
-use chat::port::MessageQuery;
-use rusqlite::{Connection, OptionalExtension, Result, Row};
-use sha2::{Digest, Sha256};
+use chat::event::Event;
+use chat::id::Seq;
+use chat::message::Message;
 
-use crate::sqlite::from_json;
-
-/// SQLite's log is one shard: its one writer is the order.
-pub(crate) const SHARD: Shard = Shard(0);
-
-/// A row to append.
-#[derive(Debug)]
-pub(crate) struct NewRow<'a> {
-    pub(crate) position: Position,
-    pub(crate) conversation: i64,
-    pub(crate) seq: Option<Seq>,
-    pub(crate) sender: Option<i64>,
-    pub(crate) time: Timestamp,
-    /// One-to-one: how many the recipient has unread after this, in all conversations.
-    pub(crate) unread: Option<u64>,
-    pub(crate) repeat: Option<i64>,
-    pub(crate) data: &'a str,
-}
-
-/// Appends a row.
-pub(crate) fn append(db: &Connection, row: &NewRow<'_>) -> Result<()> {
-    let mut statement = db.prepare_cached(
-        "INSERT INTO event (position, conversation, seq, sender, time, unread, repeat, data)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    )?;
-    statement.execute((
-        row.position.0,
-        row.conversation,
-        row.seq,
-        row.sender,
-        row.time.millis(),
-        row.unread,
-        row.repeat,
-        row.data,
-    ))?;
-    Ok(())
-}
-
-/// The newest position.
-pub(crate) fn head(db: &Connection) -> Result<Position> {
-    db.query_row("SELECT coalesce(max(position), 0) FROM event", [], |row| row.get(0).map(Position))
-}
-
-/// Events after a position.
-pub(crate) fn after(db: &Connection, after: Position, limit: usize) -> Result<Vec<LogEntry>> {
-    let mut statement = db.prepare_cached(
-        "SELECT position, seq, unread, data FROM event WHERE position > ?1 ORDER BY position LIMIT ?2",
-    )?;
-    // No position is beyond what SQLite can count to.
-    let after = i64::try_from(after.0).unwrap_or(i64::MAX);
-    let rows = statement.query_map((after, limit as i64), read_entry)?;
-    rows.collect()
-}
-
-/// Events of one conversation after a position and up to another. Messages are found by seq, since positions grow with
-/// seqs. What has no seq is few, or of a live room, and has an index of its own.
-pub(crate) fn of_conversation(
-    db: &Connection,
-    conversation: i64,
-    after: Position,
-    up_to: Position,
-    limit: usize,
-) -> Result<Vec<LogEntry>> {
-    let (first, last) = (seq_at(db, conversation, after)? + 1, seq_at(db, conversation, up_to)?);
-    let mut statement = db.prepare_cached(
-        "SELECT position, seq, unread, data FROM
-            (SELECT * FROM (SELECT position, seq, unread, data FROM event
-                WHERE conversation = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY seq LIMIT ?6)
-             UNION ALL
-             SELECT * FROM (SELECT position, seq, unread, data FROM event
-                WHERE conversation = ?1 AND seq IS NULL AND position > ?4 AND position <= ?5
-                ORDER BY position LIMIT ?6))
-         ORDER BY position LIMIT ?6",
-    )?;
-    let bounds = (conversation, first, last, after.0, up_to.0, limit as i64);
-    statement.query_map(bounds, read_entry)?.collect()
-}
-
-/// Messages of a conversation.
-pub(crate) fn messages(db: &Connection, conversation: i64, query: &MessageQuery) -> Result<Vec<Message>> {
-    let order = if query.newest_first { "DESC" } else { "ASC" };
-    let mut statement = db.prepare_cached(&format!(
-        "SELECT seq, data FROM event
-         WHERE conversation = ?1 AND seq BETWEEN ?2 AND ?3 AND time BETWEEN ?4 AND ?5
-         ORDER BY seq {order} LIMIT ?6"
-    ))?;
-    let bound = |seq: Seq| i64::try_from(seq).unwrap_or(i64::MAX);
-    let bounds = (
-        conversation,
-        bound(query.from),
-        bound(query.to),
-        query.since.millis(),
-        query.until.millis(),
-        query.limit as i64,
-    );
-    let rows = statement.query_map(bounds, |row| read_event(row, 0, 1))?;
-    let mut messages = Vec::new();
-    for event in rows {
-        if let Event::MessageSent(message) = event? {
-            messages.push(message);
-        }
-    }
-    Ok(messages)
-}
-
-/// The newest stored seq of a conversation at a position; 0 before its first.
-///
-/// Positions grow with seqs, so it is found by bisection from the newest end, in the index alone: readers of the log ask
-/// about the recent past.
-fn seq_at(db: &Connection, conversation: i64, at: Position) -> Result<Seq> {
-    let mut newest =
-        db.prepare_cached("SELECT coalesce(max(seq), 0) FROM event WHERE conversation = ?1 AND seq IS NOT NULL")?;
-    let head: Seq = newest.query_row([conversation], |row| row.get(0))?;
-    // At a seq that is not stored (a live room's), the one before it stands in.
-    let mut place = db
-        .prepare_cached("SELECT position FROM event WHERE conversation = ?1 AND seq <= ?2 ORDER BY seq DESC LIMIT 1")?;
-    let mut is_later = |seq: Seq| -> Result<bool> {
-        let position = place.query_row((conversation, seq), |row| row.get::<_, u64>(0)).optional()?;
-        Ok(position.is_some_and(|position| position > at.0))
-    };
-    // `high` is later, or after the newest; `low` is not later, or before the first.
-    let (mut low, mut high, mut step) = (0, head + 1, 1);
-    while low == 0 && high > 1 {
-        let probe = high.saturating_sub(step).max(1);
-        if is_later(probe)? {
-            high = probe;
-            step *= 2;
-        } else {
-            low = probe;
-        }
-    }
-    while high - low > 1 {
-        let middle = low + (high - low) / 2;
-        if is_later(middle)? {
-            high = middle;
-        } else {
-            low = middle;
-        }
-    }
-    Ok(low)
-}
-
-/// The message that `sender` sent with this key before, if that is not too long ago. `sender_key` is its key.
-pub(crate) fn repeat_of(
-    db: &Connection,
-    sender_key: i64,
-    sender: &AccountId,
-    key: &RepeatKey,
-    now: Timestamp,
-) -> Result<Option<Message>> {
-    let earliest = key.window_millis.map_or(i64::MIN, |window| now.millis().saturating_sub(window));
-    let mut statement = db.prepare_cached(
-        "SELECT seq, data FROM event WHERE repeat = ?1 AND sender = ?2 AND time >= ?3 ORDER BY position DESC LIMIT 1",
-    )?;
-    let found = statement
-        .query_row((repeat_hash(sender, key), sender_key, earliest), |row| read_event(row, 0, 1))
-        .optional()?;
-    Ok(found.and_then(|event| match event {
+/// The message of an event, if it is one's.
+fn message_of(event: Event) -> Option<Message> {
+    match event {
         Event::MessageSent(message) => Some(message),
         Event::MessageNotSent { .. } | Event::GroupChanged(_) => None,
-    }))
+    }
 }
 
-/// What stands in the `repeat` column. 64 bits of SHA-256 over sender and key: among one sender's messages two different
-/// keys meet by chance once in 10¹⁹ pairs.
-pub(crate) fn repeat_hash(sender: &AccountId, key: &RepeatKey) -> i64 {
-    let mut hash = Sha256::new();
-    hash.update(sender.as_str());
-    hash.update([0]);
-    hash.update(&key.key);
-    let bytes = hash.finalize();
-    i64::from_be_bytes(bytes[..8].try_into().expect("SHA-256 has 32 bytes"))
-}
-
-fn read_entry(row: &Row<'_>) -> Result<LogEntry> {
-    let position = Position(row.get(0)?);
-    Ok(LogEntry { shard: SHARD, position, event: read_event(row, 1, 3)?, unread: row.get(2)? })
-}
-
-fn read_event(row: &Row<'_>, seq: usize, data: usize) -> Result<Event> {
-    let mut event: Event = from_json(row, data)?;
-    // A live room's message has its number in the JSON: it has no seq column, because it is not in the history.
-    if let (Event::MessageSent(message), Some(seq)) = (&mut event, row.get::<_, Option<Seq>>(seq)?) {
+/// An event with the seq of its row. A live room's message has its number in the JSON: it has no seq column, because it is
+/// not in the history.
+fn numbered(mut event: Event, seq: Option<Seq>) -> Event {
+    if let (Event::MessageSent(message), Some(seq)) = (&mut event, seq) {
         message.seq = seq;
     }
-    Ok(event)
+    event
+}
+
+/// Finds the newest stored seq of a conversation at a position, by asking about few: positions grow with seqs. It goes from
+/// the newest end in doubling steps, then by halves, because readers of the log ask about the recent past.
+#[derive(Debug)]
+struct Bisection {
+    /// Not later than the position, or before the first.
+    low: Seq,
+    /// Later than the position, or after the newest.
+    high: Seq,
+    step: Seq,
+}
+
+impl Bisection {
+    fn below(head: Seq) -> Self {
+        Self { low: 0, high: head + 1, step: 1 }
+    }
+
+    /// The next seq to ask about.
+    fn probe(&self) -> Option<Seq> {
+        match self.low {
+            _ if self.high - self.low <= 1 => None,
+            0 => Some(self.high.saturating_sub(self.step).max(1)),
+            low => Some(low + (self.high - low) / 2),
+        }
+    }
+
+    /// Whether what was asked about is later than the position.
+    fn answer(&mut self, probe: Seq, is_later: bool) {
+        if is_later {
+            self.high = probe;
+            self.step *= 2;
+        } else {
+            self.low = probe;
+        }
+    }
+}
+
+/// In SQLite.
+pub(crate) mod lite {
+    use chat::event::{LogEntry, Position, Shard};
+    use chat::id::Seq;
+    use chat::message::Message;
+    use chat::port::MessageQuery;
+    use rusqlite::{Connection, OptionalExtension, Result, Row};
+
+    use super::{Bisection, Event, message_of, numbered};
+    use crate::commit::NewEvent;
+    use crate::repeat::Repeat;
+    use crate::sqlite::from_json;
+
+    /// SQLite's log is one shard: its one writer is the order.
+    pub(crate) const SHARD: Shard = Shard(0);
+
+    /// Appends an event; the keys are those of its conversation and sender.
+    pub(crate) fn append(
+        db: &Connection,
+        position: Position,
+        conversation: i64,
+        sender: Option<i64>,
+        event: &NewEvent<'_>,
+    ) -> Result<()> {
+        let mut statement = db.prepare_cached(
+            "INSERT INTO event (position, conversation, seq, sender, time, unread, repeat, data)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?;
+        let NewEvent { seq, time, unread, repeat, data, .. } = event;
+        statement.execute((position.0, conversation, seq, sender, time.millis(), unread, repeat, data))?;
+        Ok(())
+    }
+
+    /// The newest position.
+    pub(crate) fn head(db: &Connection) -> Result<Position> {
+        db.query_row("SELECT coalesce(max(position), 0) FROM event", [], |row| row.get(0).map(Position))
+    }
+
+    /// Events after a position.
+    pub(crate) fn after(db: &Connection, after: Position, limit: usize) -> Result<Vec<LogEntry>> {
+        let mut statement = db.prepare_cached(
+            "SELECT position, seq, unread, data FROM event WHERE position > ?1 ORDER BY position LIMIT ?2",
+        )?;
+        // No position is beyond what SQLite can count to.
+        let after = i64::try_from(after.0).unwrap_or(i64::MAX);
+        let rows = statement.query_map((after, limit as i64), read_entry)?;
+        rows.collect()
+    }
+
+    /// Events of one conversation after a position and up to another. Messages are found by seq, since positions grow
+    /// with seqs. What has no seq is few, or of a live room, and has an index of its own.
+    pub(crate) fn of_conversation(
+        db: &Connection,
+        conversation: i64,
+        after: Position,
+        up_to: Position,
+        limit: usize,
+    ) -> Result<Vec<LogEntry>> {
+        let (first, last) = (seq_at(db, conversation, after)? + 1, seq_at(db, conversation, up_to)?);
+        let mut statement = db.prepare_cached(
+            "SELECT position, seq, unread, data FROM
+                (SELECT * FROM (SELECT position, seq, unread, data FROM event
+                    WHERE conversation = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY seq LIMIT ?6)
+                 UNION ALL
+                 SELECT * FROM (SELECT position, seq, unread, data FROM event
+                    WHERE conversation = ?1 AND seq IS NULL AND position > ?4 AND position <= ?5
+                    ORDER BY position LIMIT ?6))
+             ORDER BY position LIMIT ?6",
+        )?;
+        let bounds = (conversation, first, last, after.0, up_to.0, limit as i64);
+        statement.query_map(bounds, read_entry)?.collect()
+    }
+
+    /// The newest stored seq of a conversation at a position; 0 before its first.
+    fn seq_at(db: &Connection, conversation: i64, at: Position) -> Result<Seq> {
+        let mut newest =
+            db.prepare_cached("SELECT coalesce(max(seq), 0) FROM event WHERE conversation = ?1 AND seq IS NOT NULL")?;
+        // At a seq that is not stored (a live room's), the one before it stands in.
+        let mut place = db.prepare_cached(
+            "SELECT position FROM event WHERE conversation = ?1 AND seq <= ?2 ORDER BY seq DESC LIMIT 1",
+        )?;
+        let mut bisection = Bisection::below(newest.query_row([conversation], |row| row.get(0))?);
+        while let Some(probe) = bisection.probe() {
+            let position = place.query_row((conversation, probe), |row| row.get::<_, u64>(0)).optional()?;
+            bisection.answer(probe, position.is_some_and(|position| position > at.0));
+        }
+        Ok(bisection.low)
+    }
+
+    /// Messages of a conversation.
+    pub(crate) fn messages(db: &Connection, conversation: i64, query: &MessageQuery) -> Result<Vec<Message>> {
+        let order = if query.newest_first { "DESC" } else { "ASC" };
+        let mut statement = db.prepare_cached(&format!(
+            "SELECT seq, data FROM event
+             WHERE conversation = ?1 AND seq BETWEEN ?2 AND ?3 AND time BETWEEN ?4 AND ?5
+             ORDER BY seq {order} LIMIT ?6"
+        ))?;
+        let bound = |seq: Seq| i64::try_from(seq).unwrap_or(i64::MAX);
+        let bounds = (
+            conversation,
+            bound(query.from),
+            bound(query.to),
+            query.since.millis(),
+            query.until.millis(),
+            query.limit as i64,
+        );
+        let events = statement.query_map(bounds, |row| read_event(row, 0, 1))?;
+        events.filter_map(|event| event.map(message_of).transpose()).collect()
+    }
+
+    /// The message that a new one would repeat. `sender` is the key of who sends it.
+    pub(crate) fn sent_before(db: &Connection, sender: i64, repeat: &Repeat) -> Result<Option<Message>> {
+        let mut statement = db.prepare_cached(
+            "SELECT seq, data FROM event WHERE repeat = ?1 AND sender = ?2 AND time >= ?3
+             ORDER BY position DESC LIMIT 1",
+        )?;
+        let found = statement.query_row((repeat.hash, sender, repeat.earliest), |row| read_event(row, 0, 1));
+        Ok(found.optional()?.and_then(message_of))
+    }
+
+    fn read_entry(row: &Row<'_>) -> Result<LogEntry> {
+        let position = Position(row.get(0)?);
+        Ok(LogEntry { shard: SHARD, position, event: read_event(row, 1, 3)?, unread: row.get(2)? })
+    }
+
+    fn read_event(row: &Row<'_>, seq: usize, data: usize) -> Result<Event> {
+        Ok(numbered(from_json(row, data)?, row.get(seq)?))
+    }
+}
+
+/// In PostgreSQL.
+pub(crate) mod pg {
+    use chat::event::{LogEntry, Position, Shard};
+    use chat::id::Seq;
+    use chat::message::Message;
+    use chat::port::MessageQuery;
+    use tokio_postgres::Row;
+
+    use super::{Bisection, Event, message_of, numbered};
+    use crate::commit::NewEvent;
+    use crate::postgres::{Db, Result, from_json, int, nat};
+    use crate::repeat::Repeat;
+    use crate::shard::SmallInt;
+
+    /// An event in its place; the key is its conversation's.
+    #[derive(Debug)]
+    pub(crate) struct Placed<'a> {
+        pub(crate) shard: Shard,
+        pub(crate) position: Position,
+        pub(crate) conversation: i64,
+        pub(crate) event: NewEvent<'a>,
+    }
+
+    /// Appends events.
+    pub(crate) async fn append(db: &Db, events: &[Placed<'_>]) -> Result<()> {
+        let append = db
+            .prepare_cached(
+                "INSERT INTO event (shard, position, conversation, seq, time, unread, repeat, data)
+                 SELECT * FROM unnest($1::int2[], $2::int8[], $3::int8[], $4::int8[], $5::int8[], $6::int8[],
+                    $7::int8[], $8::text[])",
+            )
+            .await?;
+        let shards: Vec<_> = events.iter().map(|placed| placed.shard.int()).collect();
+        let positions: Vec<_> = events.iter().map(|placed| int(placed.position.0)).collect();
+        let conversations: Vec<_> = events.iter().map(|placed| placed.conversation).collect();
+        let seqs: Vec<_> = events.iter().map(|placed| placed.event.seq.map(int)).collect();
+        let times: Vec<_> = events.iter().map(|placed| placed.event.time.millis()).collect();
+        let unread: Vec<_> = events.iter().map(|placed| placed.event.unread.map(int)).collect();
+        let repeats: Vec<_> = events.iter().map(|placed| placed.event.repeat).collect();
+        let data: Vec<_> = events.iter().map(|placed| placed.event.data.as_ref()).collect();
+        db.execute(&append, &[&shards, &positions, &conversations, &seqs, &times, &unread, &repeats, &data]).await?;
+        Ok(())
+    }
+
+    /// Events of a shard after a position.
+    pub(crate) async fn after(db: &Db, shard: Shard, after: Position, limit: usize) -> Result<Vec<LogEntry>> {
+        let query = db
+            .prepare_cached(
+                "SELECT position, seq, unread, data FROM event WHERE shard = $1 AND position > $2
+                 ORDER BY position LIMIT $3",
+            )
+            .await?;
+        let rows = db.query(&query, &[&shard.int(), &int(after.0), &int(limit as u64)]).await?;
+        rows.iter().map(|row| read_entry(shard, row)).collect()
+    }
+
+    /// Events of one conversation after a position and up to another. Messages are found by seq, since positions grow
+    /// with seqs. What has no seq is few, or of a live room, and has an index of its own.
+    pub(crate) async fn of_conversation(
+        db: &Db,
+        shard: Shard,
+        conversation: i64,
+        after: Position,
+        up_to: Position,
+        limit: usize,
+    ) -> Result<Vec<LogEntry>> {
+        let first = seq_at(db, shard, conversation, after).await? + 1;
+        let last = seq_at(db, shard, conversation, up_to).await?;
+        let query = db
+            .prepare_cached(
+                "(SELECT position, seq, unread, data FROM event
+                    WHERE shard = $1 AND conversation = $2 AND seq BETWEEN $3 AND $4 ORDER BY seq LIMIT $7)
+                 UNION ALL
+                 (SELECT position, seq, unread, data FROM event
+                    WHERE shard = $1 AND conversation = $2 AND seq IS NULL AND position > $5 AND position <= $6
+                    ORDER BY position LIMIT $7)
+                 ORDER BY position LIMIT $7",
+            )
+            .await?;
+        let (first, last, limit) = (int(first), int(last), int(limit as u64));
+        let (after, up_to) = (int(after.0), int(up_to.0));
+        let rows = db.query(&query, &[&shard.int(), &conversation, &first, &last, &after, &up_to, &limit]).await?;
+        rows.iter().map(|row| read_entry(shard, row)).collect()
+    }
+
+    /// The newest stored seq of a conversation at a position; 0 before its first.
+    async fn seq_at(db: &Db, shard: Shard, conversation: i64, at: Position) -> Result<Seq> {
+        // At a seq that is not stored (a live room's), the one before it stands in.
+        let place = db
+            .prepare_cached(
+                "SELECT seq, position FROM event WHERE shard = $1 AND conversation = $2 AND seq <= $3
+                 ORDER BY seq DESC LIMIT 1",
+            )
+            .await?;
+        let newest = db.query_opt(&place, &[&shard.int(), &conversation, &i64::MAX]).await?;
+        let mut bisection = Bisection::below(newest.map_or(0, |row| nat(row.get(0))));
+        while let Some(probe) = bisection.probe() {
+            let row = db.query_opt(&place, &[&shard.int(), &conversation, &int(probe)]).await?;
+            bisection.answer(probe, row.is_some_and(|row| nat(row.get(1)) > at.0));
+        }
+        Ok(bisection.low)
+    }
+
+    /// Messages of a conversation.
+    pub(crate) async fn messages(
+        db: &Db,
+        shard: Shard,
+        conversation: i64,
+        query: &MessageQuery,
+    ) -> Result<Vec<Message>> {
+        let order = if query.newest_first { "DESC" } else { "ASC" };
+        let list = db
+            .prepare_cached(&format!(
+                "SELECT seq, data FROM event
+                 WHERE shard = $1 AND conversation = $2 AND seq BETWEEN $3 AND $4 AND time BETWEEN $5 AND $6
+                 ORDER BY seq {order} LIMIT $7"
+            ))
+            .await?;
+        let (from, to, limit) = (int(query.from), int(query.to), int(query.limit as u64));
+        let (since, until) = (query.since.millis(), query.until.millis());
+        let rows = db.query(&list, &[&shard.int(), &conversation, &from, &to, &since, &until, &limit]).await?;
+        rows.iter().filter_map(|row| read_event(row, 0, 1).map(message_of).transpose()).collect()
+    }
+
+    /// The messages that new ones would repeat, each with the place of what it is found by, and its position.
+    pub(crate) async fn sent_before(db: &Db, repeats: &[(Shard, Repeat)]) -> Result<Vec<(usize, Position, Message)>> {
+        let query = db
+            .prepare_cached(
+                "SELECT e.seq, e.data, u.n, e.position
+                 FROM unnest($1::int2[], $2::int8[], $3::int8[]) WITH ORDINALITY AS u (shard, repeat, earliest, n)
+                 CROSS JOIN LATERAL (
+                    SELECT seq, data, position FROM event
+                    WHERE shard = u.shard AND repeat = u.repeat AND time >= u.earliest
+                    ORDER BY position DESC LIMIT 1) e",
+            )
+            .await?;
+        let shards: Vec<_> = repeats.iter().map(|(shard, _)| shard.int()).collect();
+        let hashes: Vec<_> = repeats.iter().map(|(_, repeat)| repeat.hash).collect();
+        let earliest: Vec<_> = repeats.iter().map(|(_, repeat)| repeat.earliest).collect();
+        let rows = db.query(&query, &[&shards, &hashes, &earliest]).await?;
+        let read = |row: &Row| {
+            let message = message_of(read_event(row, 0, 1)?);
+            Ok(message.map(|message| (row.get::<_, i64>(2) as usize - 1, Position(nat(row.get(3))), message)))
+        };
+        rows.iter().filter_map(|row| read(row).transpose()).collect()
+    }
+
+    fn read_entry(shard: Shard, row: &Row) -> Result<LogEntry> {
+        let unread = row.get::<_, Option<i64>>(2).map(nat);
+        Ok(LogEntry { shard, position: Position(nat(row.get(0))), event: read_event(row, 1, 3)?, unread })
+    }
+
+    fn read_event(row: &Row, seq: usize, data: usize) -> Result<Event> {
+        Ok(numbered(from_json(row, data)?, row.get::<_, Option<i64>>(seq).map(nat)))
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    fn hash(sender: &str, key: &str) -> i64 {
-        repeat_hash(&sender.into(), &RepeatKey { key: key.into(), window_millis: None })
-    }
-
-    /// It is stored: a change would make every message before an upgrade unknown to the retries after it.
-    #[test]
-    fn the_repeat_hash_never_changes() {
-        assert_eq!(hash("", ""), 7_940_984_811_893_783_192);
-        assert_eq!(hash("alice", "1_2"), 5_107_955_216_505_821_368);
-    }
+    use super::Bisection;
 
     #[test]
-    fn sender_and_key_do_not_run_into_each_other() {
-        assert_ne!(hash("ab", "c"), hash("a", "bc"));
-        assert_ne!(hash("a", ""), hash("", "a"));
-        assert_ne!(hash("a", "b"), hash("b", "a"));
+    fn bisection_finds_every_place_with_few_questions() {
+        for head in 0..200 {
+            // The position of seq n is 10 n.
+            for at in (0..=10 * head + 10).step_by(5) {
+                let mut bisection = Bisection::below(head);
+                let mut asked = 0;
+                while let Some(probe) = bisection.probe() {
+                    assert!((1..=head).contains(&probe));
+                    bisection.answer(probe, 10 * probe > at);
+                    asked += 1;
+                }
+                assert_eq!(bisection.low, (at / 10).min(head));
+                assert!(asked <= 17, "{asked} questions for {at} below {head}");
+            }
+        }
     }
 }

@@ -1,57 +1,162 @@
 //! Groups.
 
-use chat::group::{Group, GroupStatus};
-use chat::id::GroupId;
-use rusqlite::{Connection, OptionalExtension, Result, Row};
-
-use crate::sqlite::{from_json, to_json};
-
-/// The integer that stands for a group everywhere else.
-pub(crate) fn key(db: &Connection, id: &GroupId) -> Result<Option<i64>> {
-    let mut statement = db.prepare_cached("SELECT key FROM chat_group WHERE id = ?1")?;
-    statement.query_row([id.as_str()], |row| row.get(0)).optional()
+/// What a commit needs to know of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct GroupState {
+    pub(crate) version: u64,
+    /// It is not dissolved.
+    pub(crate) is_open: bool,
+    pub(crate) member_count: u64,
+    /// How many members ever came in.
+    pub(crate) arrivals: u64,
 }
 
-/// One group, dissolved or not.
-pub(crate) fn find(db: &Connection, id: &GroupId) -> Result<Option<Group>> {
-    let mut statement = db.prepare_cached("SELECT data, member_count FROM chat_group WHERE id = ?1")?;
-    statement.query_row([id.as_str()], read).optional()
+/// In SQLite.
+pub(crate) mod lite {
+    use chat::group::{Group, GroupStatus};
+    use chat::id::GroupId;
+    use rusqlite::{Connection, OptionalExtension, Result, Row};
+
+    use super::GroupState;
+    use crate::sqlite::{from_json, to_json};
+
+    /// The integer that stands for a group everywhere else.
+    pub(crate) fn key(db: &Connection, id: &GroupId) -> Result<Option<i64>> {
+        let mut statement = db.prepare_cached("SELECT key FROM chat_group WHERE id = ?1")?;
+        statement.query_row([id.as_str()], |row| row.get(0)).optional()
+    }
+
+    /// One group, dissolved or not.
+    pub(crate) fn find(db: &Connection, id: &GroupId) -> Result<Option<Group>> {
+        let mut statement = db.prepare_cached("SELECT data, member_count FROM chat_group WHERE id = ?1")?;
+        statement.query_row([id.as_str()], read).optional()
+    }
+
+    /// What a commit needs to know of it, if it exists.
+    pub(crate) fn state(db: &Connection, id: &GroupId) -> Result<Option<GroupState>> {
+        let mut statement =
+            db.prepare_cached("SELECT version, is_open, member_count, arrivals FROM chat_group WHERE id = ?1")?;
+        let read = |row: &Row<'_>| {
+            Ok(GroupState {
+                version: row.get(0)?,
+                is_open: row.get(1)?,
+                member_count: row.get(2)?,
+                arrivals: row.get(3)?,
+            })
+        };
+        statement.query_row([id.as_str()], read).optional()
+    }
+
+    /// Stores a group; an existing one keeps its member count.
+    pub(crate) fn put(db: &Connection, group: &Group) -> Result<()> {
+        let mut statement = db.prepare_cached(
+            "INSERT INTO chat_group (id, is_open, version, member_count, data) VALUES (?1, ?2, ?3, 0, ?4)
+             ON CONFLICT (id) DO UPDATE SET
+                is_open = excluded.is_open, version = excluded.version, data = excluded.data",
+        )?;
+        let is_open = group.status == GroupStatus::Open;
+        statement.execute((group.id.as_str(), is_open, group.version, to_json(group)?))?;
+        Ok(())
+    }
+
+    /// Counts members in.
+    pub(crate) fn add_to_count(db: &Connection, key: i64, added: usize) -> Result<()> {
+        let mut statement = db.prepare_cached(
+            "UPDATE chat_group SET member_count = member_count + ?2, arrivals = arrivals + ?2 WHERE key = ?1",
+        )?;
+        statement.execute((key, added as i64))?;
+        Ok(())
+    }
+
+    fn read(row: &Row<'_>) -> Result<Group> {
+        let mut group: Group = from_json(row, 0)?;
+        group.member_count = row.get(1)?;
+        Ok(group)
+    }
 }
 
-/// Whether it exists, and if so its version, whether it is alive, and how many members it has.
-pub(crate) fn state(db: &Connection, id: &GroupId) -> Result<Option<(u64, bool, u64)>> {
-    let mut statement = db.prepare_cached("SELECT version, is_open, member_count FROM chat_group WHERE id = ?1")?;
-    statement.query_row([id.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()
-}
+/// In PostgreSQL.
+pub(crate) mod pg {
+    use chat::group::Group;
+    use chat::id::GroupId;
 
-/// Stores a group; an existing one keeps its member count.
-pub(crate) fn put(db: &Connection, group: &Group) -> Result<()> {
-    let mut statement = db.prepare_cached(
-        "INSERT INTO chat_group (id, is_open, version, member_count, data) VALUES (?1, ?2, ?3, 0, ?4)
-         ON CONFLICT (id) DO UPDATE SET is_open = excluded.is_open, version = excluded.version, data = excluded.data",
-    )?;
-    let is_open = group.status == GroupStatus::Open;
-    statement.execute((group.id.as_str(), is_open, group.version, to_json(group)?))?;
-    Ok(())
-}
+    use super::GroupState;
+    use crate::postgres::{Db, Result, from_json, int, nat, to_json};
+    use crate::shard::{Shards, SmallInt};
 
-/// The integer that stands for a group, and how many members ever came in.
-pub(crate) fn arrivals(db: &Connection, id: &GroupId) -> Result<Option<(i64, i64)>> {
-    let mut statement = db.prepare_cached("SELECT key, arrivals FROM chat_group WHERE id = ?1")?;
-    statement.query_row([id.as_str()], |row| Ok((row.get(0)?, row.get(1)?))).optional()
-}
+    /// Those of `ids` that exist, dissolved or not, in the order asked for.
+    pub(crate) async fn find(db: &Db, shards: Shards, ids: &[GroupId]) -> Result<Vec<Group>> {
+        let query = db
+            .prepare_cached(
+                "SELECT g.data, g.member_count FROM unnest($1::int2[], $2::text[]) WITH ORDINALITY AS u (shard, id, n)
+                 JOIN chat_group g ON g.shard = u.shard AND g.id = u.id ORDER BY u.n",
+            )
+            .await?;
+        let (places, ids): (Vec<_>, Vec<_>) = ids.iter().map(|id| (shards.of_group(id).int(), id.as_str())).unzip();
+        let rows = db.query(&query, &[&places, &ids]).await?;
+        let read = |row: &tokio_postgres::Row| Ok(Group { member_count: nat(row.get(1)), ..from_json(row, 0)? });
+        rows.iter().map(read).collect()
+    }
 
-/// Counts members in.
-pub(crate) fn add_to_count(db: &Connection, key: i64, added: usize) -> Result<()> {
-    let mut statement = db.prepare_cached(
-        "UPDATE chat_group SET member_count = member_count + ?2, arrivals = arrivals + ?2 WHERE key = ?1",
-    )?;
-    statement.execute((key, added as i64))?;
-    Ok(())
-}
+    /// What a commit needs to know of those of `ids` that exist, each with its place among them.
+    pub(crate) async fn states(db: &Db, shards: Shards, ids: &[&GroupId]) -> Result<Vec<(usize, GroupState)>> {
+        let query = db
+            .prepare_cached(
+                "SELECT u.n, g.version, g.is_open, g.member_count, g.arrivals
+                 FROM unnest($1::int2[], $2::text[]) WITH ORDINALITY AS u (shard, id, n)
+                 JOIN chat_group g ON g.shard = u.shard AND g.id = u.id",
+            )
+            .await?;
+        let (places, ids): (Vec<_>, Vec<_>) = ids.iter().map(|id| (shards.of_group(id).int(), id.as_str())).unzip();
+        let rows = db.query(&query, &[&places, &ids]).await?;
+        let read = |row: &tokio_postgres::Row| {
+            let state = GroupState {
+                version: nat(row.get(1)),
+                is_open: row.get(2),
+                member_count: nat(row.get(3)),
+                arrivals: nat(row.get(4)),
+            };
+            (row.get::<_, i64>(0) as usize - 1, state)
+        };
+        Ok(rows.iter().map(read).collect())
+    }
 
-fn read(row: &Row<'_>) -> Result<Group> {
-    let mut group: Group = from_json(row, 0)?;
-    group.member_count = row.get(1)?;
-    Ok(group)
+    /// Stores groups as a commit leaves them.
+    pub(crate) async fn put(db: &Db, shards: Shards, groups: &[(&Group, GroupState)]) -> Result<()> {
+        let put = db
+            .prepare_cached(
+                "INSERT INTO chat_group (shard, id, is_open, version, member_count, arrivals, data)
+                 SELECT * FROM unnest($1::int2[], $2::text[], $3::bool[], $4::int8[], $5::int8[], $6::int8[], $7::text[])
+                 ON CONFLICT (shard, id) DO UPDATE SET
+                    is_open = excluded.is_open, version = excluded.version, member_count = excluded.member_count,
+                    arrivals = excluded.arrivals, data = excluded.data",
+            )
+            .await?;
+        let places: Vec<_> = groups.iter().map(|(group, _)| shards.of_group(&group.id).int()).collect();
+        let ids: Vec<_> = groups.iter().map(|(group, _)| group.id.as_str()).collect();
+        let is_open: Vec<_> = groups.iter().map(|(_, state)| state.is_open).collect();
+        let versions: Vec<_> = groups.iter().map(|(_, state)| int(state.version)).collect();
+        let counts: Vec<_> = groups.iter().map(|(_, state)| int(state.member_count)).collect();
+        let arrivals: Vec<_> = groups.iter().map(|(_, state)| int(state.arrivals)).collect();
+        let data = groups.iter().map(|(group, _)| to_json(group)).collect::<Result<Vec<_>>>()?;
+        db.execute(&put, &[&places, &ids, &is_open, &versions, &counts, &arrivals, &data]).await?;
+        Ok(())
+    }
+
+    /// Counts members in.
+    pub(crate) async fn count(db: &Db, shards: Shards, groups: &[(&GroupId, GroupState)]) -> Result<()> {
+        let count = db
+            .prepare_cached(
+                "UPDATE chat_group g SET member_count = u.member_count, arrivals = u.arrivals
+                 FROM unnest($1::int2[], $2::text[], $3::int8[], $4::int8[]) AS u (shard, id, member_count, arrivals)
+                 WHERE g.shard = u.shard AND g.id = u.id",
+            )
+            .await?;
+        let places: Vec<_> = groups.iter().map(|(id, _)| shards.of_group(id).int()).collect();
+        let ids: Vec<_> = groups.iter().map(|(id, _)| id.as_str()).collect();
+        let counts: Vec<_> = groups.iter().map(|(_, state)| int(state.member_count)).collect();
+        let arrivals: Vec<_> = groups.iter().map(|(_, state)| int(state.arrivals)).collect();
+        db.execute(&count, &[&places, &ids, &counts, &arrivals]).await?;
+        Ok(())
+    }
 }

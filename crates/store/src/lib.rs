@@ -1,44 +1,80 @@
-//! Durable truth: SQLite behind the ports of `chat` and `webhook`.
+//! Durable truth: SQLite and PostgreSQL behind the ports of `chat` and `webhook`.
 //!
-//! One file per noun holds its SQL; `sqlite.rs` puts them behind the ports; `sqlite/writer.rs` is the one place that
-//! commits.
+//! One file per noun holds its SQL, for either database beside each other (`mod lite`, `mod pg`); `sqlite.rs` and
+//! `postgres.rs` put them behind the ports. What a commit does is the same for both and stands in `commit.rs`;
+//! `sqlite/writer.rs` and `postgres/lane.rs` are the only places that commit.
 //!
 //! # How to add a query
-//! Add a method to [`chat::port::Store`] if no existing one fits, its SQL to the noun's file, and its cases (empty,
-//! first, last, page edges) to the noun's file of the conformance suite in `tests/conformance`.
+//! Add a method to [`chat::port::Store`] if no existing one fits, its SQL for both to the noun's file, and its cases
+//! (empty, first, last, page edges) to the noun's file of the conformance suite in `tests/conformance`.
+//!
+//! # How to change the schema
+//! Add a migration of the next number to `migrations/sqlite` and one of the same number to `migrations/postgres`. Expand
+//! first: nodes of the version before go on working while they are replaced. Contract a version later.
 
 mod account;
 mod block;
+mod commit;
 mod conversation;
 mod cursor;
 mod event;
 mod group;
 mod member;
+pub mod postgres;
+mod repeat;
+mod shard;
 pub mod sqlite;
 mod topic;
 
+use async_trait::async_trait;
+use chat::Fault;
+use chat::port::Store;
+use webhook::ledger::Ledger;
+
+pub use postgres::Postgres;
 pub use sqlite::Sqlite;
 
-/// Why a store could not be opened, in words for the operator.
+/// A store with everything that a server asks of it.
+#[async_trait]
+pub trait Durable: Store + Ledger + std::fmt::Debug {
+    /// Whether a write gets through now; if not, why, in words for the operator.
+    async fn ready(&self) -> Result<(), Fault>;
+}
+
+/// Why a store could not be opened, in words for the operator. Where a message names a database by its URL, the password
+/// is not in it.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process has it open.
-    #[error("{0} is in use by another ringback process (it holds the lock file beside it)")]
+    #[error("{0}")]
     InUse(String),
-    /// The file or its directory cannot be used.
-    #[error("cannot open {path}: {why}")]
+    /// It cannot be used: the file or its directory, the server, the database, or what we are allowed to do there.
+    #[error("cannot open {place}: {why}")]
     Unusable {
-        /// The database file.
-        path: String,
+        /// The database file, or the server and database.
+        place: String,
         /// Why, in words.
         why: String,
+        /// Nothing will change before the operator changes something (a server that is away may come back).
+        is_final: bool,
     },
-    /// It was written by a newer version of Ringback, or its migrations were changed.
-    #[error("the database {path} does not fit this version of ringback: {why}")]
+    /// It was written by a newer version of Ringback, its migrations were changed, or it is something else's.
+    #[error("the database {place} does not fit this version of ringback: {why}")]
     Foreign {
-        /// The database file.
-        path: String,
+        /// The database file, or the server and database.
+        place: String,
         /// Why, in words.
         why: String,
     },
+}
+
+impl OpenError {
+    /// Whether the operator must act before another try makes sense.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::InUse(_) => false,
+            Self::Unusable { is_final, .. } => *is_final,
+            Self::Foreign { .. } => true,
+        }
+    }
 }

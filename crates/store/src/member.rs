@@ -1,14 +1,9 @@
 //! Members.
 
-use chat::id::{AccountId, GroupId, Seq, Timestamp};
+use chat::id::AccountId;
 use chat::member::{JoinSource, Member, Role};
-use chat::port::MemberQuery;
-use rusqlite::{Connection, OptionalExtension, Result, Row};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-
-use crate::sqlite::{from_json, to_json};
-use crate::{account, group};
 
 /// What no query looks at.
 #[derive(Serialize, Deserialize)]
@@ -19,82 +14,15 @@ struct Rest {
     custom_fields: Map<String, Value>,
 }
 
-const SELECT: &str = "SELECT a.id, m.role, m.joined, m.muted_until, m.read_seq, m.last_sent, m.data
-     FROM member m JOIN account a ON a.key = m.account ";
-
-/// One membership.
-pub(crate) fn find(db: &Connection, group: &GroupId, id: &AccountId) -> Result<Option<Member>> {
-    let mut statement = db.prepare_cached(&format!(
-        "{SELECT} WHERE m.group_key = (SELECT key FROM chat_group WHERE id = ?1) AND a.id = ?2"
-    ))?;
-    statement.query_row((group.as_str(), id.as_str()), read).optional()
-}
-
-/// A page of members, greatest role first, then by when they joined, then as they came.
-pub(crate) fn list(db: &Connection, group: &GroupId, query: &MemberQuery) -> Result<Vec<Member>> {
-    // A bit per role, so that the statement is the same for every filter.
-    let roles = match query.roles.as_slice() {
-        [] => u8::MAX,
-        roles => roles.iter().fold(0, |bits, role| bits | 1 << role_number(*role)),
-    };
-    let mut statement = db.prepare_cached(&format!(
-        "{SELECT} WHERE m.group_key = (SELECT key FROM chat_group WHERE id = ?1) AND (?2 >> m.role) & 1
-         ORDER BY m.role DESC, m.joined, m.arrival LIMIT ?3 OFFSET ?4"
-    ))?;
-    let bound = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    statement.query_map((group.as_str(), roles, bound(query.limit), bound(query.offset)), read)?.collect()
-}
-
-/// Adds members; who is one already stays as they are. Returns who was new.
-pub(crate) fn add(db: &Connection, group_id: &GroupId, members: &[Member]) -> Result<Vec<AccountId>> {
-    let (group_key, arrivals) = group::arrivals(db, group_id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-    let mut statement = db.prepare_cached(
-        "INSERT OR IGNORE INTO member (group_key, account, role, joined, arrival, muted_until, read_seq, last_sent, data)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-    )?;
-    let mut added = Vec::new();
-    for member in members {
-        let account = account::key(db, &member.account)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-        let rest = Rest {
+impl Rest {
+    fn of(member: &Member) -> Self {
+        Self {
             source: member.source,
             inviter: member.inviter.clone(),
             name_card: member.name_card.clone(),
             custom_fields: member.custom_fields.clone(),
-        };
-        let inserted = statement.execute((
-            group_key,
-            account,
-            role_number(member.role),
-            member.joined.millis(),
-            arrivals + 1 + added.len() as i64,
-            member.muted_until.millis(),
-            member.read_seq,
-            member.last_sent.millis(),
-            to_json(&rest)?,
-        ))?;
-        if inserted > 0 {
-            added.push(member.account.clone());
         }
     }
-    group::add_to_count(db, group_key, added.len())?;
-    Ok(added)
-}
-
-/// Notes that a member has sent `seq`. Sending reads the conversation if it is meant to, or if nothing was unread.
-pub(crate) fn sent(
-    db: &Connection,
-    group_key: i64,
-    account: i64,
-    seq: Seq,
-    time: Timestamp,
-    reads: bool,
-) -> Result<()> {
-    let mut statement = db.prepare_cached(
-        "UPDATE member SET last_sent = ?4, read_seq = CASE WHEN ?5 OR read_seq = ?3 - 1 THEN ?3 ELSE read_seq END
-         WHERE group_key = ?1 AND account = ?2",
-    )?;
-    statement.execute((group_key, account, seq, time.millis(), reads))?;
-    Ok(())
 }
 
 fn role_number(role: Role) -> u8 {
@@ -105,22 +33,258 @@ fn role_number(role: Role) -> u8 {
     }
 }
 
-fn read(row: &Row<'_>) -> Result<Member> {
-    let rest: Rest = from_json(row, 6)?;
-    Ok(Member {
-        account: AccountId::new(row.get::<_, String>(0)?),
-        role: match row.get::<_, u8>(1)? {
-            2 => Role::Owner,
-            1 => Role::Admin,
-            _ => Role::Member,
-        },
-        joined: Timestamp::from_millis(row.get(2)?),
-        source: rest.source,
-        inviter: rest.inviter,
-        name_card: rest.name_card,
-        muted_until: Timestamp::from_millis(row.get(3)?),
-        custom_fields: rest.custom_fields,
-        read_seq: row.get(4)?,
-        last_sent: Timestamp::from_millis(row.get(5)?),
-    })
+fn role_of(number: u8) -> Role {
+    match number {
+        2 => Role::Owner,
+        1 => Role::Admin,
+        _ => Role::Member,
+    }
+}
+
+/// A bit per role, so that the statement is the same for every filter.
+fn role_bits(roles: &[Role]) -> u8 {
+    match roles {
+        [] => u8::MAX,
+        roles => roles.iter().fold(0, |bits, role| bits | 1 << role_number(*role)),
+    }
+}
+
+/// In SQLite.
+pub(crate) mod lite {
+    use chat::id::{AccountId, GroupId, Timestamp};
+    use chat::member::Member;
+    use chat::port::MemberQuery;
+    use rusqlite::{Connection, OptionalExtension, Result, Row};
+
+    use super::{Rest, role_bits, role_number, role_of};
+    use crate::account::lite as account;
+    use crate::commit::MemberSent;
+    use crate::group::lite as group;
+    use crate::sqlite::{from_json, to_json};
+
+    const SELECT: &str = "SELECT a.id, m.role, m.joined, m.muted_until, m.read_seq, m.last_sent, m.data
+         FROM member m JOIN account a ON a.key = m.account ";
+
+    /// One membership.
+    pub(crate) fn find(db: &Connection, group: &GroupId, id: &AccountId) -> Result<Option<Member>> {
+        let mut statement = db.prepare_cached(&format!(
+            "{SELECT} WHERE m.group_key = (SELECT key FROM chat_group WHERE id = ?1) AND a.id = ?2"
+        ))?;
+        statement.query_row((group.as_str(), id.as_str()), read).optional()
+    }
+
+    /// A page of members, greatest role first, then by when they joined, then as they came.
+    pub(crate) fn list(db: &Connection, group: &GroupId, query: &MemberQuery) -> Result<Vec<Member>> {
+        let mut statement = db.prepare_cached(&format!(
+            "{SELECT} WHERE m.group_key = (SELECT key FROM chat_group WHERE id = ?1) AND (?2 >> m.role) & 1
+             ORDER BY m.role DESC, m.joined, m.arrival LIMIT ?3 OFFSET ?4"
+        ))?;
+        let bound = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let bounds = (group.as_str(), role_bits(&query.roles), bound(query.limit), bound(query.offset));
+        statement.query_map(bounds, read)?.collect()
+    }
+
+    /// Adds members; who is one already stays as they are. Returns who was new.
+    pub(crate) fn add(db: &Connection, group_id: &GroupId, members: &[Member]) -> Result<Vec<AccountId>> {
+        let missing = rusqlite::Error::QueryReturnedNoRows;
+        let Some((group_key, state)) = group::key(db, group_id)?.zip(group::state(db, group_id)?) else {
+            return Err(missing);
+        };
+        let mut statement = db.prepare_cached(
+            "INSERT OR IGNORE INTO member
+                (group_key, account, role, joined, arrival, muted_until, read_seq, last_sent, data)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?;
+        let mut added = Vec::new();
+        for member in members {
+            let account = account::key(db, &member.account)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+            let inserted = statement.execute((
+                group_key,
+                account,
+                role_number(member.role),
+                member.joined.millis(),
+                state.arrivals + 1 + added.len() as u64,
+                member.muted_until.millis(),
+                member.read_seq,
+                member.last_sent.millis(),
+                to_json(&Rest::of(member))?,
+            ))?;
+            if inserted > 0 {
+                added.push(member.account.clone());
+            }
+        }
+        group::add_to_count(db, group_key, added.len())?;
+        Ok(added)
+    }
+
+    /// Notes that a member has sent a message.
+    pub(crate) fn sent(db: &Connection, group_key: i64, account: i64, sent: MemberSent<'_>) -> Result<()> {
+        let mut statement = db.prepare_cached(
+            "UPDATE member SET last_sent = ?4, read_seq = CASE WHEN ?5 OR read_seq = ?3 - 1 THEN ?3 ELSE read_seq END
+             WHERE group_key = ?1 AND account = ?2",
+        )?;
+        statement.execute((group_key, account, sent.seq, sent.time.millis(), sent.reads))?;
+        Ok(())
+    }
+
+    fn read(row: &Row<'_>) -> Result<Member> {
+        let rest: Rest = from_json(row, 6)?;
+        Ok(Member {
+            account: AccountId::new(row.get::<_, String>(0)?),
+            role: role_of(row.get(1)?),
+            joined: Timestamp::from_millis(row.get(2)?),
+            source: rest.source,
+            inviter: rest.inviter,
+            name_card: rest.name_card,
+            muted_until: Timestamp::from_millis(row.get(3)?),
+            custom_fields: rest.custom_fields,
+            read_seq: row.get(4)?,
+            last_sent: Timestamp::from_millis(row.get(5)?),
+        })
+    }
+}
+
+/// In PostgreSQL.
+pub(crate) mod pg {
+    use chat::id::{AccountId, GroupId, Seq, Timestamp};
+    use chat::member::Member;
+    use chat::port::MemberQuery;
+    use tokio_postgres::Row;
+
+    use super::{Rest, role_bits, role_number, role_of};
+    use crate::commit::MemberSent;
+    use crate::postgres::{Db, Result, from_json, int, nat, to_json};
+    use crate::shard::{Shards, SmallInt};
+
+    /// What sending changes about a member.
+    #[derive(Clone, Copy, Debug)]
+    pub(crate) struct Marks {
+        pub(crate) read_seq: Seq,
+        pub(crate) last_sent: Timestamp,
+    }
+
+    impl Marks {
+        /// Notes that the member has sent a message.
+        pub(crate) fn sent(&mut self, sent: MemberSent<'_>) {
+            self.last_sent = sent.time;
+            if sent.reads || self.read_seq + 1 == sent.seq {
+                self.read_seq = sent.seq;
+            }
+        }
+    }
+
+    const SELECT: &str = "SELECT account, role, joined, muted_until, read_seq, last_sent, data FROM member ";
+
+    /// One membership.
+    pub(crate) async fn find(db: &Db, shards: Shards, group: &GroupId, id: &AccountId) -> Result<Option<Member>> {
+        let query = db.prepare_cached(&format!("{SELECT} WHERE shard = $1 AND group_id = $2 AND account = $3")).await?;
+        let row = db.query_opt(&query, &[&shards.of_group(group).int(), &group.as_str(), &id.as_str()]).await?;
+        row.as_ref().map(read).transpose()
+    }
+
+    /// A page of members, greatest role first, then by when they joined, then as they came.
+    pub(crate) async fn list(db: &Db, shards: Shards, group: &GroupId, query: &MemberQuery) -> Result<Vec<Member>> {
+        let list = db
+            .prepare_cached(&format!(
+                "{SELECT} WHERE shard = $1 AND group_id = $2 AND ($3::int4 >> role) & 1 = 1
+                 ORDER BY role DESC, joined, arrival LIMIT $4 OFFSET $5"
+            ))
+            .await?;
+        let roles = i32::from(role_bits(&query.roles));
+        let (limit, offset) = (int(query.limit), int(query.offset));
+        let place = shards.of_group(group).int();
+        let rows = db.query(&list, &[&place, &group.as_str(), &roles, &limit, &offset]).await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// The marks of those who are members, each with its place among the (group, account).
+    pub(crate) async fn marks(
+        db: &Db,
+        shards: Shards,
+        members: &[(&GroupId, &AccountId)],
+    ) -> Result<Vec<(usize, Marks)>> {
+        let query = db
+            .prepare_cached(
+                "SELECT u.n, m.read_seq, m.last_sent
+                 FROM unnest($1::int2[], $2::text[], $3::text[]) WITH ORDINALITY AS u (shard, group_id, account, n)
+                 JOIN member m ON m.shard = u.shard AND m.group_id = u.group_id AND m.account = u.account",
+            )
+            .await?;
+        let places: Vec<_> = members.iter().map(|(group, _)| shards.of_group(group).int()).collect();
+        let (groups, ids): (Vec<_>, Vec<_>) = members.iter().map(|(group, id)| (group.as_str(), id.as_str())).unzip();
+        let rows = db.query(&query, &[&places, &groups, &ids]).await?;
+        let read = |row: &Row| {
+            let marks = Marks { read_seq: nat(row.get(1)), last_sent: Timestamp::from_millis(row.get(2)) };
+            (row.get::<_, i64>(0) as usize - 1, marks)
+        };
+        Ok(rows.iter().map(read).collect())
+    }
+
+    /// A member who comes in.
+    #[derive(Debug)]
+    pub(crate) struct Arriving<'a> {
+        pub(crate) group: &'a GroupId,
+        pub(crate) member: &'a Member,
+        pub(crate) arrival: u64,
+        pub(crate) marks: Marks,
+    }
+
+    /// Adds members who are none yet.
+    pub(crate) async fn add(db: &Db, shards: Shards, members: &[Arriving<'_>]) -> Result<()> {
+        let add = db
+            .prepare_cached(
+                "INSERT INTO member
+                    (shard, group_id, account, role, joined, arrival, muted_until, read_seq, last_sent, data)
+                 SELECT * FROM unnest($1::int2[], $2::text[], $3::text[], $4::int2[], $5::int8[], $6::int8[],
+                    $7::int8[], $8::int8[], $9::int8[], $10::text[])",
+            )
+            .await?;
+        let places: Vec<_> = members.iter().map(|new| shards.of_group(new.group).int()).collect();
+        let groups: Vec<_> = members.iter().map(|new| new.group.as_str()).collect();
+        let ids: Vec<_> = members.iter().map(|new| new.member.account.as_str()).collect();
+        let roles: Vec<_> = members.iter().map(|new| i16::from(role_number(new.member.role))).collect();
+        let joined: Vec<_> = members.iter().map(|new| new.member.joined.millis()).collect();
+        let arrivals: Vec<_> = members.iter().map(|new| int(new.arrival)).collect();
+        let muted: Vec<_> = members.iter().map(|new| new.member.muted_until.millis()).collect();
+        let read: Vec<_> = members.iter().map(|new| int(new.marks.read_seq)).collect();
+        let sent: Vec<_> = members.iter().map(|new| new.marks.last_sent.millis()).collect();
+        let data = members.iter().map(|new| to_json(&Rest::of(new.member))).collect::<Result<Vec<_>>>()?;
+        db.execute(&add, &[&places, &groups, &ids, &roles, &joined, &arrivals, &muted, &read, &sent, &data]).await?;
+        Ok(())
+    }
+
+    /// Stores the marks of members.
+    pub(crate) async fn put_marks(db: &Db, shards: Shards, marks: &[(&GroupId, &AccountId, Marks)]) -> Result<()> {
+        let put = db
+            .prepare_cached(
+                "UPDATE member m SET read_seq = u.read_seq, last_sent = u.last_sent
+                 FROM unnest($1::int2[], $2::text[], $3::text[], $4::int8[], $5::int8[])
+                    AS u (shard, group_id, account, read_seq, last_sent)
+                 WHERE m.shard = u.shard AND m.group_id = u.group_id AND m.account = u.account",
+            )
+            .await?;
+        let places: Vec<_> = marks.iter().map(|(group, ..)| shards.of_group(group).int()).collect();
+        let groups: Vec<_> = marks.iter().map(|(group, ..)| group.as_str()).collect();
+        let ids: Vec<_> = marks.iter().map(|(_, id, _)| id.as_str()).collect();
+        let read: Vec<_> = marks.iter().map(|(.., marks)| int(marks.read_seq)).collect();
+        let sent: Vec<_> = marks.iter().map(|(.., marks)| marks.last_sent.millis()).collect();
+        db.execute(&put, &[&places, &groups, &ids, &read, &sent]).await?;
+        Ok(())
+    }
+
+    fn read(row: &Row) -> Result<Member> {
+        let rest: Rest = from_json(row, 6)?;
+        Ok(Member {
+            account: AccountId::new(row.get::<_, String>(0)),
+            role: role_of(row.get::<_, i16>(1).cast_unsigned() as u8),
+            joined: Timestamp::from_millis(row.get(2)),
+            source: rest.source,
+            inviter: rest.inviter,
+            name_card: rest.name_card,
+            muted_until: Timestamp::from_millis(row.get(3)),
+            custom_fields: rest.custom_fields,
+            read_seq: nat(row.get(4)),
+            last_sent: Timestamp::from_millis(row.get(5)),
+        })
+    }
 }

@@ -3,8 +3,8 @@
 //! Point reads run right where they are asked for: they take microseconds from the page cache, less than handing them to
 //! another thread would. Reads of many rows go to a blocking thread.
 
-mod commit;
 mod known;
+mod rows;
 mod writer;
 
 use std::fs::{File, OpenOptions, TryLockError};
@@ -29,7 +29,15 @@ use tokio::sync::watch;
 use webhook::ledger::{Ledger, Progress};
 
 use self::writer::Writer;
-use crate::{OpenError, account, block, conversation, cursor, event, group, member, topic};
+use crate::account::lite as account;
+use crate::block::lite as block;
+use crate::conversation::lite as conversation;
+use crate::cursor::lite as cursor;
+use crate::event::lite as event;
+use crate::group::lite as group;
+use crate::member::lite as member;
+use crate::topic::lite as topic;
+use crate::{Durable, OpenError, repeat};
 
 refinery::embed_migrations!("migrations/sqlite");
 
@@ -66,7 +74,7 @@ impl Sqlite {
     /// Opens a database file, makes or migrates it, and starts its writer.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let shown = path.display().to_string();
-        let unusable = |why: String| OpenError::Unusable { path: shown.clone(), why };
+        let unusable = |why: String| OpenError::Unusable { place: shown.clone(), why, is_final: false };
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             std::fs::create_dir_all(parent).map_err(|error| unusable(error.to_string()))?;
         }
@@ -75,7 +83,7 @@ impl Sqlite {
         let path = real.as_deref().unwrap_or(path);
         let lock = lock(path, &shown)?;
 
-        let foreign = |why: String| OpenError::Foreign { path: shown.clone(), why };
+        let foreign = |why: String| OpenError::Foreign { place: shown.clone(), why };
         if let Some(table) = table_of_others(path).map_err(|error| unusable(error.to_string()))? {
             return Err(foreign(format!("it belongs to something else and has the table {table}")));
         }
@@ -178,9 +186,16 @@ impl Store for Sqlite {
         .await
     }
 
-    async fn repeat_of(&self, sender: &AccountId, key: &RepeatKey, now: Timestamp) -> Result<Option<Message>, Fault> {
+    async fn repeat_of(
+        &self,
+        conversation: &ConversationId,
+        sender: &AccountId,
+        key: &RepeatKey,
+        now: Timestamp,
+    ) -> Result<Option<Message>, Fault> {
+        let repeat = repeat::within(conversation, sender.as_str(), key, now);
         self.look(|db| match account::key(db, sender)? {
-            Some(sender_key) => event::repeat_of(db, sender_key, sender, key, now),
+            Some(sender) => event::sent_before(db, sender, &repeat),
             None => Ok(None),
         })
     }
@@ -233,6 +248,14 @@ impl Ledger for Sqlite {
     }
 }
 
+#[async_trait]
+impl Durable for Sqlite {
+    async fn ready(&self) -> Result<(), Fault> {
+        // The smallest write there is: a cursor of its own, that stays where it is.
+        self.save_cursor("health/ready", event::SHARD, Position(0)).await
+    }
+}
+
 impl std::fmt::Debug for Sqlite {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Sqlite").field("path", &self.readers.path).finish_non_exhaustive()
@@ -268,11 +291,18 @@ impl Readers {
 fn lock(path: &Path, shown: &str) -> Result<File, OpenError> {
     let mut lock_path = path.as_os_str().to_owned();
     lock_path.push(".lock");
-    let unusable = |error: std::io::Error| OpenError::Unusable { path: shown.to_owned(), why: error.to_string() };
+    let unusable = |error: std::io::Error| OpenError::Unusable {
+        place: shown.to_owned(),
+        why: error.to_string(),
+        is_final: false,
+    };
     let lock = OpenOptions::new().write(true).create(true).truncate(false).open(lock_path).map_err(unusable)?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(shown.to_owned())),
+        Err(TryLockError::WouldBlock) => {
+            let why = format!("{shown} is in use by another ringback process (it holds the lock file beside it)");
+            Err(OpenError::InUse(why))
+        }
         Err(TryLockError::Error(error)) => Err(unusable(error)),
     }
 }

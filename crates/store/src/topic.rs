@@ -1,32 +1,81 @@
 //! Topics of communities.
 
-use chat::group::Topic;
-use chat::id::{GroupId, TopicId};
-use rusqlite::{Connection, OptionalExtension, Result};
+/// In SQLite.
+pub(crate) mod lite {
+    use chat::group::Topic;
+    use chat::id::{GroupId, TopicId};
+    use rusqlite::{Connection, OptionalExtension, Result};
 
-use crate::sqlite::{from_json, to_json};
+    use crate::sqlite::{from_json, to_json};
 
-/// The integer that stands for a topic in `conversation`.
-pub(crate) fn key(db: &Connection, group: &GroupId, id: &TopicId) -> Result<Option<i64>> {
-    let mut statement = db.prepare_cached(
-        "SELECT key FROM topic WHERE group_key = (SELECT key FROM chat_group WHERE id = ?1) AND id = ?2",
-    )?;
-    statement.query_row((group.as_str(), id.as_str()), |row| row.get(0)).optional()
+    /// The integer that stands for a topic in `conversation`.
+    pub(crate) fn key(db: &Connection, group: &GroupId, id: &TopicId) -> Result<Option<i64>> {
+        let mut statement = db.prepare_cached(
+            "SELECT key FROM topic WHERE group_key = (SELECT key FROM chat_group WHERE id = ?1) AND id = ?2",
+        )?;
+        statement.query_row((group.as_str(), id.as_str()), |row| row.get(0)).optional()
+    }
+
+    /// One topic.
+    pub(crate) fn find(db: &Connection, group: &GroupId, id: &TopicId) -> Result<Option<Topic>> {
+        let mut statement = db.prepare_cached(
+            "SELECT data FROM topic WHERE group_key = (SELECT key FROM chat_group WHERE id = ?1) AND id = ?2",
+        )?;
+        statement.query_row((group.as_str(), id.as_str()), |row| from_json(row, 0)).optional()
+    }
+
+    /// Adds a topic to a group that exists.
+    pub(crate) fn add(db: &Connection, topic: &Topic) -> Result<()> {
+        let mut statement = db.prepare_cached(
+            "INSERT INTO topic (group_key, id, data) VALUES ((SELECT key FROM chat_group WHERE id = ?1), ?2, ?3)",
+        )?;
+        statement.execute((topic.group.as_str(), topic.id.as_str(), to_json(topic)?))?;
+        Ok(())
+    }
 }
 
-/// One topic.
-pub(crate) fn find(db: &Connection, group: &GroupId, id: &TopicId) -> Result<Option<Topic>> {
-    let mut statement = db.prepare_cached(
-        "SELECT data FROM topic WHERE group_key = (SELECT key FROM chat_group WHERE id = ?1) AND id = ?2",
-    )?;
-    statement.query_row((group.as_str(), id.as_str()), |row| from_json(row, 0)).optional()
-}
+/// In PostgreSQL.
+pub(crate) mod pg {
+    use chat::group::Topic;
+    use chat::id::{GroupId, TopicId};
 
-/// Adds a topic to a group that exists.
-pub(crate) fn add(db: &Connection, topic: &Topic) -> Result<()> {
-    let mut statement = db.prepare_cached(
-        "INSERT INTO topic (group_key, id, data) VALUES ((SELECT key FROM chat_group WHERE id = ?1), ?2, ?3)",
-    )?;
-    statement.execute((topic.group.as_str(), topic.id.as_str(), to_json(topic)?))?;
-    Ok(())
+    use crate::postgres::{Db, Result, from_json, to_json};
+    use crate::shard::{Shards, SmallInt};
+
+    /// Which of the topics exist, as their places among them.
+    pub(crate) async fn exist(db: &Db, shards: Shards, topics: &[(&GroupId, &TopicId)]) -> Result<Vec<usize>> {
+        let query = db
+            .prepare_cached(
+                "SELECT u.n FROM unnest($1::int2[], $2::text[], $3::text[]) WITH ORDINALITY AS u (shard, group_id, id, n)
+                 JOIN topic t ON t.shard = u.shard AND t.group_id = u.group_id AND t.id = u.id",
+            )
+            .await?;
+        let places: Vec<_> = topics.iter().map(|(group, _)| shards.of_group(group).int()).collect();
+        let (groups, ids): (Vec<_>, Vec<_>) = topics.iter().map(|(group, id)| (group.as_str(), id.as_str())).unzip();
+        let rows = db.query(&query, &[&places, &groups, &ids]).await?;
+        Ok(rows.iter().map(|row| row.get::<_, i64>(0) as usize - 1).collect())
+    }
+
+    /// One topic.
+    pub(crate) async fn find(db: &Db, shards: Shards, group: &GroupId, id: &TopicId) -> Result<Option<Topic>> {
+        let query = db.prepare_cached("SELECT data FROM topic WHERE shard = $1 AND group_id = $2 AND id = $3").await?;
+        let row = db.query_opt(&query, &[&shards.of_group(group).int(), &group.as_str(), &id.as_str()]).await?;
+        row.map(|row| from_json(&row, 0)).transpose()
+    }
+
+    /// Adds topics.
+    pub(crate) async fn add(db: &Db, shards: Shards, topics: &[&Topic]) -> Result<()> {
+        let add = db
+            .prepare_cached(
+                "INSERT INTO topic (shard, group_id, id, data)
+                 SELECT * FROM unnest($1::int2[], $2::text[], $3::text[], $4::text[])",
+            )
+            .await?;
+        let places: Vec<_> = topics.iter().map(|topic| shards.of_group(&topic.group).int()).collect();
+        let groups: Vec<_> = topics.iter().map(|topic| topic.group.as_str()).collect();
+        let ids: Vec<_> = topics.iter().map(|topic| topic.id.as_str()).collect();
+        let data = topics.iter().map(to_json).collect::<Result<Vec<_>>>()?;
+        db.execute(&add, &[&places, &groups, &ids, &data]).await?;
+        Ok(())
+    }
 }

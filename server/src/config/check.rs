@@ -42,7 +42,7 @@ pub(super) fn check(raw: Raw) -> Result<Config, Vec<Problem>> {
         let words = "many nodes are not available in this version; right would be to leave out the section [cluster]";
         problems.unavailable("cluster", words);
     }
-    let store = store(raw.store.and_then(|store| store.url), &raw.server.data_dir, &mut problems);
+    let store = store(raw.store, &raw.server.data_dir, &mut problems);
     let server = server(raw.server, &mut problems);
     let tencent = tencent(raw.tencent, &mut problems);
     let openim = openim(raw.openim, &mut problems);
@@ -77,21 +77,28 @@ fn address(key: &str, text: &str, problems: &mut Problems) -> Option<SocketAddr>
     address
 }
 
-fn store(url: Option<String>, data_dir: &Path, problems: &mut Problems) -> Option<Store> {
-    let Some(url) = url else { return Some(Store::Sqlite(data_dir.join(DATABASE))) };
-    if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-        // The URL may hold a password, so it is not repeated.
-        problems.wrong("store.url", "PostgreSQL is not available in this version");
-        return None;
+fn store(raw: raw::Store, data_dir: &Path, problems: &mut Problems) -> Option<Store> {
+    let raw::Store { url, connections, writers, shards } = raw;
+    let bounds =
+        [("store.connections", connections, 1000), ("store.writers", writers, 1024), ("store.shards", shards, 1024)];
+    for (key, found, most) in bounds {
+        if !(1..=most).contains(&found) {
+            problems.wrong(key, format!("found {found}"));
+        }
     }
-    let path = url.strip_prefix("sqlite:").map(|path| path.strip_prefix("//").unwrap_or(path));
+    let Some(url) = url else { return Some(Store::Sqlite(data_dir.join(DATABASE))) };
+    let text = url.expose();
+    if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+        return Some(Store::Postgres { url, connections, writers, shards });
+    }
+    let path = text.strip_prefix("sqlite:").map(|path| path.strip_prefix("//").unwrap_or(path));
     match path {
         // A database in memory would lose what was acknowledged.
         Some(path) if !path.is_empty() && !path.starts_with(':') && !path.contains('?') => {
             Some(Store::Sqlite(PathBuf::from(path)))
         }
         Some(_) => {
-            problems.wrong("store.url", format!("found {url:?}"));
+            problems.wrong("store.url", format!("found {text:?}"));
             None
         }
         None => {

@@ -15,7 +15,7 @@ use super::{Acknowledge, OnFailure};
 #[serde(deny_unknown_fields)]
 pub(super) struct Raw {
     pub(super) server: Server,
-    pub(super) store: Option<Store>,
+    pub(super) store: Store,
     pub(super) cluster: Option<Cluster>,
     pub(super) tencent: Tencent,
     pub(super) openim: OpenIm,
@@ -35,7 +35,11 @@ pub(super) struct Server {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Store {
-    pub(super) url: Option<String>,
+    /// Secret, because it may hold a password.
+    pub(super) url: Option<Secret>,
+    pub(super) connections: u16,
+    pub(super) writers: u16,
+    pub(super) shards: u16,
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,4 +1,5 @@
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use super::keys::{self, KEYS, Kind};
@@ -27,13 +28,21 @@ fn wrong_with(file: &str, variables: &[(&str, &str)]) -> (String, String) {
 const ENDPOINT: &str =
     "[[endpoint]]\nname = \"app\"\ndialect = \"tencent\"\nurl = \"http://[::1]:9000/cb?a=1\"\ncommands = [\"*\"]\n";
 
+/// The file of a configuration with the embedded store.
+fn sqlite(config: &Config) -> &Path {
+    match &config.store {
+        Store::Sqlite(path) => path,
+        Store::Postgres { .. } => panic!("not the embedded store: {config:?}"),
+    }
+}
+
 #[test]
 fn defaults_are_those_of_the_contract() {
     let config = Config::load(&Sources::default()).unwrap();
     assert_eq!(config.server.listen.to_string(), "127.0.0.1:10002");
     assert_eq!(config.server.gateway.to_string(), "127.0.0.1:10001");
     assert_eq!(config.server.data_dir, PathBuf::from("ringback-data"));
-    assert_eq!(config.store, Store::Sqlite(PathBuf::from("ringback-data/ringback.db")));
+    assert_eq!(sqlite(&config), Path::new("ringback-data/ringback.db"));
     assert_eq!(config.tencent.sdkappid, 1_400_000_000);
     assert_eq!(config.tencent.admins, ["administrator"]);
     assert_eq!(config.openim.admins, ["imAdmin"]);
@@ -107,7 +116,7 @@ fn the_environment_wins_over_the_file_and_the_command_line_over_both() {
     let sources = Sources { file: None, data_dir: Some(PathBuf::from("b")), environment };
     let config = Config::load(&sources).unwrap();
     assert_eq!(config.server.data_dir, PathBuf::from("b"));
-    assert_eq!(config.store, Store::Sqlite(PathBuf::from("b/ringback.db")), "the database follows the data dir");
+    assert_eq!(sqlite(&config), Path::new("b/ringback.db"), "the database follows the data dir");
 }
 
 #[test]
@@ -124,11 +133,11 @@ fn values_of_each_kind_from_the_environment() {
         ],
     )
     .unwrap();
-    assert_eq!(config.tencent.key.unwrap().expose(), "0012");
+    assert_eq!(config.tencent.key.as_ref().unwrap().expose(), "0012");
     assert_eq!(config.tencent.sdkappid, 1_400_000_001);
     assert_eq!(config.tencent.admins, ["root", "second"]);
     assert_eq!(config.openim.admins, ["a,b"]);
-    assert_eq!(config.store, Store::Sqlite(PathBuf::from("/tmp/x.db")));
+    assert_eq!(sqlite(&config), Path::new("/tmp/x.db"));
 }
 
 #[test]
@@ -184,7 +193,12 @@ fn wrong_values() {
         ("store.url", "\"mysql://x\""),
         ("store.url", "\"sqlite:\""),
         ("store.url", "\"sqlite::memory:\""),
-        ("store.url", "\"postgres://user:hush@host/db\""),
+        ("store.url", "\"postgres:user:hush@host/db\""),
+        ("store.connections", "0"),
+        ("store.connections", "1001"),
+        ("store.writers", "0"),
+        ("store.writers", "\"many\""),
+        ("store.shards", "1025"),
         ("tencent.sdkappid", "0"),
         ("tencent.sdkappid", "-1"),
         ("tencent.sdkappid", "4294967296"),

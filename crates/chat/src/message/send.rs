@@ -271,7 +271,9 @@ impl SendMessage {
     /// The message that this one repeats, if any.
     async fn find_first(&self, cx: &Context<'_>, message: &Message) -> Result<Option<Message>, Error> {
         match &self.repeat {
-            Some(repeat) => Ok(cx.store().repeat_of(&message.sender, repeat, message.time).await?),
+            Some(repeat) => {
+                Ok(cx.store().repeat_of(&message.conversation, &message.sender, repeat, message.time).await?)
+            }
             None => Ok(None),
         }
     }

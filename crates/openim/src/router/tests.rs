@@ -78,7 +78,13 @@ impl Store for Broken {
     async fn messages(&self, _: &ConversationId, _: MessageQuery) -> Result<Vec<Message>, Fault> {
         Err(fault())
     }
-    async fn repeat_of(&self, _: &AccountId, _: &RepeatKey, _: Timestamp) -> Result<Option<Message>, Fault> {
+    async fn repeat_of(
+        &self,
+        _: &ConversationId,
+        _: &AccountId,
+        _: &RepeatKey,
+        _: Timestamp,
+    ) -> Result<Option<Message>, Fault> {
         Err(fault())
     }
     async fn unread_direct(&self, _: &AccountId, _: Option<&AccountId>) -> Result<u64, Fault> {

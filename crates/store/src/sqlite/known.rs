@@ -7,8 +7,8 @@ use chat::conversation::ConversationId;
 use chat::id::AccountId;
 use rusqlite::{Connection, Result};
 
-use crate::account;
-use crate::conversation::{self, Found};
+use crate::account::lite as account;
+use crate::conversation::lite::{self as conversation, Found};
 
 /// So many entries of each kind are kept, some 30 MB; then all are forgotten, and looked up again when needed.
 const MOST: usize = 100_000;
@@ -18,8 +18,8 @@ const MOST: usize = 100_000;
 pub(super) struct Known {
     accounts: HashMap<AccountId, i64>,
     conversations: HashMap<ConversationId, Found>,
-    /// By account key: unread one-to-one messages in all conversations.
-    unread: HashMap<i64, u64>,
+    /// Unread one-to-one messages of an account in all conversations.
+    unread: HashMap<AccountId, u64>,
 }
 
 impl Known {
@@ -52,15 +52,16 @@ impl Known {
 
     /// How many unread one-to-one messages an account has. Asked for before a send changes it; whoever does says so in
     /// what is returned.
-    pub(super) fn unread(&mut self, db: &Connection, account: i64) -> Result<&mut u64> {
-        if !self.unread.contains_key(&account) {
-            let count = conversation::unread_in_all(db, account)?;
+    pub(super) fn unread(&mut self, db: &Connection, id: &AccountId) -> Result<&mut u64> {
+        if !self.unread.contains_key(id) {
+            let key = self.account(db, id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+            let count = conversation::unread_in_all(db, key)?;
             if self.unread.len() >= MOST {
                 self.unread.clear();
             }
-            self.unread.insert(account, count);
+            self.unread.insert(id.clone(), count);
         }
-        self.unread.get_mut(&account).ok_or(rusqlite::Error::QueryReturnedNoRows)
+        self.unread.get_mut(id).ok_or(rusqlite::Error::QueryReturnedNoRows)
     }
 
     /// Forgets everything.

@@ -12,9 +12,10 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 use webhook::ledger::Progress;
 
-use super::commit::{self, Applied, Prepared};
 use super::known::Known;
-use crate::cursor;
+use super::rows::SqliteRows;
+use crate::commit::{self, Applied, Prepared};
+use crate::cursor::lite as cursor;
 
 /// How many jobs may wait. A sender beyond that waits to get into the queue, which slows it down and nobody else.
 const QUEUE: usize = 4096;
@@ -153,11 +154,13 @@ impl Loop {
 
 fn carry_out(tx: &Transaction<'_>, known: &mut Known, job: &Job, position: &mut Position) -> rusqlite::Result<Outcome> {
     match job {
-        Job::Commit { prepared, .. } => Ok(Outcome::Commit(match commit::apply(tx, known, prepared, position)? {
-            Applied::Done(receipt) => Ok(receipt),
-            Applied::Broken(assertion) => Err(CommitError::Broken(assertion)),
-            Applied::Repeat(message) => Err(CommitError::Repeat(message)),
-        })),
+        Job::Commit { prepared, .. } => {
+            Ok(Outcome::Commit(match commit::apply(&mut SqliteRows { db: tx, known, position }, prepared)? {
+                Applied::Done(receipt) => Ok(receipt),
+                Applied::Broken(assertion) => Err(CommitError::Broken(assertion)),
+                Applied::Repeat(message) => Err(CommitError::Repeat(message)),
+            }))
+        }
         Job::SaveProgress { endpoint, shard, progress, .. } => {
             cursor::save(tx, endpoint, *shard, progress)?;
             Ok(Outcome::Saved)

@@ -90,8 +90,14 @@ impl Store for Interposed {
         self.sqlite.messages(conversation, query).await
     }
 
-    async fn repeat_of(&self, sender: &AccountId, key: &RepeatKey, now: Timestamp) -> Result<Option<Message>, Fault> {
-        self.sqlite.repeat_of(sender, key, now).await
+    async fn repeat_of(
+        &self,
+        conversation: &ConversationId,
+        sender: &AccountId,
+        key: &RepeatKey,
+        now: Timestamp,
+    ) -> Result<Option<Message>, Fault> {
+        self.sqlite.repeat_of(conversation, sender, key, now).await
     }
 
     async fn unread_direct(&self, account: &AccountId, peer: Option<&AccountId>) -> Result<u64, Fault> {

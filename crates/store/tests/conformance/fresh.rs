@@ -2,10 +2,11 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use chat::port::Store;
-use store::Sqlite;
+use store::{Postgres, Sqlite, postgres};
 use tempfile::TempDir;
 use webhook::ledger::Ledger;
 
@@ -70,5 +71,35 @@ impl Place for SqlitePlace {
     async fn open(&self) -> Arc<dyn StoreAndLedger> {
         let path = self.0.path().join("ringback.db");
         Arc::new(Sqlite::open(&path).unwrap_or_else(|error| panic!("{error}")))
+    }
+}
+
+/// A schema of its own in the server that `RINGBACK_POSTGRES` names.
+pub(crate) struct PostgresPlace {
+    server: String,
+    schema: String,
+}
+
+impl PostgresPlace {
+    /// A new schema.
+    pub(crate) fn make() -> Box<dyn Place> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let server = std::env::var("RINGBACK_POSTGRES");
+        let server =
+            server.expect("RINGBACK_POSTGRES names a PostgreSQL server: run ./scripts/test, or see scripts/postgres");
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        Box::new(Self { server, schema: format!("case_{}_{number}", std::process::id()) })
+    }
+}
+
+#[async_trait]
+impl Place for PostgresPlace {
+    async fn open(&self) -> Arc<dyn StoreAndLedger> {
+        let (db, connection) = tokio_postgres::connect(&self.server, tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        db.batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS {}", self.schema)).await.unwrap();
+        let url = format!("{}?options=-csearch_path%3D{}", self.server, self.schema);
+        let settings = postgres::Settings::new(url);
+        Arc::new(Postgres::open(&settings).await.unwrap_or_else(|error| panic!("{error}")))
     }
 }

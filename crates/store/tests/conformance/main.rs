@@ -42,10 +42,10 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
 
-use crate::fresh::{Fresh, Place, SqlitePlace};
+use crate::fresh::{Fresh, Place, PostgresPlace, SqlitePlace};
 
 /// Every implementation, and where to make a new store of it.
-const IMPLEMENTATIONS: &[(&str, NewPlace)] = &[("sqlite", SqlitePlace::make)];
+const IMPLEMENTATIONS: &[(&str, NewPlace)] = &[("sqlite", SqlitePlace::make), ("postgres", PostgresPlace::make)];
 
 /// Every noun's cases.
 const NOUNS: &[&[Case]] = &[

@@ -1,13 +1,14 @@
 //! Repeats: `Store::repeat_of`, `Write::Send { repeat, .. }`, `CommitError::Repeat`.
 
+use chat::conversation::ConversationId;
 use chat::event::Event;
 use chat::id::Timestamp;
 use chat::message::{Keeping, Message, RepeatKey};
 use chat::port::{Assertion, Changes, CommitError, Committed, Write};
 
 use crate::fixtures::{
-    NEARLY_EQUAL, all_at_once, at, changes, direct, for_ever, group, impossible, in_group, kept, message, put,
-    repeatable,
+    NEARLY_EQUAL, all_at_once, at, changes, direct, for_ever, group, impossible, in_group, in_topic, kept, message,
+    put, repeatable, topic,
 };
 use crate::fresh::Fresh;
 
@@ -16,7 +17,7 @@ cases! {
     a_repeat_gets_the_first_message,
     a_repeat_writes_nothing,
     another_key_or_sender_is_another_message,
-    the_same_key_in_another_conversation_is_a_repeat,
+    the_same_key_in_another_conversation_is_another_message,
     keys_and_senders_compare_as_bytes,
     a_window_ends,
     a_key_without_a_window_lasts_for_ever,
@@ -50,7 +51,17 @@ fn first_of(result: Result<Committed, CommitError>) -> Message {
 }
 
 async fn repeat_of(store: &Fresh, sender: &str, key: &RepeatKey, now: Timestamp) -> Option<Message> {
-    store.repeat_of(&sender.into(), key, now).await.unwrap()
+    repeat_in(store, direct("a", "b"), sender, key, now).await
+}
+
+async fn repeat_in(
+    store: &Fresh,
+    conversation: ConversationId,
+    sender: &str,
+    key: &RepeatKey,
+    now: Timestamp,
+) -> Option<Message> {
+    store.repeat_of(&conversation, &sender.into(), key, now).await.unwrap()
 }
 
 /// Sends from a to b; what became of it by its seq, or the seq of the first one, negative.
@@ -110,22 +121,31 @@ async fn another_key_or_sender_is_another_message(store: Fresh) {
     assert_eq!(repeat_of(&store, "nobody", &for_ever("k"), at(0)).await, None);
 }
 
-/// A dialect that wants them apart puts the recipient into the key.
-async fn the_same_key_in_another_conversation_is_a_repeat(store: Fresh) {
+/// A store may keep conversations in different places.
+async fn the_same_key_in_another_conversation_is_another_message(store: Fresh) {
     store.has(&["a", "b", "c"]).await;
-    store.commit(repeatable(from_a(), for_ever("k"))).await.unwrap();
-    let elsewhere = store.commit(repeatable(message("a", direct("a", "c")), for_ever("k"))).await;
-    assert_eq!(first_of(elsewhere).conversation, direct("a", "b"));
+    store.has_group("g", &["a"]).await;
+    store.has_group("h", &["a"]).await;
+    store.write(vec![Write::AddTopic(Box::new(topic("g", "t")))]).await;
+    for conversation in [direct("a", "b"), direct("a", "c"), in_group("g"), in_group("h"), in_topic("g", "t")] {
+        let sent = message("a", conversation.clone());
+        assert_eq!(store.commit(repeatable(sent.clone(), for_ever("k"))).await.unwrap().seqs, [1]);
+        let again = store.commit(repeatable(message("a", conversation.clone()), for_ever("k"))).await;
+        assert_eq!(first_of(again).id, sent.id);
+        assert_eq!(repeat_in(&store, conversation, "a", &for_ever("k"), at(0)).await.unwrap().id, sent.id);
+    }
 }
 
 async fn keys_and_senders_compare_as_bytes(store: Fresh) {
     store.has(&NEARLY_EQUAL).await;
     for sender in ["a", "A", "\u{e9}"] {
         for key in NEARLY_EQUAL {
-            assert_eq!(repeat_of(&store, sender, &for_ever(key), at(0)).await, None, "before {sender:?} {key:?}");
+            let forever = for_ever(key);
+            let find = || repeat_in(&store, direct(sender, "aa"), sender, &forever, at(0));
+            assert_eq!(find().await, None, "before {sender:?} {key:?}");
             let sent = message(sender, direct(sender, "aa"));
             store.commit(repeatable(sent.clone(), for_ever(key))).await.unwrap();
-            assert_eq!(repeat_of(&store, sender, &for_ever(key), at(0)).await.unwrap().id, sent.id);
+            assert_eq!(find().await.unwrap().id, sent.id);
         }
     }
 }

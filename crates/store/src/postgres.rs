@@ -1,0 +1,431 @@
+//! PostgreSQL behind the ports: lanes that commit, a pool that reads.
+//!
+//! Everything of one conversation, group or account is in one shard, and whoever holds a shard's row is its only writer
+//! (`shard.rs`, docs/adr/0004). A lane gathers what waits for its shards and commits it in one transaction (`lane.rs`).
+
+mod availability;
+mod batch;
+mod claim;
+mod connect;
+mod lane;
+mod needs;
+mod schema;
+mod trouble;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chat::Fault;
+use chat::account::Account;
+use chat::conversation::ConversationId;
+use chat::event::{LogEntry, Position, Shard};
+use chat::group::{Group, Topic};
+use chat::id::{AccountId, GroupId, Seq, Timestamp, TopicId};
+use chat::member::Member;
+use chat::message::{Message, RepeatKey};
+use chat::port::{Changes, CommitError, Committed, ConversationState, MemberQuery, MessageQuery, Store};
+use deadpool_postgres::Pool;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use webhook::ledger::{Ledger, Progress};
+
+use self::availability::Availability;
+use self::claim::Claim;
+use self::connect::Connector;
+use self::lane::Lanes;
+use crate::account::pg as account;
+use crate::block::pg as block;
+use crate::conversation::pg as conversation;
+use crate::cursor::pg as cursor;
+use crate::event::pg as event;
+use crate::group::pg as group;
+use crate::member::pg as member;
+use crate::shard::Shards;
+use crate::topic::pg as topic;
+use crate::{Durable, OpenError, repeat};
+
+/// A connection with its prepared statements.
+pub(crate) type Db = deadpool_postgres::ClientWrapper;
+
+pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What can go wrong with a statement.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// PostgreSQL, or the way to it.
+    #[error("{}", trouble::in_words(.0))]
+    Sql(#[from] tokio_postgres::Error),
+    /// JSON in a column that is not what we wrote.
+    #[error("unreadable JSON in the database: {0}")]
+    Json(#[from] serde_json::Error),
+    /// Something that commands make sure of is not there: an account, a group, a topic.
+    #[error("{0} does not exist")]
+    Missing(String),
+    /// No answer within the time that a statement has.
+    #[error("the database did not answer within {0:?}")]
+    Slow(Duration),
+    /// No TLS to be had.
+    #[error("TLS: {0}")]
+    Tls(String),
+}
+
+/// A read that takes longer is given up: nobody waits for it any more.
+const READ_WITHIN: Duration = Duration::from_secs(10);
+
+/// The heads of shards are looked at this often, for what other nodes commit; our own commits announce themselves.
+const LOOK_AT_HEADS: Duration = Duration::from_millis(500);
+
+/// How a store on PostgreSQL is opened.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `postgres://user:password@host:port/database`, with the parameters of libpq that `tokio-postgres` knows; several
+    /// hosts are tried in turn, and the one that takes writes is used.
+    pub url: String,
+    /// Connections for reading, 1 to 1,000; those of the lanes and one or two more come on top.
+    pub connections: u16,
+    /// Lanes that commit, 1 to the number of shards; each has a connection.
+    pub writers: u16,
+    /// Into how many shards a new database is divided, 1 to 1,024. One that exists keeps what it has.
+    pub shards: u16,
+}
+
+impl Settings {
+    /// The defaults: 16 connections for reading, 4 lanes, 16 shards.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self { url: url.into(), connections: 16, writers: 4, shards: 16 }
+    }
+}
+
+/// The store on PostgreSQL. Several processes may have the same database open.
+pub struct Postgres {
+    shards: Shards,
+    pool: Pool,
+    lanes: Lanes,
+    heads: Arc<Heads>,
+    availability: Arc<Availability>,
+    connector: Connector,
+    claim: Option<Claim>,
+    stop: CancellationToken,
+}
+
+impl Postgres {
+    /// Connects, makes or migrates the schema, and starts the lanes.
+    pub async fn open(settings: &Settings) -> Result<Self, OpenError> {
+        let connector = Connector::new(&settings.url)?;
+        let place = connector.place().to_owned();
+        let shards = schema::open(&connector, settings.shards).await?;
+        let unusable = |error: Error| connect::unusable(&place, &error);
+        let pool = connector.pool(usize::from(settings.connections)).map_err(unusable)?;
+        let stop = CancellationToken::new();
+        let heads = {
+            let db = connector.connect().await.map_err(unusable)?;
+            Arc::new(Heads::new(schema::heads(&db).await.map_err(unusable)?))
+        };
+        let availability = Arc::new(Availability::new(connector.clone(), stop.clone()));
+        let lanes =
+            Lanes::start(&connector, settings.writers, shards, &heads, &availability).await.map_err(unusable)?;
+        let store = Self { shards, pool, lanes, heads, availability, connector, claim: None, stop };
+        store.follow_heads();
+        Ok(store)
+    }
+
+    /// Takes the database for this process alone to serve, until this is dropped.
+    pub async fn claim(&mut self) -> Result<(), OpenError> {
+        self.claim = Some(Claim::take(&self.connector).await?);
+        Ok(())
+    }
+
+    /// Looks at what other nodes have committed, until the store is dropped.
+    fn follow_heads(&self) {
+        let (heads, pool, stop) = (self.heads.clone(), self.pool.clone(), self.stop.clone());
+        let availability = self.availability.clone();
+        tokio::spawn(async move {
+            while tokio::time::timeout(LOOK_AT_HEADS, stop.cancelled()).await.is_err() {
+                if availability.check().is_err() {
+                    continue;
+                }
+                // If it fails, whoever needs the database will notice; the next look is soon.
+                if let Ok(db) = pool.get().await
+                    && let Ok(Ok(newest)) = tokio::time::timeout(READ_WITHIN, schema::heads(&db)).await
+                {
+                    newest.into_iter().for_each(|(shard, position)| heads.advance(shard, position));
+                }
+            }
+        });
+    }
+
+    /// A connection for reading.
+    async fn reader(&self) -> Result<deadpool_postgres::Object, Fault> {
+        self.availability.check()?;
+        self.pool.get().await.map_err(|error| match error {
+            deadpool_postgres::PoolError::Timeout(deadpool_postgres::TimeoutType::Wait) => Fault::unavailable(format!(
+                "all {} connections to {} are taken (store.connections)",
+                self.pool.status().max_size,
+                self.connector.place()
+            )),
+            deadpool_postgres::PoolError::Backend(error) => self.availability.lost(&Error::Sql(error)),
+            error => Fault::unavailable(error.to_string()),
+        })
+    }
+
+    /// A failed read, as callers hear of it.
+    fn fault(&self, error: Error) -> Fault {
+        if trouble::is_away(&error) { self.availability.lost(&error) } else { Fault::new(error) }
+    }
+}
+
+/// Runs a read on a connection of the pool. A connection that turns out to be dead is replaced once: reading twice does no
+/// harm.
+macro_rules! read {
+    ($store:expr, $db:ident => $query:expr) => {{
+        let mut is_retry = false;
+        loop {
+            let $db = $store.reader().await?;
+            let result = match tokio::time::timeout(READ_WITHIN, $query).await {
+                Ok(result) => result,
+                Err(_) => {
+                    // Whatever it still answers is not for the next one.
+                    drop(deadpool_postgres::Object::take($db));
+                    Err(Error::Slow(READ_WITHIN))
+                }
+            };
+            match result {
+                Err(error) if !is_retry && trouble::is_connection_lost(&error) => is_retry = true,
+                result => break result.map_err(|error| $store.fault(error)),
+            }
+        }
+    }};
+}
+
+#[async_trait]
+impl Store for Postgres {
+    async fn commit(&self, changes: Changes) -> Result<Committed, CommitError> {
+        self.lanes.commit(changes).await
+    }
+
+    async fn accounts(&self, ids: &[AccountId]) -> Result<Vec<Account>, Fault> {
+        let ids: Vec<_> = ids.iter().filter(|id| is_possible(&[id.as_str()])).collect();
+        let found = read!(self, db => account::find(&db, self.shards, &ids))?;
+        Ok(found.into_iter().map(|(_, account)| account).collect())
+    }
+
+    async fn is_blocked(&self, owner: &AccountId, target: &AccountId) -> Result<bool, Fault> {
+        if !is_possible(&[owner.as_str(), target.as_str()]) {
+            return Ok(false);
+        }
+        Ok(!read!(self, db => block::find(&db, self.shards, &[(owner, target)]))?.is_empty())
+    }
+
+    async fn blocks(&self, owner: &AccountId, targets: &[AccountId]) -> Result<(Vec<AccountId>, u64), Fault> {
+        if !is_possible(&[owner.as_str()]) {
+            return Ok((Vec::new(), 0));
+        }
+        let targets = targets.iter().filter(|id| is_possible(&[id.as_str()]));
+        let pairs: Vec<_> = targets.map(|target| (owner, target)).collect();
+        let found = read!(self, db => block::find(&db, self.shards, &pairs))?;
+        let count = read!(self, db => block::count(&db, owner))?;
+        Ok((found.into_iter().map(|place| pairs[place].1.clone()).collect(), count))
+    }
+
+    async fn groups(&self, ids: &[GroupId]) -> Result<Vec<Group>, Fault> {
+        let ids: Vec<_> = ids.iter().filter(|id| is_possible(&[id.as_str()])).cloned().collect();
+        read!(self, db => group::find(&db, self.shards, &ids))
+    }
+
+    async fn topic(&self, group: &GroupId, id: &TopicId) -> Result<Option<Topic>, Fault> {
+        if !is_possible(&[group.as_str(), id.as_str()]) {
+            return Ok(None);
+        }
+        read!(self, db => topic::find(&db, self.shards, group, id))
+    }
+
+    async fn member(&self, group: &GroupId, id: &AccountId) -> Result<Option<Member>, Fault> {
+        if !is_possible(&[group.as_str(), id.as_str()]) {
+            return Ok(None);
+        }
+        read!(self, db => member::find(&db, self.shards, group, id))
+    }
+
+    async fn members(&self, group: &GroupId, query: MemberQuery) -> Result<Vec<Member>, Fault> {
+        if !is_possible(&[group.as_str()]) {
+            return Ok(Vec::new());
+        }
+        read!(self, db => member::list(&db, self.shards, group, &query))
+    }
+
+    async fn conversation(&self, id: &ConversationId) -> Result<ConversationState, Fault> {
+        if !is_possible_conversation(id) {
+            return Ok(ConversationState::default());
+        }
+        read!(self, db => conversation::state(&db, self.shards, id))
+    }
+
+    async fn conversations_of(&self, id: &AccountId) -> Result<Vec<(ConversationId, Seq)>, Fault> {
+        if !is_possible(&[id.as_str()]) {
+            return Ok(Vec::new());
+        }
+        read!(self, db => conversation::list_of(&db, self.shards, id))
+    }
+
+    async fn messages(&self, id: &ConversationId, query: MessageQuery) -> Result<Vec<Message>, Fault> {
+        if !is_possible_conversation(id) {
+            return Ok(Vec::new());
+        }
+        let Some((_, found)) = read!(self, db => conversation::find(&db, self.shards, &[id]))?.pop() else {
+            return Ok(Vec::new());
+        };
+        let shard = self.shards.of(id);
+        read!(self, db => event::messages(&db, shard, found.key, &query))
+    }
+
+    async fn repeat_of(
+        &self,
+        conversation: &ConversationId,
+        sender: &AccountId,
+        key: &RepeatKey,
+        now: Timestamp,
+    ) -> Result<Option<Message>, Fault> {
+        let repeat = repeat::within(conversation, sender.as_str(), key, now);
+        let shard = self.shards.of(conversation);
+        let found = read!(self, db => event::sent_before(&db, &[(shard, repeat)]))?.pop();
+        // The hash is of 64 bits; the sender has the last word.
+        Ok(found.map(|(.., message)| message).filter(|message| message.sender == *sender))
+    }
+
+    async fn unread_direct(&self, id: &AccountId, peer: Option<&AccountId>) -> Result<u64, Fault> {
+        if !is_possible(&[id.as_str(), peer.map_or("", AccountId::as_str)]) {
+            return Ok(0);
+        }
+        read!(self, db => conversation::unread_direct(&db, self.shards, id, peer))
+    }
+
+    fn shards(&self) -> Vec<Shard> {
+        self.shards.all().collect()
+    }
+
+    async fn log_after(&self, shard: Shard, after: Position, limit: usize) -> Result<Vec<LogEntry>, Fault> {
+        read!(self, db => event::after(&db, shard, after, limit))
+    }
+
+    async fn log_of(
+        &self,
+        id: &ConversationId,
+        after: Position,
+        up_to: Position,
+        limit: usize,
+    ) -> Result<Vec<LogEntry>, Fault> {
+        if !is_possible_conversation(id) {
+            return Ok(Vec::new());
+        }
+        let Some((_, found)) = read!(self, db => conversation::find(&db, self.shards, &[id]))?.pop() else {
+            return Ok(Vec::new());
+        };
+        let shard = self.shards.of(id);
+        read!(self, db => event::of_conversation(&db, shard, found.key, after, up_to, limit))
+    }
+
+    fn head(&self, shard: Shard) -> watch::Receiver<Position> {
+        self.heads.of(shard)
+    }
+}
+
+#[async_trait]
+impl Ledger for Postgres {
+    async fn cursor(&self, endpoint: &str, shard: Shard) -> Result<Option<Position>, Fault> {
+        read!(self, db => cursor::find(&db, endpoint, shard))
+    }
+
+    async fn behind(&self, endpoint: &str, shard: Shard) -> Result<Vec<(ConversationId, Position)>, Fault> {
+        read!(self, db => cursor::behind(&db, endpoint, shard))
+    }
+
+    async fn save_progress(&self, endpoint: &str, shard: Shard, progress: Progress) -> Result<(), Fault> {
+        self.lanes.save_progress(endpoint.to_owned(), shard, progress).await
+    }
+}
+
+#[async_trait]
+impl Durable for Postgres {
+    async fn ready(&self) -> Result<(), Fault> {
+        self.availability.check()?;
+        self.claim.as_ref().map_or(Ok(()), Claim::check)?;
+        self.lanes.probe().await
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl std::fmt::Debug for Postgres {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Postgres").field("place", &self.connector.place()).finish_non_exhaustive()
+    }
+}
+
+/// The newest position of each shard, as far as this process knows.
+#[derive(Debug)]
+struct Heads(HashMap<Shard, watch::Sender<Position>>);
+
+impl Heads {
+    fn new(heads: Vec<(Shard, Position)>) -> Self {
+        Self(heads.into_iter().map(|(shard, position)| (shard, watch::Sender::new(position))).collect())
+    }
+
+    fn advance(&self, shard: Shard, position: Position) {
+        if let Some(head) = self.0.get(&shard) {
+            head.send_if_modified(|newest| {
+                let is_newer = *newest < position;
+                *newest = position.max(*newest);
+                is_newer
+            });
+        }
+    }
+
+    fn of(&self, shard: Shard) -> watch::Receiver<Position> {
+        match self.0.get(&shard) {
+            Some(head) => head.subscribe(),
+            // Nothing ever happens in a shard that there is not.
+            None => watch::Sender::new(Position(0)).subscribe(),
+        }
+    }
+}
+
+/// Whether ids can exist in PostgreSQL, whose text has no NUL. No id that was taken in has one.
+fn is_possible(ids: &[&str]) -> bool {
+    ids.iter().all(|id| !id.contains('\0'))
+}
+
+fn is_possible_conversation(id: &ConversationId) -> bool {
+    match id {
+        ConversationId::Direct(a, b) => is_possible(&[a.as_str(), b.as_str()]),
+        ConversationId::Group(group) => is_possible(&[group.as_str()]),
+        ConversationId::Topic(group, topic) => is_possible(&[group.as_str(), topic.as_str()]),
+    }
+}
+
+/// A number for a column. There are no more than PostgreSQL can count; what asks for more asks for all.
+pub(crate) fn int(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A number from a column, which has none below 0.
+pub(crate) fn nat(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+/// A column of JSON.
+pub(crate) fn from_json<T: DeserializeOwned>(row: &tokio_postgres::Row, column: usize) -> Result<T> {
+    Ok(serde_json::from_str(row.get::<_, &str>(column))?)
+}
+
+/// A value as JSON.
+pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<String> {
+    Ok(serde_json::to_string(value)?)
+}

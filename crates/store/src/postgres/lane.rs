@@ -1,0 +1,369 @@
+//! Lanes: each gathers what waits for its shards and commits it in one transaction, over a connection of its own.
+//!
+//! As with SQLite's writer, batching is the design: while one batch is being committed, the next one gathers. Changes go
+//! to the lane of their first shard; those that touch several lanes' shards are kept apart by the locks on the shards' rows,
+//! as the changes of other nodes are.
+//!
+//! Whether a commit came through is never guessed. Each transaction notes its number in the lane's row of `writer`. A lane
+//! that lost its connection while it committed locks the shards again (the old transaction has ended by then, one way or
+//! the other) and looks at the number.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chat::Fault;
+use chat::event::Shard;
+use chat::id::AccountId;
+use chat::port::{Changes, CommitError, Committed};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout, timeout_at};
+use webhook::ledger::Progress;
+
+use super::availability::Availability;
+use super::batch::{self, Batch};
+use super::connect::Connector;
+use super::needs::Needs;
+use super::{Db, Error, Heads, Result, trouble};
+use crate::commit::{self, Applied, Prepared};
+use crate::cursor::pg as cursor;
+use crate::shard::Shards;
+
+/// How many jobs may wait in a lane. A sender beyond that waits to get in, which slows it down and nobody else.
+const QUEUE: usize = 4096;
+
+/// How many jobs one transaction takes at most: it holds its shards for so long.
+const MAX_BATCH: usize = 1024;
+
+/// Before `COMMIT`, a transaction that takes longer is given up: somebody holds its shards, or the database hangs.
+const ATTEMPT_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long it may take to learn whether a commit came through before its senders are told that it is not known.
+const RESOLVE_WITHIN: Duration = Duration::from_secs(5);
+
+/// Between two attempts to learn it.
+const RESOLVE_EVERY: Duration = Duration::from_millis(100);
+
+/// How often a transaction is tried that failed in passing: a conflict, a connection that turned out to be dead.
+const MOST_ATTEMPTS: u32 = 4;
+
+/// So many accounts that exist are remembered per lane, some 10 MB; then all are forgotten, and looked up again.
+const MOST_KNOWN: usize = 100_000;
+
+/// All lanes of this process.
+pub(super) struct Lanes {
+    queues: Vec<mpsc::Sender<Job>>,
+    shards: Shards,
+    availability: Arc<Availability>,
+}
+
+enum Job {
+    Commit {
+        prepared: Box<Prepared>,
+        reply: oneshot::Sender<Result<Committed, CommitError>>,
+    },
+    SaveProgress {
+        endpoint: String,
+        shard: Shard,
+        progress: Progress,
+        reply: oneshot::Sender<Result<(), Fault>>,
+    },
+    /// Writes nothing but the lane's number.
+    Probe {
+        reply: oneshot::Sender<Result<(), Fault>>,
+    },
+}
+
+impl Lanes {
+    /// Starts the lanes. They end when this is dropped and their queues are empty.
+    pub(super) async fn start(
+        connector: &Connector,
+        writers: u16,
+        shards: Shards,
+        heads: &Arc<Heads>,
+        availability: &Arc<Availability>,
+    ) -> Result<Self> {
+        let mut queues = Vec::new();
+        for _ in 0..usize::from(writers).clamp(1, shards.all().count()) {
+            let mut lane = Lane {
+                connector: connector.clone(),
+                db: None,
+                id: 0,
+                number: 0,
+                shards,
+                heads: heads.clone(),
+                availability: availability.clone(),
+                known: HashSet::new(),
+            };
+            lane.register().await?;
+            let (sender, queue) = mpsc::channel(QUEUE);
+            tokio::spawn(lane.run(queue));
+            queues.push(sender);
+        }
+        Ok(Self { queues, shards, availability: availability.clone() })
+    }
+
+    pub(super) async fn commit(&self, changes: Changes) -> Result<Committed, CommitError> {
+        self.availability.check().map_err(CommitError::Unavailable)?;
+        // Serialising is the caller's work.
+        let prepared = Prepared::new(changes).map_err(|error| CommitError::Fault(Fault::new(error)))?;
+        let mut needs = Needs::default();
+        needs.add(&prepared, self.shards);
+        let shard = needs.shards(self.shards).first().copied().unwrap_or_default();
+        let (reply, answer) = oneshot::channel();
+        let job = Job::Commit { prepared: Box::new(prepared), reply };
+        self.queue(shard).send(job).await.map_err(|_| CommitError::Fault(stopped()))?;
+        answer.await.unwrap_or_else(|_| Err(CommitError::Fault(stopped())))
+    }
+
+    pub(super) async fn save_progress(&self, endpoint: String, shard: Shard, progress: Progress) -> Result<(), Fault> {
+        self.availability.check()?;
+        let (reply, answer) = oneshot::channel();
+        let job = Job::SaveProgress { endpoint, shard, progress, reply };
+        self.queue(shard).send(job).await.map_err(|_| stopped())?;
+        answer.await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    /// Whether a write gets through.
+    pub(super) async fn probe(&self) -> Result<(), Fault> {
+        let (reply, answer) = oneshot::channel();
+        self.queue(Shard::default()).send(Job::Probe { reply }).await.map_err(|_| stopped())?;
+        answer.await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    fn queue(&self, shard: Shard) -> &mpsc::Sender<Job> {
+        &self.queues[usize::from(shard.0) % self.queues.len()]
+    }
+}
+
+fn stopped() -> Fault {
+    Fault::new("the store has stopped")
+}
+
+struct Lane {
+    connector: Connector,
+    db: Option<Db>,
+    /// Its row of `writer`.
+    id: i64,
+    /// Of the newest transaction that was begun.
+    number: i64,
+    shards: Shards,
+    heads: Arc<Heads>,
+    availability: Arc<Availability>,
+    /// Accounts that exist: they do for ever.
+    known: HashSet<AccountId>,
+}
+
+/// What a job leads to, once the transaction that it is in is durable.
+enum Outcome {
+    Commit(Result<Committed, CommitError>),
+    Done,
+}
+
+/// A transaction that is not known to have come through.
+enum Trouble {
+    /// There is no connection.
+    Away(Error),
+    /// Nothing of it happened.
+    Failed(Error),
+    /// The connection was lost while it was being committed.
+    Doubt { outcomes: Vec<Outcome>, shards: BTreeSet<Shard>, error: Error },
+}
+
+impl Lane {
+    async fn run(mut self, mut queue: mpsc::Receiver<Job>) {
+        let mut jobs = Vec::new();
+        while queue.recv_many(&mut jobs, MAX_BATCH).await > 0 {
+            metrics::histogram!("ringback_commit_batch").record(jobs.len() as f64);
+            self.carry_out(std::mem::take(&mut jobs)).await;
+        }
+    }
+
+    /// Commits jobs together and answers them; if one may have spoilt it for all, each in a transaction of its own.
+    async fn carry_out(&mut self, jobs: Vec<Job>) {
+        let Err((error, jobs)) = self.together(jobs).await else { return };
+        tracing::warn!(%error, jobs = jobs.len(), "a batch failed and is done one by one");
+        for job in jobs {
+            if let Err((error, jobs)) = self.together(vec![job]).await {
+                jobs.into_iter().for_each(|job| job.fail(&Fault::new(error.to_string()), false));
+            }
+        }
+    }
+
+    /// Commits jobs in one transaction and answers them. An error is of a statement, with nothing done and nobody
+    /// answered.
+    async fn together(&mut self, jobs: Vec<Job>) -> Result<(), (Error, Vec<Job>)> {
+        for attempt in 1.. {
+            let outcomes = match self.transact(&jobs).await {
+                Ok(outcomes) => Some(outcomes),
+                Err(Trouble::Doubt { outcomes, shards, error }) => {
+                    tracing::warn!(%error, "the connection was lost during a commit");
+                    match self.came_through(&shards).await {
+                        Some(true) => Some(outcomes),
+                        Some(false) => None,
+                        None => {
+                            self.availability.lost(&error);
+                            let words = "the connection to the database was lost during a commit, and it is not known yet \
+                                 whether it came through; send again with the same client id";
+                            jobs.into_iter().for_each(|job| job.fail(&Fault::new(words), true));
+                            return Ok(());
+                        }
+                    }
+                }
+                Err(Trouble::Failed(error)) if trouble::is_passing(&error) && attempt < MOST_ATTEMPTS => {
+                    tracing::info!(%error, attempt, "a transaction is tried again");
+                    None
+                }
+                Err(Trouble::Away(error)) => {
+                    let fault = self.availability.lost(&error);
+                    jobs.into_iter().for_each(|job| job.fail(&fault, true));
+                    return Ok(());
+                }
+                Err(Trouble::Failed(error)) if trouble::is_unavailable(&error) => {
+                    let fault = match trouble::is_away(&error) {
+                        true => self.availability.lost(&error),
+                        false => Fault::unavailable(error.to_string()),
+                    };
+                    jobs.into_iter().for_each(|job| job.fail(&fault, true));
+                    return Ok(());
+                }
+                Err(Trouble::Failed(error)) => return Err((error, jobs)),
+            };
+            if let Some(outcomes) = outcomes {
+                jobs.into_iter().zip(outcomes).for_each(|(job, outcome)| job.answer(outcome));
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Carries out jobs in one transaction.
+    async fn transact(&mut self, jobs: &[Job]) -> Result<Vec<Outcome>, Trouble> {
+        let db = self.connection().await.map_err(Trouble::Away)?;
+        let mut needs = Needs::default();
+        for job in jobs {
+            if let Job::Commit { prepared, .. } = job {
+                needs.add(prepared, self.shards);
+            }
+        }
+        self.number += 1;
+        let attempt = async {
+            let mut batch = Batch::begin(&db, self.shards, &needs, &self.known).await?;
+            let outcomes = jobs.iter().map(|job| apply(&mut batch, job)).collect::<Result<Vec<_>>>()?;
+            let is_all_read = jobs.iter().all(|job| matches!(job, Job::Commit { .. })) && !batch.has_changed();
+            if !is_all_read {
+                batch.write(&db).await?;
+                let progress: Vec<_> = jobs.iter().filter_map(Job::progress).collect();
+                if !progress.is_empty() {
+                    cursor::save(&db, &progress).await?;
+                }
+                batch::put_number(&db, self.id, self.number).await?;
+            }
+            Ok((batch, outcomes))
+        };
+        let (batch, outcomes) = match timeout(ATTEMPT_WITHIN, attempt).await {
+            Ok(Ok(done)) => done,
+            Ok(Err(error)) => {
+                // A connection that cannot even roll back is replaced.
+                if timeout(ATTEMPT_WITHIN, db.batch_execute("ROLLBACK")).await.is_ok_and(|result| result.is_ok()) {
+                    self.db = Some(db);
+                }
+                return Err(Trouble::Failed(error));
+            }
+            Err(_) => return Err(Trouble::Failed(Error::Slow(ATTEMPT_WITHIN))),
+        };
+        let committed = match timeout(RESOLVE_WITHIN, db.batch_execute("COMMIT")).await {
+            Ok(result) => result.map_err(Error::from),
+            Err(_) => Err(Error::Slow(RESOLVE_WITHIN)),
+        };
+        match committed {
+            Ok(()) => {
+                self.db = Some(db);
+                batch.heads().for_each(|(shard, position)| self.heads.advance(shard, position));
+                if self.known.len() >= MOST_KNOWN {
+                    self.known.clear();
+                }
+                self.known.extend(batch.existing().cloned());
+                Ok(outcomes)
+            }
+            Err(error) if trouble::leaves_doubt(&error) => {
+                Err(Trouble::Doubt { outcomes, shards: needs.shards(self.shards), error })
+            }
+            Err(error) => Err(Trouble::Failed(error)),
+        }
+    }
+
+    /// Whether the newest transaction came through; none if that cannot be learnt in time.
+    async fn came_through(&mut self, shards: &BTreeSet<Shard>) -> Option<bool> {
+        let deadline = Instant::now() + RESOLVE_WITHIN;
+        loop {
+            let look = async {
+                let db = self.connection().await?;
+                let number = batch::number(&db, self.id, shards).await?;
+                self.db = Some(db);
+                Ok::<_, Error>(number)
+            };
+            match timeout_at(deadline, look).await {
+                Err(_) => return None,
+                Ok(Ok(number)) => return Some(number == Some(self.number)),
+                Ok(Err(error)) => tracing::debug!(%error, "whether a commit came through is not known yet"),
+            }
+            if Instant::now() + RESOLVE_EVERY >= deadline {
+                return None;
+            }
+            tokio::time::sleep(RESOLVE_EVERY).await;
+        }
+    }
+
+    /// The lane's connection, taken out: whoever is done with it and finds it good puts it back.
+    async fn connection(&mut self) -> Result<Db> {
+        match self.db.take() {
+            Some(db) if !db.is_closed() => Ok(db),
+            _ => self.connector.connect().await,
+        }
+    }
+
+    async fn register(&mut self) -> Result<()> {
+        let db = self.connection().await?;
+        self.id = batch::register(&db).await?;
+        self.db = Some(db);
+        Ok(())
+    }
+}
+
+fn apply<'a>(batch: &mut Batch<'a>, job: &'a Job) -> Result<Outcome> {
+    let Job::Commit { prepared, .. } = job else { return Ok(Outcome::Done) };
+    Ok(Outcome::Commit(match commit::apply(batch, prepared)? {
+        Applied::Done(receipt) => Ok(receipt),
+        Applied::Broken(assertion) => Err(CommitError::Broken(assertion)),
+        Applied::Repeat(message) => Err(CommitError::Repeat(message)),
+    }))
+}
+
+impl Job {
+    fn progress(&self) -> Option<(&str, Shard, &Progress)> {
+        match self {
+            Self::SaveProgress { endpoint, shard, progress, .. } => Some((endpoint, *shard, progress)),
+            Self::Commit { .. } | Self::Probe { .. } => None,
+        }
+    }
+
+    /// Whoever asked may have given up waiting; that is no concern of ours.
+    fn answer(self, outcome: Outcome) {
+        match (self, outcome) {
+            (Self::Commit { reply, .. }, Outcome::Commit(result)) => drop(reply.send(result)),
+            (Self::SaveProgress { reply, .. } | Self::Probe { reply }, Outcome::Done) => drop(reply.send(Ok(()))),
+            (job, _) => job.fail(&Fault::new("a job was given another's outcome"), false),
+        }
+    }
+
+    fn fail(self, fault: &Fault, is_unavailable: bool) {
+        match self {
+            Self::Commit { reply, .. } if is_unavailable => {
+                drop(reply.send(Err(CommitError::Unavailable(fault.clone()))))
+            }
+            Self::Commit { reply, .. } => drop(reply.send(Err(CommitError::Fault(fault.clone())))),
+            Self::SaveProgress { reply, .. } | Self::Probe { reply } => drop(reply.send(Err(fault.clone()))),
+        }
+    }
+}

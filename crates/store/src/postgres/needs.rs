@@ -1,0 +1,113 @@
+//! What a batch of changes has to look at, and which shards it needs to itself.
+
+use std::collections::BTreeSet;
+
+use chat::conversation::ConversationId;
+use chat::event::Shard;
+use chat::id::{AccountId, GroupId, TopicId};
+use chat::port::{Assertion, Write};
+
+use crate::commit::Prepared;
+use crate::repeat::Repeat;
+use crate::shard::Shards;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Needs {
+    /// Of which everything is needed.
+    pub(super) accounts: BTreeSet<AccountId>,
+    /// Of which only matters that they exist, which they do for ever once they do.
+    pub(super) existing: BTreeSet<AccountId>,
+    pub(super) groups: BTreeSet<GroupId>,
+    pub(super) topics: BTreeSet<(GroupId, TopicId)>,
+    pub(super) members: BTreeSet<(GroupId, AccountId)>,
+    /// Owner and target.
+    pub(super) blocks: BTreeSet<(AccountId, AccountId)>,
+    pub(super) conversations: BTreeSet<ConversationId>,
+    pub(super) repeats: Vec<(Shard, Repeat)>,
+}
+
+impl Needs {
+    /// Adds what `prepared` needs.
+    pub(super) fn add(&mut self, prepared: &Prepared, shards: Shards) {
+        for assertion in &prepared.assertions {
+            self.add_assertion(assertion);
+        }
+        for prepare in &prepared.writes {
+            self.add_write(&prepare.write);
+            if let (Write::Send { message, .. }, Some(repeat)) = (&prepare.write, prepare.repeat) {
+                self.repeats.push((shards.of(&message.conversation), repeat));
+            }
+        }
+    }
+
+    fn add_assertion(&mut self, assertion: &Assertion) {
+        match assertion {
+            Assertion::NoAccount(id) => drop(self.accounts.insert(id.clone())),
+            Assertion::NoGroup(group)
+            | Assertion::GroupVersion(group, _)
+            | Assertion::GroupOpen(group)
+            | Assertion::MembersAtMost(group, _) => drop(self.groups.insert(group.clone())),
+            Assertion::IsMember(group, account) => drop(self.members.insert((group.clone(), account.clone()))),
+            Assertion::NotBlocked(owner, target) => drop(self.blocks.insert((owner.clone(), target.clone()))),
+            Assertion::NoTopic(group, topic) => drop(self.topics.insert((group.clone(), topic.clone()))),
+        }
+    }
+
+    fn add_write(&mut self, write: &Write) {
+        match write {
+            Write::ImportAccount { new, .. } => drop(self.accounts.insert(new.id.clone())),
+            Write::PutGroup(group) => drop(self.groups.insert(group.id.clone())),
+            Write::AddMembers(group, members) => {
+                self.groups.insert(group.clone());
+                for member in members {
+                    self.existing.insert(member.account.clone());
+                    self.members.insert((group.clone(), member.account.clone()));
+                }
+            }
+            Write::AddTopic(topic) => {
+                self.groups.insert(topic.group.clone());
+                self.topics.insert((topic.group.clone(), topic.id.clone()));
+            }
+            Write::AddBlocks { owner, targets, .. } => {
+                self.existing.insert(owner.clone());
+                for target in targets {
+                    self.existing.insert(target.clone());
+                    self.blocks.insert((owner.clone(), target.clone()));
+                }
+            }
+            Write::Send { message, .. } => {
+                self.existing.insert(message.sender.clone());
+                if let ConversationId::Group(group) = &message.conversation {
+                    self.members.insert((group.clone(), message.sender.clone()));
+                }
+                self.add_conversation(message.conversation.clone());
+            }
+            Write::Append(event) => self.add_conversation(event.conversation()),
+        }
+    }
+
+    /// A conversation, and whom it is of: without them it cannot be made.
+    fn add_conversation(&mut self, id: ConversationId) {
+        match &id {
+            ConversationId::Direct(a, b) => self.existing.extend([a.clone(), b.clone()]),
+            ConversationId::Group(group) => drop(self.groups.insert(group.clone())),
+            ConversationId::Topic(group, topic) => {
+                self.groups.insert(group.clone());
+                self.topics.insert((group.clone(), topic.clone()));
+            }
+        }
+        self.conversations.insert(id);
+    }
+
+    /// The shards of everything that may change, or must not.
+    pub(super) fn shards(&self, shards: Shards) -> BTreeSet<Shard> {
+        let accounts = self.accounts.iter().map(|id| shards.of_account(id));
+        let groups = self.groups.iter().map(|group| shards.of_group(group));
+        let topics = self.topics.iter().map(|(group, _)| shards.of_group(group));
+        let members = self.members.iter().map(|(group, _)| shards.of_group(group));
+        let blocks = self.blocks.iter().map(|(owner, target)| shards.of_pair(owner, target));
+        let conversations = self.conversations.iter().map(|id| shards.of(id));
+        accounts.chain(groups).chain(topics).chain(members).chain(blocks).chain(conversations).collect()
+    }
+}

@@ -89,17 +89,15 @@ impl App {
     pub(crate) async fn start_delivering(&self, stop: &CancellationToken) -> Result<JoinSet<()>, Failure> {
         let mut deliverers = JoinSet::new();
         for endpoint in &self.endpoints {
-            for shard in self.store.shards() {
-                let opened = Deliverer::open(
-                    endpoint.clone(),
-                    shard,
-                    self.store.clone(),
-                    self.store.clone(),
-                    self.clock.clone(),
-                    self.client.clone(),
-                );
-                deliverers.spawn(opened.await.map_err(Failure::work)?.run(stop.clone()));
-            }
+            let opened = Deliverer::open(
+                endpoint.clone(),
+                self.store.shards(),
+                self.store.clone(),
+                self.store.clone(),
+                self.clock.clone(),
+                self.client.clone(),
+            );
+            deliverers.spawn(opened.await.map_err(Failure::work)?.run(stop.clone()));
         }
         Ok(deliverers)
     }

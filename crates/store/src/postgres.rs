@@ -68,6 +68,13 @@ pub(crate) enum Error {
     /// No answer within the time that a statement has.
     #[error("the database did not answer within {0:?}")]
     Slow(Duration),
+    /// The log is shorter than it was: a failover to a server that did not have all that was acknowledged, or a restored
+    /// backup. Readers have passed positions that will be used again.
+    #[error(
+        "shard {0} of the log has lost what was acknowledged (a failover without synchronous replication, or a restored \
+         backup?); after a restart what is still there is gone on with"
+    )]
+    WentBack(u16),
     /// No TLS to be had.
     #[error("TLS: {0}")]
     Tls(String),
@@ -149,10 +156,16 @@ impl Postgres {
                     continue;
                 }
                 // If it fails, whoever needs the database will notice; the next look is soon.
+                let before = heads.all();
                 if let Ok(db) = pool.get().await
                     && let Ok(Ok(newest)) = tokio::time::timeout(READ_WITHIN, schema::heads(&db)).await
                 {
-                    newest.into_iter().for_each(|(shard, position)| heads.advance(shard, position));
+                    for (shard, position) in newest {
+                        if before.get(&shard).is_some_and(|before| *before > position) {
+                            availability.give_up(&Error::WentBack(shard.0));
+                        }
+                        heads.advance(shard, position);
+                    }
                 }
             }
         });
@@ -167,14 +180,18 @@ impl Postgres {
                 self.pool.status().max_size,
                 self.connector.place()
             )),
-            deadpool_postgres::PoolError::Backend(error) => self.availability.lost(&Error::Sql(error)),
+            deadpool_postgres::PoolError::Backend(error) => self.unreadable(Error::Sql(error)),
             error => Fault::unavailable(error.to_string()),
         })
     }
 
     /// A failed read, as callers hear of it.
-    fn fault(&self, error: Error) -> Fault {
-        if trouble::is_away(&error) { self.availability.lost(&error) } else { Fault::new(error) }
+    fn unreadable(&self, error: Error) -> Fault {
+        match error {
+            error if trouble::is_away(&error) => self.availability.lost(&error),
+            error if trouble::is_unavailable(&error) => Fault::unavailable(error),
+            error => Fault::new(error),
+        }
     }
 }
 
@@ -195,7 +212,7 @@ macro_rules! read {
             };
             match result {
                 Err(error) if !is_retry && trouble::is_connection_lost(&error) => is_retry = true,
-                result => break result.map_err(|error| $store.fault(error)),
+                result => break result.map_err(|error| $store.unreadable(error)),
             }
         }
     }};
@@ -376,6 +393,18 @@ struct Heads(HashMap<Shard, watch::Sender<Position>>);
 impl Heads {
     fn new(heads: Vec<(Shard, Position)>) -> Self {
         Self(heads.into_iter().map(|(shard, position)| (shard, watch::Sender::new(position))).collect())
+    }
+
+    fn all(&self) -> HashMap<Shard, Position> {
+        self.0.iter().map(|(shard, head)| (*shard, *head.borrow())).collect()
+    }
+
+    /// Whether a head is what it was, or later.
+    fn check(&self, shard: Shard, position: Position) -> Result<()> {
+        match self.0.get(&shard) {
+            Some(known) if *known.borrow() > position => Err(Error::WentBack(shard.0)),
+            _ => Ok(()),
+        }
     }
 
     fn advance(&self, shard: Shard, position: Position) {

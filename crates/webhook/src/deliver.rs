@@ -1,8 +1,11 @@
 //! Telling after: a reader of the log with a durable cursor.
 //!
-//! One deliverer per endpoint and shard. It reads ahead of what it has told, up to a bound, puts each event into the
-//! lane of its conversation ([`crate::lanes`]), and keeps as many calls in flight as the endpoint allows. What is told
-//! writes nothing; progress is saved some times a second. After a crash at most those few moments are told again.
+//! One deliverer per endpoint. It reads ahead of what it has told, up to a bound, in each shard of the log ([`reader`]),
+//! puts each event into the lane of its conversation ([`crate::lanes`]), and keeps as many calls in flight as the endpoint
+//! allows. What is told writes nothing; progress is saved some times a second. After a crash at most those few moments are
+//! told again.
+
+mod reader;
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -10,29 +13,28 @@ use std::time::Duration;
 
 use chat::Fault;
 use chat::conversation::ConversationId;
-use chat::event::{LogEntry, Position, Shard};
+use chat::event::{LogEntry, Shard};
 use chat::port::{Clock, Store};
 use chat::refusal::AskFailure;
+use tokio::sync::Notify;
 use tokio::task::{self, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::Client;
 use crate::codec::Call;
+use crate::deliver::reader::{Reader, Saved};
 use crate::endpoint::{Acknowledge, Endpoint};
-use crate::lanes::{Lanes, Next};
-use crate::ledger::{Ledger, Progress};
+use crate::lanes::Next;
+use crate::ledger::Ledger;
 
-/// How many events may be read ahead of the cursor. Each is at most some 20 KB (a message of the default size limit), so
+/// How many events may be read ahead of the cursors. Each is at most some 20 KB (a message of the default size limit), so
 /// an endpoint that is down costs at most 40 MB.
 const WINDOW: usize = 2048;
 
 /// In how many conversations there may be something to tell at once; beyond that the log is not read on. A lane that is
 /// behind keeps one event while it rests, so that all of them cost at most 200 MB, and usually a hundredth of it.
 const MAX_LANES: usize = 10_000;
-
-/// How many events are read from the log at once.
-const READ_BATCH: usize = 256;
 
 /// How many times lanes are read from the log before anything else has its turn; each takes about a millisecond.
 const MAX_READS: usize = 64;
@@ -53,24 +55,23 @@ const DOWN_AFTER: u32 = 8;
 /// So many calls of one conversation in a row without an answer, while others get theirs, and it lags.
 const LAGS_AFTER: u32 = 2;
 
-/// Tells one endpoint of one shard's events.
+/// Tells one endpoint of the events of some shards.
 pub struct Deliverer {
     endpoint: Arc<Endpoint>,
-    shard: Shard,
     store: Arc<dyn Store>,
     ledger: Arc<dyn Ledger>,
     clock: Arc<dyn Clock>,
     client: Client,
-    lanes: Lanes<Telling>,
+    readers: Vec<Reader>,
+    /// Which reader has its turn next.
+    turn: usize,
     flights: JoinSet<Outcome>,
     /// Whose call is which task.
-    calling: HashMap<task::Id, ConversationId>,
-    saved: Position,
+    calling: HashMap<task::Id, (usize, ConversationId)>,
+    saves: JoinSet<(usize, Saved)>,
     unanswered: u32,
     /// When to probe next, while the endpoint is down.
     probe_at: Option<Instant>,
-    /// After the log could not be read: when to try again.
-    read_again_at: Option<Instant>,
     metrics: Arc<Metrics>,
 }
 
@@ -118,65 +119,58 @@ enum Outcome {
 }
 
 impl Deliverer {
-    /// A deliverer that goes on where the endpoint's cursor stands. A new endpoint starts at the newest event.
+    /// A deliverer that goes on where the endpoint's cursors stand. A new endpoint starts at the newest event.
     pub async fn open(
         endpoint: Arc<Endpoint>,
-        shard: Shard,
+        shards: Vec<Shard>,
         store: Arc<dyn Store>,
         ledger: Arc<dyn Ledger>,
         clock: Arc<dyn Clock>,
         client: Client,
     ) -> Result<Self, Fault> {
-        let cursor = match ledger.cursor(&endpoint.name, shard).await? {
-            Some(cursor) => cursor,
-            None => {
-                let head = *store.head(shard).borrow();
-                ledger.save_cursor(&endpoint.name, shard, head).await?;
-                head
-            }
-        };
-        let behind = ledger.behind(&endpoint.name, shard).await?;
-        let metrics = Arc::new(Metrics::of(&endpoint.name));
+        let mut readers = Vec::with_capacity(shards.len());
+        let share = shards.len();
+        for shard in shards {
+            readers.push(Reader::open(&endpoint.name, shard, share, &*store, &*ledger).await?);
+        }
         Ok(Self {
-            metrics,
+            metrics: Arc::new(Metrics::of(&endpoint.name)),
             endpoint,
-            shard,
             store,
             ledger,
             clock,
             client,
-            lanes: Lanes::new(cursor, behind),
+            readers,
+            turn: 0,
             flights: JoinSet::new(),
             calling: HashMap::new(),
-            saved: cursor,
+            saves: JoinSet::new(),
             unanswered: 0,
             probe_at: None,
-            read_again_at: None,
         })
     }
 
-    /// Delivers until `stop`; then waits for the calls in flight and saves the cursor.
+    /// Delivers until `stop`; then waits for the calls in flight and saves the cursors.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut head = self.store.head(self.shard);
+        let (news, _watchers) = self.watch_heads();
         let mut tick = tokio::time::interval(SAVE_EVERY);
         loop {
-            // Marked as seen before looking for work, so that no event is appended unseen in between.
-            let newest = *head.borrow_and_update();
-            let is_caught_up = self.read_ahead(newest).await;
+            let is_caught_up = self.read_ahead().await;
             self.start_calls().await;
             let wake_at = self.wake_at();
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(finished) = self.flights.join_next_with_id() => self.finish(finished),
-                Ok(()) = head.changed(), if is_caught_up => {}
+                () = news.notified(), if is_caught_up => {}
                 () = tokio::time::sleep_until(wake_at.unwrap_or_else(Instant::now)), if wake_at.is_some() => {
-                    self.lanes.wake(Instant::now());
+                    let now = Instant::now();
+                    self.readers.iter_mut().for_each(|reader| reader.lanes.wake(now));
                 }
+                Some(saved) = self.saves.join_next() => self.saved(saved),
                 _ = tick.tick() => {
-                    self.save().await;
-                    let lag = head.borrow().0.saturating_sub(self.lanes.cursor().0);
-                    self.metrics.lag.set(lag as f64);
-                    self.metrics.behind.set(self.lanes.behind() as f64);
+                    self.start_saving();
+                    self.metrics.lag.set(self.readers.iter().map(Reader::lag).sum::<u64>() as f64);
+                    self.metrics.behind.set(self.readers.iter().map(|reader| reader.lanes.behind()).sum::<usize>() as f64);
                 }
             }
             while let Some(finished) = self.flights.try_join_next_with_id() {
@@ -186,41 +180,56 @@ impl Deliverer {
         while let Some(finished) = self.flights.join_next_with_id().await {
             self.finish(finished);
         }
-        self.save().await;
+        // What is being saved now, and then what came after it.
+        for _ in 0..2 {
+            while let Some(saved) = self.saves.join_next().await {
+                self.saved(saved);
+            }
+            self.start_saving();
+        }
+        while let Some(saved) = self.saves.join_next().await {
+            self.saved(saved);
+        }
     }
 
-    /// Fills the window from the log, up to its newest event. Returns whether there is nothing more to read for now.
-    async fn read_ahead(&mut self, newest: Position) -> bool {
-        if self.read_again_at.is_some_and(|at| at > Instant::now()) {
-            return true;
-        }
-        while self.lanes.untold() < WINDOW && self.lanes.len() < MAX_LANES {
-            if self.lanes.read_to() >= newest {
-                return true;
-            }
-            let entries = match self.store.log_after(self.shard, self.lanes.read_to(), READ_BATCH).await {
-                Ok(entries) => entries,
-                Err(fault) => {
-                    // Tried again at the first tick after the pause.
-                    tracing::error!(endpoint = self.endpoint.name, %fault, "the log could not be read");
-                    self.read_again_at = Some(Instant::now() + FIRST_PAUSE);
-                    return true;
+    /// Says when something was appended to any shard, also if nobody was waiting at that moment.
+    fn watch_heads(&self) -> (Arc<Notify>, JoinSet<()>) {
+        let news = Arc::new(Notify::new());
+        let mut watchers = JoinSet::new();
+        for reader in &self.readers {
+            let (mut head, news) = (reader.head.clone(), news.clone());
+            watchers.spawn(async move {
+                while head.changed().await.is_ok() {
+                    news.notify_one();
                 }
-            };
-            if entries.is_empty() {
-                return true;
+            });
+        }
+        (news, watchers)
+    }
+
+    /// Fills the window from the log, each shard in its turn. Returns whether there is nothing more to read for now.
+    async fn read_ahead(&mut self) -> bool {
+        let mut untold: usize = self.readers.iter().map(|reader| reader.lanes.untold()).sum();
+        let mut lanes: usize = self.readers.iter().map(|reader| reader.lanes.len()).sum();
+        let mut idle = 0;
+        while idle < self.readers.len() {
+            if untold >= WINDOW || lanes >= MAX_LANES {
+                return false;
             }
-            for entry in entries {
-                match self.endpoint.tells(&entry.event) {
-                    Some(command) => {
-                        let (conversation, position) = (entry.event.conversation(), entry.position);
-                        self.lanes.push(conversation, position, Telling { entry, command, call: OnceLock::new() });
-                    }
-                    None => self.lanes.skip(entry.position),
-                }
+            let place = self.turn % self.readers.len();
+            let reader = &mut self.readers[place];
+            self.turn = self.turn.wrapping_add(1);
+            let before = (reader.lanes.untold(), reader.lanes.len());
+            if reader.read_ahead(&self.endpoint, &*self.store).await {
+                idle = 0;
+                // A lane that fell behind may have taken some away.
+                untold = (untold + reader.lanes.untold()).saturating_sub(before.0);
+                lanes = (lanes + reader.lanes.len()).saturating_sub(before.1);
+            } else {
+                idle += 1;
             }
         }
-        false
+        true
     }
 
     /// Starts as many calls as the endpoint allows: one, if it is down and it is time to probe.
@@ -228,26 +237,37 @@ impl Deliverer {
         let allowed = match self.probe_at {
             None => self.endpoint.concurrency,
             Some(probe_at) if probe_at <= Instant::now() => {
-                self.lanes.wake_all();
+                self.wake_all();
                 1
             }
             Some(_) => 0,
         };
         // A lane of which nothing is told may be long: what is left of it waits for the next tick.
         let mut reads = 0;
-        while self.flights.len() < allowed && reads < MAX_READS {
-            match self.lanes.next() {
-                None => break,
-                Some(Next::Tell(conversation, telling)) => self.start_call(conversation, telling),
+        let mut idle = 0;
+        while self.flights.len() < allowed && reads < MAX_READS && idle < self.readers.len() {
+            let place = self.turn % self.readers.len();
+            self.turn = self.turn.wrapping_add(1);
+            match self.readers[place].lanes.next() {
+                None => {
+                    idle += 1;
+                    continue;
+                }
+                Some(Next::Tell(conversation, telling)) => self.start_call(place, conversation, telling),
                 Some(Next::Read(conversation, after, limit)) => {
                     reads += 1;
-                    self.read_lane(conversation, after, limit).await;
+                    let reader = &mut self.readers[place];
+                    if !reader.read_lane(&self.endpoint, &*self.store, conversation, after, limit).await {
+                        // A probe that could not be read is not due again at once.
+                        self.probe_at = self.probe_at.map(|_| Instant::now() + FIRST_PAUSE);
+                    }
                 }
             }
+            idle = 0;
         }
     }
 
-    fn start_call(&mut self, conversation: ConversationId, telling: Arc<Telling>) {
+    fn start_call(&mut self, place: usize, conversation: ConversationId, telling: Arc<Telling>) {
         let (endpoint, client) = (self.endpoint.clone(), self.client.clone());
         let (clock, metrics) = (self.clock.clone(), self.metrics.clone());
         let flight = self.flights.spawn(async move {
@@ -262,39 +282,20 @@ impl Deliverer {
             }
             outcome
         });
-        self.calling.insert(flight.id(), conversation);
-    }
-
-    /// Fills a lane that is behind from the log.
-    async fn read_lane(&mut self, conversation: ConversationId, after: Position, limit: usize) {
-        let up_to = self.lanes.read_to();
-        match self.store.log_of(&conversation, after, up_to, limit).await {
-            Ok(entries) => {
-                let has_more = entries.len() == limit;
-                let read = entries.last().map(|entry| entry.position);
-                let telling = |entry: LogEntry| {
-                    let command = self.endpoint.tells(&entry.event)?;
-                    Some((entry.position, Telling { entry, command, call: OnceLock::new() }))
-                };
-                let events = entries.into_iter().filter_map(telling).collect();
-                self.lanes.refill(conversation, events, read, has_more);
-            }
-            Err(fault) => {
-                tracing::error!(endpoint = self.endpoint.name, %fault, "the log could not be read");
-                self.lanes.rest(conversation, Instant::now() + MAX_PAUSE, false);
-                // A probe that could not be read is not due again at once.
-                self.probe_at = self.probe_at.map(|_| Instant::now() + FIRST_PAUSE);
-            }
-        }
+        self.calling.insert(flight.id(), (place, conversation));
     }
 
     /// When to look for work again although nothing has finished.
     fn wake_at(&self) -> Option<Instant> {
         match self.probe_at {
-            None => self.lanes.next_wake(),
+            None => self.readers.iter().filter_map(|reader| reader.lanes.next_wake()).min(),
             Some(_) if !self.flights.is_empty() => None,
             Some(probe_at) => Some(probe_at),
         }
+    }
+
+    fn wake_all(&mut self) {
+        self.readers.iter_mut().for_each(|reader| reader.lanes.wake_all());
     }
 
     fn finish(&mut self, finished: Result<(task::Id, Outcome), task::JoinError>) {
@@ -306,18 +307,19 @@ impl Deliverer {
                 (error.id(), Outcome::Broken)
             }
         };
-        let Some(conversation) = self.calling.remove(&id) else { return };
+        let Some((place, conversation)) = self.calling.remove(&id) else { return };
+        let lanes = &mut self.readers[place].lanes;
         match outcome {
             Outcome::Told => {
-                self.lanes.told(conversation);
+                lanes.told(conversation);
                 self.is_up();
             }
             Outcome::Refused | Outcome::Unanswered | Outcome::Broken => {
-                let failures = self.lanes.failures(&conversation);
+                let failures = lanes.failures(&conversation);
                 let pause = pause_after(failures, self.clock.random());
                 // What is not answered lags, too, if it is this conversation and not the endpoint.
                 let is_its_own = outcome != Outcome::Unanswered || (self.probe_at.is_none() && failures >= LAGS_AFTER);
-                self.lanes.rest(conversation, Instant::now() + pause, is_its_own);
+                lanes.rest(conversation, Instant::now() + pause, is_its_own);
                 match outcome {
                     Outcome::Refused => self.is_up(),
                     Outcome::Unanswered => self.is_unanswered(),
@@ -331,8 +333,9 @@ impl Deliverer {
     fn is_up(&mut self) {
         self.unanswered = 0;
         if self.probe_at.take().is_some() {
-            tracing::info!(endpoint = self.endpoint.name, waiting = self.lanes.len(), "the endpoint is back");
-            self.lanes.wake_all();
+            let waiting: usize = self.readers.iter().map(|reader| reader.lanes.len()).sum();
+            tracing::info!(endpoint = self.endpoint.name, waiting, "the endpoint is back");
+            self.wake_all();
         }
     }
 
@@ -352,20 +355,23 @@ impl Deliverer {
         self.probe_at = Some(Instant::now() + pause);
     }
 
-    async fn save(&mut self) {
-        let cursor = self.lanes.cursor();
-        let behind = self.lanes.take_unsaved();
-        if cursor == self.saved && behind.is_empty() {
-            return;
-        }
-        let progress = Progress { cursor, behind: behind.clone() };
-        match self.ledger.save_progress(&self.endpoint.name, self.shard, progress).await {
-            Ok(()) => self.saved = cursor,
-            // Tried again at the next tick; until then a crash would repeat more.
-            Err(fault) => {
-                self.lanes.not_saved(behind);
-                tracing::warn!(endpoint = self.endpoint.name, %fault, "progress could not be saved");
+    /// Starts saving what has changed, beside everything else: it waits for a commit.
+    fn start_saving(&mut self) {
+        for (place, reader) in self.readers.iter_mut().enumerate() {
+            if let Some(progress) = reader.unsaved() {
+                let (ledger, endpoint, shard) = (self.ledger.clone(), self.endpoint.clone(), reader.shard);
+                self.saves.spawn(async move {
+                    let result = ledger.save_progress(&endpoint.name, shard, progress.clone()).await;
+                    (place, Saved { progress, result })
+                });
             }
+        }
+    }
+
+    fn saved(&mut self, saved: Result<(usize, Saved), task::JoinError>) {
+        match saved {
+            Ok((place, saved)) => self.readers[place].saved(&self.endpoint.name, saved),
+            Err(error) => tracing::error!(endpoint = self.endpoint.name, %error, "saving progress broke off"),
         }
     }
 }
@@ -420,10 +426,7 @@ async fn tell(endpoint: &Endpoint, client: &Client, clock: &dyn Clock, telling: 
 
 impl std::fmt::Debug for Deliverer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Deliverer")
-            .field("endpoint", &self.endpoint)
-            .field("shard", &self.shard)
-            .finish_non_exhaustive()
+        f.debug_struct("Deliverer").field("endpoint", &self.endpoint).finish_non_exhaustive()
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 /// So many events of one lane are kept in memory.
 pub(crate) const LANE_LENGTH: usize = 256;
 
-/// So many events may all the lanes that are behind keep in memory together, beside one each.
+/// So many events may all the lanes that are behind keep in memory together, beside one each; shards share it.
 const KEPT_BEHIND: usize = 2048;
 
 /// All lanes of one endpoint in one shard.
@@ -31,6 +31,7 @@ pub(crate) struct Lanes<W> {
     untold: BTreeSet<Position>,
     /// How many events the lanes that are behind keep in memory.
     kept: usize,
+    kept_most: usize,
     read_to: Position,
     /// Lanes whose being behind is not saved as it is.
     unsaved: HashSet<ConversationId>,
@@ -65,14 +66,15 @@ pub(crate) enum Next<W> {
 }
 
 impl<W> Lanes<W> {
-    /// All is told up to `read_to`, but for the lanes that are behind.
-    pub(crate) fn new(read_to: Position, behind: Vec<(ConversationId, Position)>) -> Self {
+    /// All is told up to `read_to`, but for the lanes that are behind. `share`: how many shards share an endpoint's memory.
+    pub(crate) fn new(read_to: Position, behind: Vec<(ConversationId, Position)>, share: usize) -> Self {
         let mut lanes = Self {
             lanes: HashMap::new(),
             ready: VecDeque::new(),
             resting: BinaryHeap::new(),
             untold: BTreeSet::new(),
             kept: 0,
+            kept_most: KEPT_BEHIND / share.max(1),
             read_to,
             unsaved: HashSet::new(),
         };
@@ -190,7 +192,7 @@ impl<W> Lanes<W> {
         match (lane.queue.front(), lane.rest_after) {
             (Some((_, work)), _) => Some(Next::Tell(conversation, work.clone())),
             (None, Some(after)) => {
-                let room = KEPT_BEHIND.saturating_sub(self.kept).clamp(1, LANE_LENGTH);
+                let room = self.kept_most.saturating_sub(self.kept).clamp(1, LANE_LENGTH);
                 Some(Next::Read(conversation, after, room))
             }
             // A lane without anything to tell is closed.

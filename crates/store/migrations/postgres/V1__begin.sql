@@ -8,11 +8,14 @@ CREATE TABLE log_shard (
     conversations BIGINT NOT NULL DEFAULT 0      -- the newest conversation key
 ) WITH (fillfactor = 10);
 
--- Which batch each writer has committed last: how a writer that lost its connection learns whether its commit came through.
+-- Which of its transactions each lane of a process has committed last: how one that lost its connection learns whether its
+-- commit came through.
 CREATE TABLE writer (
-    id    BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    shard SMALLINT NOT NULL,                     -- the first that the lane writes
+    id    BIGINT GENERATED ALWAYS AS IDENTITY,
     batch BIGINT NOT NULL DEFAULT 0,
-    seen  TIMESTAMPTZ NOT NULL DEFAULT now()
+    seen  TIMESTAMPTZ NOT NULL DEFAULT now(),
+    PRIMARY KEY (shard, id)
 ) WITH (fillfactor = 10);
 
 CREATE TABLE account (

@@ -1,7 +1,7 @@
 //! Whether the database is there. While it is away, whoever asks is refused at once instead of waiting for connections
 //! that are not to be had; one task looks for it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use chat::Fault;
@@ -17,17 +17,21 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(super) struct Availability {
     why_away: Arc<Mutex<Option<String>>>,
+    why_for_good: OnceLock<String>,
     connector: Connector,
     stop: CancellationToken,
 }
 
 impl Availability {
     pub(super) fn new(connector: Connector, stop: CancellationToken) -> Self {
-        Self { why_away: Arc::default(), connector, stop }
+        Self { why_away: Arc::default(), why_for_good: OnceLock::new(), connector, stop }
     }
 
     /// Fails while it is away.
     pub(super) fn check(&self) -> Result<(), Fault> {
+        if let Some(why) = self.why_for_good.get() {
+            return Err(Fault::unavailable(why.clone()));
+        }
         match &*lock(&self.why_away) {
             None => Ok(()),
             Some(why) => Err(Fault::unavailable(why.clone())),
@@ -43,6 +47,16 @@ impl Availability {
             self.look();
         }
         Fault::unavailable(why)
+    }
+
+    /// It is not to be used any more by this process: what we know of it has ceased to be true.
+    pub(super) fn give_up(&self, error: &Error) -> Fault {
+        let why = self.why_for_good.get_or_init(|| {
+            tracing::error!(%error, database = self.connector.place(), "the database is not used any more: restart this process");
+            metrics::gauge!("ringback_store_away").set(1.0);
+            error.to_string()
+        });
+        Fault::unavailable(why.clone())
     }
 
     fn look(&self) {

@@ -260,7 +260,9 @@ impl<'a> Batch<'a> {
             })
             .collect();
         let heads: Vec<_> = self.heads.iter().filter(|(_, head)| head.is_changed).collect();
+        // In this order, so that of several errors the first one is the cause of the others.
         try_join!(
+            biased;
             unless_empty(&accounts, |rows| account::put(db, shards, rows)),
             unless_empty(&put, |rows| group::put(db, shards, rows)),
             unless_empty(&counted, |rows| group::count(db, shards, rows)),
@@ -275,6 +277,11 @@ impl<'a> Batch<'a> {
             unless_empty(&heads, |rows| put_heads(db, rows)),
         )?;
         Ok(())
+    }
+
+    /// The shards that are locked, with their heads.
+    pub(super) fn locked(&self) -> impl Iterator<Item = (Shard, Position)> {
+        self.heads.iter().map(|(shard, head)| (*shard, head.position))
     }
 
     /// The heads of the shards in which something was appended.
@@ -533,30 +540,43 @@ async fn put_heads(db: &Db, heads: &[(&Shard, &Head)]) -> Result<()> {
     Ok(())
 }
 
-/// Notes the number of a lane's transaction.
-pub(super) async fn put_number(db: &Db, writer: i64, number: i64) -> Result<()> {
-    let put = db
-        .prepare_cached(
-            "INSERT INTO writer (id, batch) OVERRIDING SYSTEM VALUE VALUES ($1, $2)
-             ON CONFLICT (id) DO UPDATE SET batch = excluded.batch, seen = now()",
-        )
-        .await?;
-    db.execute(&put, &[&writer, &number]).await?;
-    Ok(())
+/// The row of a lane in `writer`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Writer {
+    /// The first that the lane writes.
+    pub(super) shard: Shard,
+    pub(super) id: i64,
 }
 
-/// The number of a lane's newest transaction that came through, once those that had locked these shards have ended.
-pub(super) async fn number(db: &Db, writer: i64, shards: &BTreeSet<Shard>) -> Result<Option<i64>> {
-    let places: Vec<_> = shards.iter().map(|shard| shard.int()).collect();
-    db.batch_execute("BEGIN").await?;
-    db.query(LOCK, &[&places]).await?;
-    let row = db.query_opt("SELECT batch FROM writer WHERE id = $1 FOR UPDATE", &[&writer]).await?;
-    db.batch_execute("COMMIT").await?;
-    Ok(row.map(|row| row.get(0)))
-}
+impl Writer {
+    /// A row for a new lane; those that have not been used for a day are nobody's any more.
+    pub(super) async fn register(db: &Db, shard: Shard) -> Result<Self> {
+        let place = shard.int();
+        db.execute("DELETE FROM writer WHERE shard = $1 AND seen < now() - interval '1 day'", &[&place]).await?;
+        let row = db.query_one("INSERT INTO writer (shard) VALUES ($1) RETURNING id", &[&place]).await?;
+        Ok(Self { shard, id: row.get(0) })
+    }
 
-/// A row of `writer` for a new lane; those that have not been used for a day are nobody's any more.
-pub(super) async fn register(db: &Db) -> Result<i64> {
-    db.execute("DELETE FROM writer WHERE seen < now() - interval '1 day'", &[]).await?;
-    Ok(db.query_one("INSERT INTO writer DEFAULT VALUES RETURNING id", &[]).await?.get(0))
+    /// Notes the number of the lane's transaction.
+    pub(super) async fn put_number(self, db: &Db, number: i64) -> Result<()> {
+        let put = db
+            .prepare_cached(
+                "INSERT INTO writer (shard, id, batch) OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3)
+                 ON CONFLICT (shard, id) DO UPDATE SET batch = excluded.batch, seen = now()",
+            )
+            .await?;
+        db.execute(&put, &[&self.shard.int(), &self.id, &number]).await?;
+        Ok(())
+    }
+
+    /// The number of the lane's newest transaction that came through, once those that had locked these shards have ended.
+    pub(super) async fn number(self, db: &Db, shards: &BTreeSet<Shard>) -> Result<Option<i64>> {
+        let places: Vec<_> = shards.iter().map(|shard| shard.int()).collect();
+        db.batch_execute("BEGIN").await?;
+        db.query(LOCK, &[&places]).await?;
+        let query = "SELECT batch FROM writer WHERE shard = $1 AND id = $2 FOR UPDATE";
+        let row = db.query_opt(query, &[&self.shard.int(), &self.id]).await?;
+        db.batch_execute("COMMIT").await?;
+        Ok(row.map(|row| row.get(0)))
+    }
 }

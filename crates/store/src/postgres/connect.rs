@@ -26,7 +26,7 @@ const PEER_GONE_AFTER: Duration = Duration::from_secs(10);
 /// statistics of a table that was empty a moment ago the planner would choose otherwise. A transaction whose process hangs
 /// must not hold its shards for ever.
 const OPTIONS: &str = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off \
-     -c plan_cache_mode=force_generic_plan -c idle_in_transaction_session_timeout=10s";
+     -c plan_cache_mode=force_generic_plan -c idle_in_transaction_session_timeout=3s";
 
 /// Makes connections. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -149,7 +149,7 @@ pub(super) fn unusable(place: &str, error: &Error) -> OpenError {
             for_good.contains(code)
         }),
         Error::Tls(_) | Error::Json(_) | Error::Missing(_) => true,
-        Error::Slow(_) => false,
+        Error::Slow(_) | Error::WentBack(_) => false,
     };
     OpenError::Unusable { place: place.to_owned(), why: error.to_string(), is_final: is_final || is_read_only(error) }
 }

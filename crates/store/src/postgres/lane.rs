@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use webhook::ledger::Progress;
 
 use super::availability::Availability;
-use super::batch::{self, Batch};
+use super::batch::{Batch, Writer};
 use super::connect::Connector;
 use super::needs::Needs;
 use super::{Db, Error, Heads, Result, trouble};
@@ -84,18 +84,19 @@ impl Lanes {
         availability: &Arc<Availability>,
     ) -> Result<Self> {
         let mut queues = Vec::new();
-        for _ in 0..usize::from(writers).clamp(1, shards.all().count()) {
-            let mut lane = Lane {
+        // A lane writes the shards that have its number modulo their count.
+        for first in shards.all().take(usize::from(writers.max(1))) {
+            let db = connector.connect().await?;
+            let lane = Lane {
                 connector: connector.clone(),
-                db: None,
-                id: 0,
+                writer: Writer::register(&db, first).await?,
+                db: Some(db),
                 number: 0,
                 shards,
                 heads: heads.clone(),
                 availability: availability.clone(),
                 known: HashSet::new(),
             };
-            lane.register().await?;
             let (sender, queue) = mpsc::channel(QUEUE);
             tokio::spawn(lane.run(queue));
             queues.push(sender);
@@ -143,8 +144,7 @@ fn stopped() -> Fault {
 struct Lane {
     connector: Connector,
     db: Option<Db>,
-    /// Its row of `writer`.
-    id: i64,
+    writer: Writer,
     /// Of the newest transaction that was begun.
     number: i64,
     shards: Shards,
@@ -220,9 +220,10 @@ impl Lane {
                     return Ok(());
                 }
                 Err(Trouble::Failed(error)) if trouble::is_unavailable(&error) => {
-                    let fault = match trouble::is_away(&error) {
-                        true => self.availability.lost(&error),
-                        false => Fault::unavailable(error.to_string()),
+                    let fault = match &error {
+                        Error::WentBack(_) => self.availability.give_up(&error),
+                        error if trouble::is_away(error) => self.availability.lost(error),
+                        error => Fault::unavailable(error.to_string()),
                     };
                     jobs.into_iter().for_each(|job| job.fail(&fault, true));
                     return Ok(());
@@ -249,6 +250,7 @@ impl Lane {
         self.number += 1;
         let attempt = async {
             let mut batch = Batch::begin(&db, self.shards, &needs, &self.known).await?;
+            batch.locked().try_for_each(|(shard, position)| self.heads.check(shard, position))?;
             let outcomes = jobs.iter().map(|job| apply(&mut batch, job)).collect::<Result<Vec<_>>>()?;
             let is_all_read = jobs.iter().all(|job| matches!(job, Job::Commit { .. })) && !batch.has_changed();
             if !is_all_read {
@@ -257,7 +259,7 @@ impl Lane {
                 if !progress.is_empty() {
                     cursor::save(&db, &progress).await?;
                 }
-                batch::put_number(&db, self.id, self.number).await?;
+                self.writer.put_number(&db, self.number).await?;
             }
             Ok((batch, outcomes))
         };
@@ -299,7 +301,7 @@ impl Lane {
         loop {
             let look = async {
                 let db = self.connection().await?;
-                let number = batch::number(&db, self.id, shards).await?;
+                let number = self.writer.number(&db, shards).await?;
                 self.db = Some(db);
                 Ok::<_, Error>(number)
             };
@@ -321,13 +323,6 @@ impl Lane {
             Some(db) if !db.is_closed() => Ok(db),
             _ => self.connector.connect().await,
         }
-    }
-
-    async fn register(&mut self) -> Result<()> {
-        let db = self.connection().await?;
-        self.id = batch::register(&db).await?;
-        self.db = Some(db);
-        Ok(())
     }
 }
 

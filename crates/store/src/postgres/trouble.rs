@@ -43,7 +43,13 @@ fn ends_the_connection(db: &DbError) -> bool {
 
 /// Whether a transaction that was not committed may simply be tried again.
 pub(super) fn is_passing(error: &Error) -> bool {
-    let again = [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED, SqlState::LOCK_NOT_AVAILABLE];
+    let again = [
+        SqlState::T_R_SERIALIZATION_FAILURE,
+        SqlState::T_R_DEADLOCK_DETECTED,
+        SqlState::LOCK_NOT_AVAILABLE,
+        // Another statement's error, which a statement that was prepared late has hidden: the next attempt shows it.
+        SqlState::IN_FAILED_SQL_TRANSACTION,
+    ];
     let Error::Sql(sql) = error else { return false };
     sql.code().is_some_and(|code| again.contains(code)) || is_connection_lost(error)
 }
@@ -55,7 +61,7 @@ pub(super) fn is_away(error: &Error) -> bool {
 
 /// Whether it is the operator's to mend rather than ours: away, full, read-only, out of something.
 pub(super) fn is_unavailable(error: &Error) -> bool {
-    let Error::Sql(sql) = error else { return is_away(error) };
+    let Error::Sql(sql) = error else { return is_away(error) || matches!(error, Error::WentBack(_)) };
     let passing = [SqlState::READ_ONLY_SQL_TRANSACTION, SqlState::QUERY_CANCELED, SqlState::IO_ERROR];
     let of_resources = |code: &SqlState| code.code().starts_with("53");
     is_passing(error) || sql.code().is_some_and(|code| passing.contains(code) || of_resources(code))

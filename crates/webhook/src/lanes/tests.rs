@@ -9,7 +9,7 @@ fn lane(name: &str) -> ConversationId {
 }
 
 fn empty(read_to: u64) -> Lanes<u64> {
-    Lanes::new(Position(read_to), Vec::new())
+    Lanes::new(Position(read_to), Vec::new(), 1)
 }
 
 fn push(lanes: &mut Lanes<u64>, name: &str, position: u64) {
@@ -145,7 +145,7 @@ fn lanes_that_are_behind_share_what_is_kept() {
 
 #[test]
 fn a_page_of_nothing_moves_a_lane_on_behind_the_others() {
-    let mut lanes: Lanes<u64> = Lanes::new(Position(900), vec![(lane("a"), Position(3)), (lane("b"), Position(4))]);
+    let mut lanes: Lanes<u64> = Lanes::new(Position(900), vec![(lane("a"), Position(3)), (lane("b"), Position(4))], 1);
     let Some(Next::Read(first, after, _)) = lanes.next() else { panic!("it is to be read") };
     lanes.refill(first.clone(), Vec::new(), Some(Position(after.0 + 300)), true);
     assert_eq!(lanes.take_unsaved(), [(first.clone(), Some(Position(after.0 + 300)))]);
@@ -155,7 +155,7 @@ fn a_page_of_nothing_moves_a_lane_on_behind_the_others() {
 
 #[test]
 fn lanes_that_were_behind_go_on_where_they_were() {
-    let mut lanes: Lanes<u64> = Lanes::new(Position(9), vec![(lane("a"), Position(3))]);
+    let mut lanes: Lanes<u64> = Lanes::new(Position(9), vec![(lane("a"), Position(3))], 1);
     push(&mut lanes, "a", 10);
     assert!(matches!(lanes.next(), Some(Next::Read(_, Position(3), _))));
     lanes.refill(lane("a"), Vec::new(), None, false);

@@ -1,0 +1,143 @@
+//! One shard of the log, as a deliverer reads it: what is read and not yet told, and how far that is saved.
+
+use std::sync::{Arc, OnceLock};
+
+use chat::Fault;
+use chat::conversation::ConversationId;
+use chat::event::{LogEntry, Position, Shard};
+use chat::port::Store;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::{FIRST_PAUSE, MAX_PAUSE, Telling};
+use crate::endpoint::Endpoint;
+use crate::lanes::Lanes;
+use crate::ledger::{Ledger, Progress};
+
+/// How many events are read from the log at once.
+const READ_BATCH: usize = 256;
+
+/// See the module.
+pub(super) struct Reader {
+    pub(super) shard: Shard,
+    pub(super) head: watch::Receiver<Position>,
+    pub(super) lanes: Lanes<Telling>,
+    saved: Position,
+    is_saving: bool,
+    /// After the log could not be read: when to try again.
+    read_again_at: Option<Instant>,
+}
+
+/// What became of saving progress.
+pub(super) struct Saved {
+    pub(super) progress: Progress,
+    pub(super) result: Result<(), Fault>,
+}
+
+impl Reader {
+    /// Goes on where the endpoint's cursor stands, or at the newest event. `share`: how many readers share the bounds.
+    pub(super) async fn open(
+        endpoint: &str,
+        shard: Shard,
+        share: usize,
+        store: &dyn Store,
+        ledger: &dyn Ledger,
+    ) -> Result<Self, Fault> {
+        let head = store.head(shard);
+        let cursor = match ledger.cursor(endpoint, shard).await? {
+            Some(cursor) => cursor,
+            None => {
+                let newest = *head.borrow();
+                ledger.save_cursor(endpoint, shard, newest).await?;
+                newest
+            }
+        };
+        let behind = ledger.behind(endpoint, shard).await?;
+        let lanes = Lanes::new(cursor, behind, share);
+        Ok(Self { shard, head, lanes, saved: cursor, is_saving: false, read_again_at: None })
+    }
+
+    /// Events that are not told, as far as positions say.
+    pub(super) fn lag(&self) -> u64 {
+        self.head.borrow().0.saturating_sub(self.lanes.cursor().0)
+    }
+
+    /// Reads on in the log. Returns whether there was anything.
+    pub(super) async fn read_ahead(&mut self, endpoint: &Endpoint, store: &dyn Store) -> bool {
+        if self.read_again_at.is_some_and(|at| at > Instant::now()) || self.lanes.read_to() >= *self.head.borrow() {
+            return false;
+        }
+        let entries = match store.log_after(self.shard, self.lanes.read_to(), READ_BATCH).await {
+            Ok(entries) => entries,
+            Err(fault) => {
+                // Tried again at the first tick after the pause.
+                tracing::error!(endpoint = endpoint.name, shard = self.shard.0, %fault, "the log could not be read");
+                self.read_again_at = Some(Instant::now() + FIRST_PAUSE);
+                return false;
+            }
+        };
+        let is_any = !entries.is_empty();
+        for entry in entries {
+            match endpoint.tells(&entry.event) {
+                Some(command) => {
+                    let (conversation, position) = (entry.event.conversation(), entry.position);
+                    self.lanes.push(conversation, position, Telling { entry, command, call: OnceLock::new() });
+                }
+                None => self.lanes.skip(entry.position),
+            }
+        }
+        is_any
+    }
+
+    /// Fills a lane that is behind from the log. Returns whether it could be read.
+    pub(super) async fn read_lane(
+        &mut self,
+        endpoint: &Arc<Endpoint>,
+        store: &dyn Store,
+        conversation: ConversationId,
+        after: Position,
+        limit: usize,
+    ) -> bool {
+        let up_to = self.lanes.read_to();
+        match store.log_of(&conversation, after, up_to, limit).await {
+            Ok(entries) => {
+                let has_more = entries.len() == limit;
+                let read = entries.last().map(|entry| entry.position);
+                let telling = |entry: LogEntry| {
+                    let command = endpoint.tells(&entry.event)?;
+                    Some((entry.position, Telling { entry, command, call: OnceLock::new() }))
+                };
+                let events = entries.into_iter().filter_map(telling).collect();
+                self.lanes.refill(conversation, events, read, has_more);
+                true
+            }
+            Err(fault) => {
+                tracing::error!(endpoint = endpoint.name, shard = self.shard.0, %fault, "the log could not be read");
+                self.lanes.rest(conversation, Instant::now() + MAX_PAUSE, false);
+                false
+            }
+        }
+    }
+
+    /// What has changed since it was saved; none while that is being saved.
+    pub(super) fn unsaved(&mut self) -> Option<Progress> {
+        if self.is_saving {
+            return None;
+        }
+        let progress = Progress { cursor: self.lanes.cursor(), behind: self.lanes.take_unsaved() };
+        self.is_saving = progress.cursor != self.saved || !progress.behind.is_empty();
+        self.is_saving.then_some(progress)
+    }
+
+    pub(super) fn saved(&mut self, endpoint: &str, Saved { progress, result }: Saved) {
+        self.is_saving = false;
+        match result {
+            Ok(()) => self.saved = progress.cursor,
+            // Tried again at the next tick; until then a crash would repeat more.
+            Err(fault) => {
+                self.lanes.not_saved(progress.behind);
+                tracing::warn!(endpoint, shard = self.shard.0, %fault, "progress could not be saved");
+            }
+        }
+    }
+}

@@ -18,7 +18,10 @@
 //! - [`receiver`]: the app's backend: what it answers, what it was told and in which order.
 //! - [`rogue`]: backends that misbehave below HTTP.
 //! - [`tencent`], [`openim`]: the app's side of the two dialects; [`usersig`]: an independent signer.
+//! - [`store`]: where it keeps its data: every scenario is played over SQLite and over PostgreSQL.
+//! - [`postgres`]: a PostgreSQL server to be killed, frozen and replaced.
 //! - [`disk`]: a disk that can be full.
+//! - [`traffic`]: many who send while things die; [`audit`]: whether what they were promised is true.
 //! - [`stage`]: the usual cast, ready to play.
 //! - [`wire`]: what a body looks like: its shape, its steady part, the seed documents' samples.
 //! - [`cli`]: the binary as a command; [`http`]: one plain HTTP client; [`wait`]: deadlines.
@@ -27,24 +30,37 @@
 //! generous deadline. And to prove that something did *not* happen, let something happen after it on the
 //! same ordered path (a marker message in the same conversation), wait for that, then look.
 
+use std::io::Write;
+
+pub mod audit;
 pub mod cli;
 pub mod disk;
 pub mod http;
 pub mod openim;
+pub mod postgres;
 pub mod receiver;
 pub mod rogue;
 pub mod server;
 pub mod stage;
+pub mod store;
 pub mod tencent;
+pub mod traffic;
 pub mod usersig;
 pub mod wait;
 pub mod wire;
 
 pub use disk::{Disk, Kind};
 pub use openim::OpenIm;
+pub use postgres::Cluster;
 pub use receiver::{Answer, Call, Gate, Receiver};
 pub use rogue::{Manner, Rogue};
 pub use server::{Endpoint, Server, Setup};
 pub use stage::Stage;
+pub use store::Store;
 pub use tencent::{Tencent, c2c, group_text, text};
 pub use usersig::UserSig;
+
+/// Tells the person who runs the tests, past the capture of the test harness: meant to be read when all is well, too.
+pub fn say(words: &str) {
+    writeln!(std::io::stderr().lock(), "{words}").expect("standard error");
+}

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 use crate::cli::ringback;
+use crate::store::{Database, Store};
 use crate::wait::within;
 use crate::{OpenIm, Tencent};
 
@@ -117,6 +118,7 @@ impl Endpoint {
 #[derive(Clone, Debug)]
 pub struct Setup {
     config: Config,
+    store: Store,
     data_dir: Option<PathBuf>,
     launcher: Vec<String>,
     variables: Vec<(String, String)>,
@@ -125,6 +127,8 @@ pub struct Setup {
 #[derive(Clone, Debug, Serialize)]
 struct Config {
     server: ServerConfig,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<StoreConfig>,
     tencent: TencentConfig,
     openim: OpenImConfig,
     policy: PolicyConfig,
@@ -135,6 +139,11 @@ struct Config {
 struct ServerConfig {
     listen: String,
     gateway: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct StoreConfig {
+    url: String,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -166,11 +175,12 @@ impl Default for Setup {
 }
 
 impl Setup {
-    /// A server nobody listens to, on any free port.
+    /// A server nobody listens to, on any free port, over the store that `RINGBACK_STORE` names.
     pub fn new() -> Self {
         Self {
             config: Config {
                 server: ServerConfig { listen: "127.0.0.1:0".to_owned(), gateway: "127.0.0.1:0".to_owned() },
+                store: None,
                 tencent: TencentConfig {
                     sdkappid: SDKAPPID,
                     key: Some(KEY.to_owned()),
@@ -180,6 +190,7 @@ impl Setup {
                 policy: PolicyConfig::default(),
                 endpoint: Vec::new(),
             },
+            store: Store::of_the_environment(),
             data_dir: None,
             launcher: Vec::new(),
             variables: Vec::new(),
@@ -219,7 +230,20 @@ impl Setup {
         self
     }
 
-    /// Keeps its data there, instead of in a directory of its own.
+    /// Keeps its data in SQLite, whatever the run is over: for scenarios about its file.
+    pub fn on_sqlite(mut self) -> Self {
+        self.store = Store::Sqlite;
+        self
+    }
+
+    /// Keeps its data in this PostgreSQL database, whatever the run is over.
+    pub fn on_postgres(mut self, url: impl Into<String>) -> Self {
+        self.store = Store::At(url.into());
+        self
+    }
+
+    /// Keeps its data there, instead of in a directory of its own. Over PostgreSQL, servers with the same directory,
+    /// at once or one after the other, have the same database.
     pub fn data_dir(mut self, path: &Path) -> Self {
         self.data_dir = Some(path.to_owned());
         self
@@ -232,9 +256,12 @@ impl Setup {
     }
 
     /// Starts it and waits until it serves.
-    pub async fn start(self) -> Server {
+    pub async fn start(mut self) -> Server {
         let home = TempDir::new().expect("a temporary directory");
+        let kept = self.data_dir.is_some();
         let data_dir = self.data_dir.unwrap_or_else(|| home.path().join("data"));
+        let database = self.store.database(&data_dir, kept).await;
+        self.config.store = database.as_ref().map(|database| StoreConfig { url: database.url().to_owned() });
         let config_file = home.path().join("ringback.toml");
         std::fs::write(&config_file, toml::to_string(&self.config).expect("a configuration"))
             .expect("the configuration file");
@@ -248,6 +275,7 @@ impl Setup {
             process: None,
             http: String::new(),
             errors_are_expected: false,
+            _database: database,
             _home: home,
         };
         server.launch();
@@ -256,7 +284,7 @@ impl Setup {
     }
 }
 
-/// A server, running or not: its configuration, data directory and log outlive its processes.
+/// A server, running or not: its configuration, data and log outlive its processes.
 #[derive(Debug)]
 pub struct Server {
     config: Config,
@@ -268,6 +296,7 @@ pub struct Server {
     process: Option<Process>,
     http: String,
     errors_are_expected: bool,
+    _database: Option<Database>,
     _home: TempDir,
 }
 
@@ -333,7 +362,7 @@ impl Server {
         process.child.wait().expect("its end")
     }
 
-    /// Asks it to stop, waits until it has, and starts it again on the same data directory (and another port: ask for
+    /// Asks it to stop, waits until it has, and starts it again on the same data (and another port: ask for
     /// new clients).
     pub async fn stop_and_restart(&mut self) {
         self.stop().await;

@@ -45,7 +45,7 @@ async fn it_says_that_it_is_alive_and_ready() {
 
 #[tokio::test]
 async fn a_second_process_on_the_same_data_is_refused_in_words() {
-    let server = Setup::new().start().await;
+    let server = Setup::new().on_sqlite().start().await;
     let ended = refused_start(ANY_PORT, server.data_dir()).await;
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.err.contains(&*server.data_dir().to_string_lossy()), "{}", ended.err);
@@ -277,7 +277,7 @@ async fn a_full_disk_refuses_and_recovers() {
     for kind in Kind::available() {
         println!("disk: {kind:?}");
         let disk = Disk::new(kind);
-        let mut stage = Stage::with(disk.under(Setup::new()), |url| {
+        let mut stage = Stage::with(disk.under(Setup::new().on_sqlite()), |url| {
             vec![Endpoint::tencent(url).hears(["Group.CallbackAfterSendMsg"])]
         })
         .await;

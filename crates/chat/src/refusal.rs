@@ -201,6 +201,11 @@ impl Fault {
     pub fn unavailable(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self { source: Arc::from(source.into()), is_unavailable: true }
     }
+
+    /// Whether it is passing: whoever made it has said so in the log, once.
+    pub fn is_unavailable(&self) -> bool {
+        self.is_unavailable
+    }
 }
 
 impl fmt::Display for Fault {

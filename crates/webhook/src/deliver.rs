@@ -181,12 +181,12 @@ impl Deliverer {
             self.finish(finished);
         }
         // What is being saved now, and then what came after it.
-        for _ in 0..2 {
-            while let Some(saved) = self.saves.join_next().await {
-                self.saved(saved);
-            }
-            self.start_saving();
-        }
+        self.wait_for_saves().await;
+        self.start_saving();
+        self.wait_for_saves().await;
+    }
+
+    async fn wait_for_saves(&mut self) {
         while let Some(saved) = self.saves.join_next().await {
             self.saved(saved);
         }

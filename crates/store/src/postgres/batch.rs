@@ -27,6 +27,9 @@ use crate::repeat::Repeat;
 use crate::shard::{Shards, SmallInt};
 use crate::topic::pg as topic;
 
+/// Whatever the database prefers: what is read under a lock has to be as new as the lock.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+
 /// Locks shards until the transaction ends, in their order, so that nobody waits for each other in a circle. What is read
 /// after that, nobody changes.
 const LOCK: &str = "SELECT shard, head, conversations FROM log_shard WHERE shard = ANY($1) ORDER BY shard
@@ -123,7 +126,7 @@ impl<'a> Batch<'a> {
 
         // Prepared first: a statement that is prepared at its first use would begin later than those after it.
         let lock = db.prepare_cached(LOCK).await?;
-        let begin = async { Ok(db.batch_execute("BEGIN").await?) };
+        let begin = async { Ok(db.batch_execute(BEGIN).await?) };
         let heads = async {
             match places.is_empty() {
                 true => Ok(Vec::new()),
@@ -572,7 +575,7 @@ impl Writer {
     /// The number of the lane's newest transaction that came through, once those that had locked these shards have ended.
     pub(super) async fn number(self, db: &Db, shards: &BTreeSet<Shard>) -> Result<Option<i64>> {
         let places: Vec<_> = shards.iter().map(|shard| shard.int()).collect();
-        db.batch_execute("BEGIN").await?;
+        db.batch_execute(BEGIN).await?;
         db.query(LOCK, &[&places]).await?;
         let query = "SELECT batch FROM writer WHERE shard = $1 AND id = $2 FOR UPDATE";
         let row = db.query_opt(query, &[&self.shard.int(), &self.id]).await?;

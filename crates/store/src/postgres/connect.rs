@@ -23,10 +23,10 @@ const WAIT_FOR_READER: Duration = Duration::from_secs(2);
 const PEER_GONE_AFTER: Duration = Duration::from_secs(10);
 
 /// What every connection is set to. Each statement is a look-up by key, and is to be planned as one, once: with the
-/// statistics of a table that was empty a moment ago the planner would choose otherwise. A transaction whose process hangs
-/// must not hold its shards for ever.
+/// statistics of a table that was empty a moment ago the planner would choose otherwise. What is acknowledged is on disk,
+/// whatever the database or the role is set to. A transaction whose process hangs must not hold its shards for ever.
 const OPTIONS: &str = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off \
-     -c plan_cache_mode=force_generic_plan -c idle_in_transaction_session_timeout=3s";
+     -c plan_cache_mode=force_generic_plan -c synchronous_commit=on -c idle_in_transaction_session_timeout=3s";
 
 /// Makes connections. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -70,10 +70,21 @@ impl Connector {
 
     /// A connection of one's own.
     pub(super) async fn connect(&self) -> Result<Db> {
-        match self.config.get_ssl_mode() {
-            SslMode::Require => open(&self.config, MakeRustlsConnect::new(tls()?)).await,
-            _ => open(&self.config, NoTls).await,
-        }
+        let connecting = async {
+            match self.config.get_ssl_mode() {
+                SslMode::Require => open(&self.config, MakeRustlsConnect::new(tls()?)).await,
+                _ => open(&self.config, NoTls).await,
+            }
+        };
+        let most = self.connect_within();
+        tokio::time::timeout(most, connecting).await.unwrap_or(Err(Error::Slow(most)))
+    }
+
+    /// How long it may take to get a connection. What `config` says is for the socket of one host; whoever accepts it may
+    /// still say nothing.
+    pub(super) fn connect_within(&self) -> Duration {
+        let hosts = self.config.get_hosts().len().max(1) as u32;
+        self.config.get_connect_timeout().map_or(CONNECT_WITHIN, |most| *most) * hosts
     }
 
     /// Connections to share.
@@ -81,6 +92,7 @@ impl Connector {
         let pool = Pool::builder(self.manager()?)
             .max_size(connections)
             .wait_timeout(Some(WAIT_FOR_READER))
+            .create_timeout(Some(self.connect_within()))
             .runtime(Runtime::Tokio1)
             .build();
         Ok(pool.expect("a runtime is given, which is all that can be missing"))

@@ -194,13 +194,14 @@ impl Lane {
     /// answered.
     async fn together(&mut self, jobs: Vec<Job>) -> Result<(), (Error, Vec<Job>)> {
         for attempt in 1.. {
-            let outcomes = match self.transact(&jobs).await {
-                Ok(outcomes) => Some(outcomes),
+            let trouble = match self.transact(&jobs).await {
+                Ok(outcomes) => return Ok(answer(jobs, outcomes)),
                 Err(Trouble::Doubt { outcomes, shards, error }) => {
                     tracing::warn!(%error, "the connection was lost during a commit");
                     match self.came_through(&shards).await {
-                        Some(true) => Some(outcomes),
-                        Some(false) => None,
+                        Some(true) => return Ok(answer(jobs, outcomes)),
+                        Some(false) if attempt < MOST_ATTEMPTS => continue,
+                        Some(false) => Trouble::Failed(error),
                         None => {
                             self.availability.lost(&error);
                             let words = "the connection to the database was lost during a commit, and it is not known yet \
@@ -210,16 +211,18 @@ impl Lane {
                         }
                     }
                 }
-                Err(Trouble::Failed(error)) if trouble::is_passing(&error) && attempt < MOST_ATTEMPTS => {
+                Err(trouble) => trouble,
+            };
+            match trouble {
+                Trouble::Failed(error) if trouble::is_passing(&error) && attempt < MOST_ATTEMPTS => {
                     tracing::info!(%error, attempt, "a transaction is tried again");
-                    None
                 }
-                Err(Trouble::Away(error)) => {
+                Trouble::Away(error) => {
                     let fault = self.availability.lost(&error);
                     jobs.into_iter().for_each(|job| job.fail(&fault, true));
                     return Ok(());
                 }
-                Err(Trouble::Failed(error)) if trouble::is_unavailable(&error) => {
+                Trouble::Failed(error) if trouble::is_unavailable(&error) => {
                     let fault = match &error {
                         Error::WentBack(_) => self.availability.give_up(&error),
                         error if trouble::is_away(error) => self.availability.lost(error),
@@ -228,11 +231,7 @@ impl Lane {
                     jobs.into_iter().for_each(|job| job.fail(&fault, true));
                     return Ok(());
                 }
-                Err(Trouble::Failed(error)) => return Err((error, jobs)),
-            };
-            if let Some(outcomes) = outcomes {
-                jobs.into_iter().zip(outcomes).for_each(|(job, outcome)| job.answer(outcome));
-                return Ok(());
+                Trouble::Failed(error) | Trouble::Doubt { error, .. } => return Err((error, jobs)),
             }
         }
         Ok(())
@@ -324,6 +323,10 @@ impl Lane {
             _ => self.connector.connect().await,
         }
     }
+}
+
+fn answer(jobs: Vec<Job>, outcomes: Vec<Outcome>) {
+    jobs.into_iter().zip(outcomes).for_each(|(job, outcome)| job.answer(outcome));
 }
 
 fn apply<'a>(batch: &mut Batch<'a>, job: &'a Job) -> Result<Outcome> {

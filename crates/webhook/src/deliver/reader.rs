@@ -24,6 +24,8 @@ pub(super) struct Reader {
     pub(super) lanes: Lanes<Telling>,
     saved: Position,
     is_saving: bool,
+    /// After progress could not be saved: when to try again.
+    save_again_at: Option<Instant>,
     /// After the log could not be read: when to try again.
     read_again_at: Option<Instant>,
 }
@@ -54,7 +56,7 @@ impl Reader {
         };
         let behind = ledger.behind(endpoint, shard).await?;
         let lanes = Lanes::new(cursor, behind, share);
-        Ok(Self { shard, head, lanes, saved: cursor, is_saving: false, read_again_at: None })
+        Ok(Self { shard, head, lanes, saved: cursor, is_saving: false, save_again_at: None, read_again_at: None })
     }
 
     /// Events that are not told, as far as positions say.
@@ -71,7 +73,7 @@ impl Reader {
             Ok(entries) => entries,
             Err(fault) => {
                 // Tried again at the first tick after the pause.
-                tracing::error!(endpoint = endpoint.name, shard = self.shard.0, %fault, "the log could not be read");
+                self.unread(&endpoint.name, &fault);
                 self.read_again_at = Some(Instant::now() + FIRST_PAUSE);
                 return false;
             }
@@ -112,16 +114,23 @@ impl Reader {
                 true
             }
             Err(fault) => {
-                tracing::error!(endpoint = endpoint.name, shard = self.shard.0, %fault, "the log could not be read");
+                self.unread(&endpoint.name, &fault);
                 self.lanes.rest(conversation, Instant::now() + MAX_PAUSE, false);
                 false
             }
         }
     }
 
-    /// What has changed since it was saved; none while that is being saved.
+    /// A store that is away has said so itself.
+    fn unread(&self, endpoint: &str, fault: &Fault) {
+        if !fault.is_unavailable() {
+            tracing::error!(endpoint, shard = self.shard.0, %fault, "the log could not be read");
+        }
+    }
+
+    /// What has changed since it was saved; none while that is being saved, or soon after it could not be.
     pub(super) fn unsaved(&mut self) -> Option<Progress> {
-        if self.is_saving {
+        if self.is_saving || self.save_again_at.is_some_and(|at| at > Instant::now()) {
             return None;
         }
         let progress = Progress { cursor: self.lanes.cursor(), behind: self.lanes.take_unsaved() };
@@ -133,9 +142,13 @@ impl Reader {
         self.is_saving = false;
         match result {
             Ok(()) => self.saved = progress.cursor,
-            // Tried again at the next tick; until then a crash would repeat more.
+            // Until it is, a crash would repeat more.
             Err(fault) => {
                 self.lanes.not_saved(progress.behind);
+                self.save_again_at = Some(Instant::now() + FIRST_PAUSE);
+                if fault.is_unavailable() {
+                    return;
+                }
                 tracing::warn!(endpoint, shard = self.shard.0, %fault, "progress could not be saved");
             }
         }

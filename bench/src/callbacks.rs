@@ -17,6 +17,7 @@ use crate::machine::Machine;
 use crate::report::{Report, Section};
 use crate::server::{Endpoint, Server};
 use crate::sink::{OpenSink, Recording, Sink};
+use crate::store::{self, Kind, Store};
 use crate::tencent::{App, random_bytes};
 use crate::verify::verify;
 use crate::{Common, Result, at_least};
@@ -40,6 +41,8 @@ pub(crate) struct Args {
     /// Bytes of text in a message.
     #[arg(long, default_value_t = 250)]
     text_bytes: usize,
+    #[command(flatten)]
+    store: store::Choice,
 }
 
 /// What one round found.
@@ -48,6 +51,7 @@ struct Round {
     rate: f64,
     steady_rate: f64,
     server_cpu: f64,
+    store_cpu: f64,
     sink_cpu: f64,
     repeats: f64,
     backlog_rate: f64,
@@ -62,7 +66,9 @@ struct Round {
 struct Run<'a> {
     runtime: &'a Runtime,
     args: &'a Args,
+    // The server ends before its store does.
     server: Server,
+    store: Store,
     load: Load,
     /// What the server signs with.
     key: [u8; 32],
@@ -74,7 +80,8 @@ pub(crate) fn run(runtime: &Runtime, common: &Common, args: &Args) -> Result<Rep
     let (app, key, sink) = (App::invent()?, random_bytes()?, Sink::reserve()?);
     let secret = format!("whsec_{}", STANDARD.encode(key));
     let endpoint = Endpoint { sink: sink.address(), concurrency: args.concurrency, secret };
-    let server = Server::start(&binary, &common.parent(), &app, Some(&endpoint))?;
+    let store = Store::start(runtime, &common.parent(), &args.store)?;
+    let server = Server::start(&binary, &common.parent(), &store, &app, Some(&endpoint))?;
     let plan = Plan {
         server: server.http,
         connections: SENDERS,
@@ -82,28 +89,32 @@ pub(crate) fn run(runtime: &Runtime, common: &Common, args: &Args) -> Result<Rep
         text_bytes: args.text_bytes,
     };
     let load = Load::prepare(runtime, &plan, &app).map_err(|e| server.explain(e))?;
-    let mut run = Run { runtime, args, server, load, key };
+    let mut run = Run { runtime, args, server, store, load, key };
     let rounds = run.rounds(sink, common.rounds).map_err(|e| run.server.explain(e))?;
 
     let settings = json!({
         "events": args.events, "rounds": common.rounds, "concurrency": args.concurrency,
-        "conversations": args.conversations, "text-bytes": args.text_bytes,
+        "conversations": args.conversations, "text-bytes": args.text_bytes, "store": args.store.in_words(),
     });
-    let mut report = Report::new("callbacks", machine, &binary, settings);
-    report.sections = sections(&rounds);
+    let mut report = Report::new("callbacks", machine, binary.display().to_string(), settings);
+    report.sections = sections(&rounds, args.store.store);
     if !rounds.iter().all(|round| round.rested) {
         report.cautions.push(NEVER_RESTED.to_owned());
     }
     Ok(report)
 }
 
-fn sections(rounds: &[Round]) -> Vec<Section> {
+fn sections(rounds: &[Round], store: Kind) -> Vec<Section> {
     let of = |value: fn(&Round) -> f64| rounds.iter().map(value).collect::<Vec<_>>();
+    let mut drain = Section::new("Ringback: a backlog drains")
+        .metric("events, first call to last", "events/s", of(|r| r.rate))
+        .metric("events, the middle 80 %", "events/s", of(|r| r.steady_rate))
+        .metric("server CPU", "µs/event", of(|r| r.server_cpu));
+    if store == Kind::Postgres {
+        drain = drain.metric("PostgreSQL CPU", "µs/event", of(|r| r.store_cpu));
+    }
     vec![
-        Section::new("Ringback: a backlog drains")
-            .metric("events, first call to last", "events/s", of(|r| r.rate))
-            .metric("events, the middle 80 %", "events/s", of(|r| r.steady_rate))
-            .metric("server CPU", "µs/event", of(|r| r.server_cpu))
+        drain
             .metric("sink CPU", "µs/event", of(|r| r.sink_cpu))
             .metric("first call after the endpoint came up", "s", of(|r| r.first_call_after))
             .metric("calls beyond one per event", "", of(|r| r.repeats))
@@ -137,12 +148,14 @@ impl Run<'_> {
         let events = self.args.events;
         let backlog = self.load.drive(self.runtime, Until::Sent(events))?;
 
-        let (up, cpu) = (Instant::now(), process(self.server.pid())?);
+        self.store.settle(self.runtime)?;
+
+        let (up, cpu, store_cpu) = (Instant::now(), process(self.server.pid())?, self.store.cpu()?);
         let sink = sink.open(true)?;
         wait_until_drained(&sink, events)?;
         // The last answers are still on their way, and so might repeats be.
-        let rested = wait_until_quiet(self.server.pid())?;
-        let cpu = process(self.server.pid())? - cpu;
+        let rested = wait_until_quiet(|| process(self.server.pid()))?;
+        let (cpu, store_cpu) = (process(self.server.pid())? - cpu, self.store.cpu()?.saturating_sub(store_cpu));
         let Recording { calls, cpu: sink_cpu } = sink.close()?;
         let drain = verify(&calls, events, &self.key)?;
 
@@ -161,6 +174,7 @@ impl Run<'_> {
             rate: rate(0, events - 1),
             steady_rate: rate(events / 10, events - 1 - events / 10),
             server_cpu: micros_each(cpu, events),
+            store_cpu: micros_each(store_cpu, events),
             sink_cpu: micros_each(sink_cpu, events),
             repeats: drain.repeats as f64,
             backlog_rate: events as f64 / backlog.elapsed.as_secs_f64(),
@@ -174,7 +188,7 @@ impl Run<'_> {
 }
 
 /// Waits for the last event; gives up when no new one has come for a while.
-fn wait_until_drained(sink: &OpenSink, events: usize) -> Result<()> {
+pub(crate) fn wait_until_drained(sink: &OpenSink, events: usize) -> Result<()> {
     let (mut arrived, mut since) = (0, Instant::now());
     while arrived < events {
         std::thread::sleep(Duration::from_millis(5));

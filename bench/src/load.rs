@@ -223,7 +223,7 @@ fn account(number: usize) -> String {
 }
 
 /// Printable text of a given size that no store can shrink to nothing.
-fn text(bytes: usize) -> String {
+pub(crate) fn text(bytes: usize) -> String {
     let mut state = 12_345_u32;
     let letters = std::iter::repeat_with(|| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

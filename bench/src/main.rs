@@ -1,21 +1,27 @@
 //! `bench`: measures Ringback over the wire, each figure beside a raw limit taken in the same run.
 //!
 //! A command is one file with `Args` and `run` (`send.rs`, `callbacks.rs`); `run` returns a `Report`.
-//! What the commands share: `server.rs` starts the real binary, `load.rs` sends messages,
+//! What the commands share: `server.rs` starts the real binary, `store.rs` what it stores in, `load.rs` sends messages,
 //! `sink.rs` receives callbacks, `clock.rs` reads CPU time, `report.rs` prints.
 //! To add one (`connect`, `chat`, `fanout`): write its file, add it to `Command` below, explain it in `README.md`.
 
 mod bare_client;
 mod callbacks;
 mod clock;
+mod event_table;
 mod http;
 mod load;
 mod machine;
+mod plans;
+mod positions;
+mod postgres;
+mod raw_postgres;
 mod raw_sqlite;
 mod report;
 mod send;
 mod server;
 mod sink;
+mod store;
 mod tencent;
 mod verify;
 
@@ -41,10 +47,14 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Durable sends over REST, beside the same rows put straight into SQLite.
+    /// Durable sends over REST, beside the same rows put straight into the database.
     Send(send::Args),
     /// Delivery of a backlog of after-callbacks, beside the same POSTs from a bare HTTP client.
     Callbacks(callbacks::Args),
+    /// How PostgreSQL runs the server's statements once there are millions of events.
+    Plans(plans::Args),
+    /// Ways of giving positions to events in PostgreSQL: what they cost, and whether a reader misses any.
+    Positions(positions::Args),
 }
 
 /// What every command takes.
@@ -92,6 +102,8 @@ fn run(cli: &Cli) -> Result<()> {
     let report = match &cli.command {
         Command::Send(args) => send::run(&runtime, &cli.common, args)?,
         Command::Callbacks(args) => callbacks::run(&runtime, &cli.common, args)?,
+        Command::Plans(args) => plans::run(&runtime, &cli.common, args)?,
+        Command::Positions(args) => positions::run(&runtime, &cli.common, args)?,
     };
     print!("{report}");
     if let Some(file) = &cli.common.json {

@@ -1,7 +1,6 @@
 //! A table for people and the same as JSON for plots.
 
 use std::fmt;
-use std::path::Path;
 
 use serde::Serialize;
 
@@ -12,10 +11,14 @@ use crate::machine::Machine;
 pub(crate) struct Report {
     pub(crate) bench: &'static str,
     pub(crate) machine: Machine,
+    /// The program that was measured.
     pub(crate) server: String,
     /// The settings of this run, in the words of the command line.
     pub(crate) settings: serde_json::Value,
     pub(crate) sections: Vec<Section>,
+    pub(crate) tables: Vec<Table>,
+    /// Texts below the tables.
+    pub(crate) notes: Vec<String>,
     /// What makes this run less trustworthy than usual.
     pub(crate) cautions: Vec<String>,
 }
@@ -24,6 +27,21 @@ pub(crate) struct Report {
 #[derive(Serialize)]
 pub(crate) struct Section {
     title: String,
+    metrics: Vec<Metric>,
+}
+
+/// Many things with the same figures, a line each.
+#[derive(Serialize)]
+pub(crate) struct Table {
+    title: String,
+    /// What tells the lines apart.
+    labels: Vec<&'static str>,
+    lines: Vec<Line>,
+}
+
+#[derive(Serialize)]
+struct Line {
+    labels: Vec<String>,
     metrics: Vec<Metric>,
 }
 
@@ -38,16 +56,19 @@ pub(crate) struct Metric {
     min: f64,
     max: f64,
     rounds: Vec<f64>,
+    /// Whether a table shows more of it than the median.
+    #[serde(skip)]
+    ranged: bool,
 }
 
 impl Report {
     /// Without sections yet, and with the cautions that hold for the whole run.
-    pub(crate) fn new(bench: &'static str, machine: Machine, server: &Path, settings: serde_json::Value) -> Self {
+    pub(crate) fn new(bench: &'static str, machine: Machine, server: String, settings: serde_json::Value) -> Self {
         let mut cautions = machine.cautions();
-        if cfg!(debug_assertions) || server.components().any(|part| part.as_os_str() == "debug") {
+        if cfg!(debug_assertions) || server.split('/').any(|part| part == "debug") {
             cautions.push("a debug build was measured: use --release for both".to_owned());
         }
-        Self { bench, machine, server: server.display().to_string(), settings, sections: Vec::new(), cautions }
+        Self { bench, machine, server, settings, sections: Vec::new(), tables: Vec::new(), notes: Vec::new(), cautions }
     }
 }
 
@@ -58,16 +79,7 @@ impl Section {
 
     /// Adds a figure: one value per round.
     pub(crate) fn metric(mut self, name: &'static str, unit: &'static str, rounds: Vec<f64>) -> Self {
-        let mut sorted = rounds.clone();
-        sorted.sort_by(f64::total_cmp);
-        let at = |i: usize| sorted.get(i).copied().unwrap_or(f64::NAN);
-        let (middle, last) = (sorted.len() / 2, sorted.len().saturating_sub(1));
-        let median = if sorted.len().is_multiple_of(2) {
-            f64::midpoint(at(middle.saturating_sub(1)), at(middle))
-        } else {
-            at(middle)
-        };
-        self.metrics.push(Metric { name, unit, aim: None, median, min: at(0), max: at(last), rounds });
+        self.metrics.push(Metric::new(name, unit, rounds));
         self
     }
 
@@ -80,6 +92,76 @@ impl Section {
     }
 }
 
+impl Table {
+    pub(crate) fn new(title: impl Into<String>, labels: &[&'static str]) -> Self {
+        Self { title: title.into(), labels: labels.to_vec(), lines: Vec::new() }
+    }
+
+    /// Adds a line; all lines have the same metrics.
+    pub(crate) fn row(&mut self, labels: Vec<String>, metrics: Vec<Metric>) {
+        self.lines.push(Line { labels, metrics });
+    }
+}
+
+impl Metric {
+    /// One value per round.
+    pub(crate) fn new(name: &'static str, unit: &'static str, rounds: Vec<f64>) -> Self {
+        let mut sorted = rounds.clone();
+        sorted.sort_by(f64::total_cmp);
+        let at = |i: usize| sorted.get(i).copied().unwrap_or(f64::NAN);
+        let (middle, last) = (sorted.len() / 2, sorted.len().saturating_sub(1));
+        let median = if sorted.len().is_multiple_of(2) {
+            f64::midpoint(at(middle.saturating_sub(1)), at(middle))
+        } else {
+            at(middle)
+        };
+        Self { name, unit, aim: None, median, min: at(0), max: at(last), rounds, ranged: false }
+    }
+
+    /// Has a table show the range too.
+    pub(crate) fn ranged(self) -> Self {
+        Self { ranged: true, ..self }
+    }
+
+    fn range(&self) -> String {
+        format!("[{} – {}]", figure(self.min), figure(self.max))
+    }
+
+    fn cell(&self) -> String {
+        let median = figure(self.median);
+        if self.ranged && self.min < self.max { format!("{median} {}", self.range()) } else { median }
+    }
+}
+
+/// Markdown, so that it can be kept.
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let metrics = self.lines.first().into_iter().flat_map(|line| &line.metrics);
+        let named = |m: &Metric| if m.unit.is_empty() { m.name.to_owned() } else { format!("{}, {}", m.name, m.unit) };
+        let head: Vec<_> = self.labels.iter().map(|label| (*label).to_owned()).chain(metrics.map(named)).collect();
+        let cells = |line: &Line| line.labels.iter().cloned().chain(line.metrics.iter().map(Metric::cell)).collect();
+        let lines: Vec<Vec<_>> = std::iter::once(head).chain(self.lines.iter().map(cells)).collect();
+        let widths: Vec<_> = (0..lines[0].len()).map(|i| lines.iter().map(|l| l[i].chars().count()).max()).collect();
+        writeln!(f, "**{}**\n", self.title)?;
+        for (number, line) in lines.iter().enumerate() {
+            for (i, (cell, width)) in line.iter().zip(&widths).enumerate() {
+                let width = width.unwrap_or_default();
+                // Words to the left, figures to the right.
+                if i < self.labels.len() { write!(f, "| {cell:<width$} ")? } else { write!(f, "| {cell:>width$} ")? }
+            }
+            writeln!(f, "|")?;
+            if number == 0 {
+                let rules = widths.iter().enumerate().map(|(i, width)| {
+                    let rule = "-".repeat(width.unwrap_or_default() + 1);
+                    if i < self.labels.len() { format!("|{rule}-") } else { format!("|{rule}:") }
+                });
+                writeln!(f, "{}|", rules.collect::<String>())?;
+            }
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\nbench {}: {}", self.bench, self.server)?;
@@ -89,11 +171,17 @@ impl fmt::Display for Report {
         for section in &self.sections {
             writeln!(f, "\n{:<56} {:>10}   [min – max]", section.title, "median")?;
             for m in &section.metrics {
-                let range = format!("[{} – {}]", figure(m.min), figure(m.max));
+                let range = m.range();
                 let aim = m.aim.map(|aim| format!("aim: {aim}")).unwrap_or_default();
                 let line = format!("  {:<41} {:>12} {:>10}   {range:<20} {aim}", m.name, m.unit, figure(m.median));
                 writeln!(f, "{}", line.trim_end())?;
             }
+        }
+        for table in &self.tables {
+            write!(f, "\n{table}")?;
+        }
+        for note in &self.notes {
+            write!(f, "\n{note}")?;
         }
         writeln!(f)?;
         for caution in &self.cautions {
@@ -110,6 +198,7 @@ impl fmt::Display for Report {
 /// Three to four digits that matter, thousands apart.
 fn figure(value: f64) -> String {
     let decimals = match value.abs() {
+        0.0 => 0,
         v if v >= 100.0 => 0,
         v if v >= 10.0 => 1,
         v if v >= 1.0 => 2,
@@ -144,6 +233,22 @@ mod tests {
     fn figures_are_short() {
         let shown: Vec<_> = [0.4567, 2.345, 56.78, 999.6, 84_123.4, -1_234_567.0].map(figure).into();
         assert_eq!(shown, ["0.457", "2.35", "56.8", "1,000", "84,123", "-1,234,567"]);
+    }
+
+    #[test]
+    fn a_table_is_markdown() {
+        let mut table = Table::new("Fast", &["way"]);
+        table.row(
+            vec!["one".to_owned()],
+            vec![Metric::new("rate", "/s", vec![1.0, 3.0, 2.0]).ranged(), Metric::new("p99", "ms", vec![0.5])],
+        );
+        let lines = [
+            "**Fast**\n",
+            "| way |           rate, /s | p99, ms |",
+            "|-----|-------------------:|--------:|",
+            "| one | 2.00 [1.00 – 3.00] |   0.500 |\n",
+        ];
+        assert_eq!(table.to_string(), lines.join("\n"));
     }
 
     #[test]

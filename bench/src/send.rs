@@ -1,7 +1,7 @@
-//! `bench send`: durable sends over REST, beside SQLite alone and beside HTTP alone.
+//! `bench send`: durable sends over REST, beside the database alone and beside HTTP alone.
 //!
 //! In each round the server is driven for a while; then exactly as many rows as it acknowledged go
-//! straight into SQLite, so that both databases grow alike; then the same requests go to a server
+//! straight into the same kind of database, so that both grow alike; then the same requests go to a server
 //! that stores nothing. What the server costs beyond the two is ours to explain.
 
 use std::time::Duration;
@@ -9,18 +9,20 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use crate::clock::{Mark, NEVER_RESTED, micros_each, this_thread, wait_until_quiet};
+use crate::clock::{Mark, NEVER_RESTED, micros_each, process, this_thread, wait_until_quiet};
 use crate::load::{Load, Plan, Until};
 use crate::machine::Machine;
-use crate::raw_sqlite::{BATCH, RawSqlite};
+use crate::raw_postgres::{self, RawPostgres};
+use crate::raw_sqlite::{BATCH, Inserted, RawSqlite};
 use crate::report::{Report, Section, percentile};
 use crate::server::{Server, disk_bytes};
 use crate::sink::Sink;
+use crate::store::{self, Store};
 use crate::tencent::App;
 use crate::{Common, Result, at_least};
 
 /// Busy cores beyond server and client, above which something else disturbs the run. The kernel's flushing needs less.
-const DISTURBED: f64 = 0.3;
+pub(crate) const DISTURBED: f64 = 0.3;
 /// Bare HTTP is steady; this long is enough.
 const HTTP_SECONDS: f64 = 2.0;
 
@@ -41,6 +43,8 @@ pub(crate) struct Args {
     /// Bytes of body in a raw row [default: those of the request].
     #[arg(long)]
     row_bytes: Option<usize>,
+    #[command(flatten)]
+    store: store::Choice,
 }
 
 /// What one round found; CPU in µs per message.
@@ -51,6 +55,7 @@ struct Round {
     p99: f64,
     max: f64,
     server_cpu: f64,
+    store_cpu: f64,
     client_cpu: f64,
     other_cores: f64,
     rested: bool,
@@ -73,16 +78,25 @@ struct Run<'a> {
     args: &'a Args,
     app: &'a App,
     plan: Plan,
+    // The server ends before its store does.
     server: Server,
+    store: Store,
     load: Load,
-    raw: RawSqlite,
+    raw: Raw,
+}
+
+/// The database alone.
+enum Raw {
+    Sqlite(RawSqlite),
+    Postgres(Box<RawPostgres>),
 }
 
 pub(crate) fn run(runtime: &Runtime, common: &Common, args: &Args) -> Result<Report> {
     let binary = Server::find(common)?;
     let machine = Machine::ask(&common.parent())?;
     let app = App::invent()?;
-    let server = Server::start(&binary, &common.parent(), &app, None)?;
+    let store = Store::start(runtime, &common.parent(), &args.store)?;
+    let server = Server::start(&binary, &common.parent(), &store, &app, None)?;
     let plan = Plan {
         server: server.http,
         connections: args.connections,
@@ -90,14 +104,20 @@ pub(crate) fn run(runtime: &Runtime, common: &Common, args: &Args) -> Result<Rep
         text_bytes: args.text_bytes,
     };
     let row = args.row_bytes.map_or_else(|| plan.sample_body(), |bytes| vec![b'x'; bytes]);
-    let raw = RawSqlite::create(&common.parent(), args.conversations, row)?;
+    let raw = match store.postgres() {
+        None => Raw::Sqlite(RawSqlite::create(&common.parent(), args.conversations, row)?),
+        Some(postgres) => {
+            let create = RawPostgres::create(postgres, args.conversations, String::from_utf8(row)?);
+            Raw::Postgres(Box::new(runtime.block_on(create)?))
+        }
+    };
     let load = Load::prepare(runtime, &plan, &app).map_err(|e| server.explain(e))?;
     let settings = json!({
         "seconds": args.seconds, "rounds": common.rounds, "connections": args.connections,
-        "conversations": args.conversations, "text-bytes": args.text_bytes,
+        "conversations": args.conversations, "text-bytes": args.text_bytes, "store": args.store.in_words(),
     });
-    let mut report = Report::new("send", machine, &binary, settings);
-    let mut run = Run { runtime, args, app: &app, plan, server, load, raw };
+    let mut report = Report::new("send", machine, binary.display().to_string(), settings);
+    let mut run = Run { runtime, args, app: &app, plan, server, store, load, raw };
     run.measure(&mut report, common.rounds).map_err(|e| run.server.explain(e))?;
     Ok(report)
 }
@@ -106,8 +126,8 @@ impl Run<'_> {
     fn measure(&mut self, report: &mut Report, count: u32) -> Result<()> {
         // Not measured: the first message of every conversation, which creates it.
         self.load.drive(self.runtime, Until::Sent(self.args.conversations))?;
-        self.raw.insert(self.args.conversations)?;
-        wait_until_quiet(self.server.pid())?;
+        self.insert(self.args.conversations)?;
+        wait_until_quiet(|| process(self.server.pid()))?;
 
         let disk_before = self.disk()?;
         let mut rounds = Vec::new();
@@ -119,8 +139,11 @@ impl Run<'_> {
 
         let sent = rounds.iter().map(|round| round.messages).sum::<usize>();
         let grown = |before: u64, after: u64| after.saturating_sub(before) as f64 / sent as f64;
-        let row = format!("{} B", self.raw.row_bytes());
-        report.sections = sections(&rounds, &row, [0, 1].map(|i| grown(disk_before[i], disk_after[i])));
+        let grown = [0, 1].map(|i| grown(disk_before[i], disk_after[i]));
+        report.sections = match &self.raw {
+            Raw::Sqlite(raw) => sqlite_sections(&rounds, raw.row_bytes(), grown),
+            Raw::Postgres(raw) => postgres_sections(&rounds, raw.row_bytes(), grown),
+        };
         if rounds.iter().any(|round| round.other_cores > DISTURBED) {
             let caution = "something else kept more than DISTURBED cores busy during a round";
             report.cautions.push(caution.replace("DISTURBED", &DISTURBED.to_string()));
@@ -138,26 +161,39 @@ impl Run<'_> {
 
     /// Bytes on disk of the server and of the raw database.
     fn disk(&self) -> Result<[u64; 2]> {
-        Ok([self.server.disk_bytes()?, disk_bytes(self.raw.dir())?])
+        let in_store = |database| self.store.disk_bytes(self.runtime, database);
+        let raw = match &self.raw {
+            Raw::Sqlite(raw) => disk_bytes(raw.dir())?,
+            Raw::Postgres(_) => in_store(raw_postgres::DATABASE)?,
+        };
+        Ok([self.server.disk_bytes()? + in_store(store::DATABASE)?, raw])
     }
 
-    /// Server, SQLite, bare HTTP, one after the other.
+    fn insert(&mut self, rows: usize) -> Result<Inserted> {
+        match &mut self.raw {
+            Raw::Sqlite(raw) => raw.insert(rows),
+            Raw::Postgres(raw) => raw.insert(self.runtime, &self.store, rows),
+        }
+    }
+
+    /// Server, database alone, bare HTTP, one after the other.
     fn round(&mut self) -> Result<Round> {
         let pid = self.server.pid();
-        let mark = Mark::now(pid)?;
+        self.store.settle(self.runtime)?;
+        let mark = Mark::now(pid, &self.store)?;
         let seconds = Duration::from_secs_f64(self.args.seconds);
         let tally = self.load.drive(self.runtime, Until::Elapsed(seconds))?;
-        let driven = mark.until_now(pid)?;
-        // What the server still does after the last answer is part of a message's price.
-        let rested = wait_until_quiet(pid)?;
-        let settled = mark.until_now(pid)?;
+        let driven = mark.until_now(pid, &self.store)?;
+        // What server and store still do after the last answer is part of a message's price.
+        let rested = wait_until_quiet(|| process(pid))? && self.store.settle(self.runtime)?;
+        let settled = mark.until_now(pid, &self.store)?;
         let memory_mib = self.server.memory_mib()?;
         let messages = tally.latencies.len();
         if messages == 0 {
             return Err("no message was acknowledged in a whole round".into());
         }
 
-        let inserted = self.raw.insert(messages)?;
+        let inserted = self.insert(messages)?;
         let bare = self.bare_http()?;
 
         let millis = |share| percentile(&tally.latencies, share).as_secs_f64() * 1e3;
@@ -168,6 +204,7 @@ impl Run<'_> {
             p99: millis(0.99),
             max: millis(1.0),
             server_cpu: micros_each(settled.server, messages),
+            store_cpu: micros_each(settled.store, messages),
             client_cpu: micros_each(driven.client, messages),
             other_cores: driven.other_cores,
             rested,
@@ -196,29 +233,20 @@ impl Run<'_> {
     }
 }
 
-fn sections(rounds: &[Round], row: &str, [grown, raw_grown]: [f64; 2]) -> Vec<Section> {
-    let of = |value: fn(&Round) -> f64| rounds.iter().map(value).collect::<Vec<_>>();
+fn of(rounds: &[Round], value: fn(&Round) -> f64) -> Vec<f64> {
+    rounds.iter().map(value).collect()
+}
+
+fn sqlite_sections(rounds: &[Round], row_bytes: usize, [grown, raw_grown]: [f64; 2]) -> Vec<Section> {
+    let of = |value| of(rounds, value);
     let beyond = |r: &Round| r.server_cpu - r.raw_cpu - r.bare.server_cpu;
     vec![
-        Section::new("Ringback: durable sendmsg over REST")
-            .metric("acknowledged", "msg/s", of(|r| r.rate))
-            .metric("latency, median", "ms", of(|r| r.p50))
-            .metric("latency, 99 %", "ms", of(|r| r.p99))
-            .metric("latency, worst", "ms", of(|r| r.max))
-            .metric("server CPU", "µs/msg", of(|r| r.server_cpu))
-            .aim("at most 60")
-            .metric("client CPU", "µs/msg", of(|r| r.client_cpu))
-            .metric("everything else on the machine", "cores", of(|r| r.other_cores))
-            .metric("server memory", "MiB", of(|r| r.memory_mib))
-            .metric("grown on disk, all rounds", "B/msg", vec![grown]),
-        Section::new(format!("Raw limit: as many rows of {row} into SQLite, {BATCH} a commit"))
+        server_section(rounds, grown, |section| section.aim("at most 60")),
+        Section::new(format!("Raw limit: as many rows of {row_bytes} B into SQLite, {BATCH} a commit"))
             .metric("committed", "rows/s", of(|r| r.raw_rate))
             .metric("CPU", "µs/row", of(|r| r.raw_cpu))
             .metric("grown on disk, all rounds", "B/row", vec![raw_grown]),
-        Section::new("Bare HTTP: the same requests, nothing stored")
-            .metric("answered", "req/s", of(|r| r.bare.rate))
-            .metric("server CPU", "µs/req", of(|r| r.bare.server_cpu))
-            .metric("client CPU", "µs/req", of(|r| r.bare.client_cpu)),
+        bare_section(rounds),
         Section::new("Ratios")
             .metric("msg/s ÷ raw rows/s", "", of(|r| r.rate / r.raw_rate))
             .metric("server CPU ÷ raw CPU", "", of(|r| r.server_cpu / r.raw_cpu))
@@ -226,7 +254,48 @@ fn sections(rounds: &[Round], row: &str, [grown, raw_grown]: [f64; 2]) -> Vec<Se
     ]
 }
 
-fn seconds(text: &str) -> std::result::Result<f64, String> {
+fn postgres_sections(rounds: &[Round], row_bytes: usize, [grown, raw_grown]: [f64; 2]) -> Vec<Section> {
+    let of = |value| of(rounds, value);
+    vec![
+        server_section(rounds, grown, |s| s.metric("PostgreSQL CPU", "µs/msg", of(|r| r.store_cpu))),
+        Section::new(format!("Raw limit: as many rows of {row_bytes} B into PostgreSQL, {BATCH} a commit"))
+            .metric("committed", "rows/s", of(|r| r.raw_rate))
+            .metric("PostgreSQL CPU", "µs/row", of(|r| r.raw_cpu))
+            .metric("grown on disk, all rounds", "B/row", vec![raw_grown]),
+        bare_section(rounds),
+        Section::new("Ratios")
+            .metric("msg/s ÷ raw rows/s", "", of(|r| r.rate / r.raw_rate))
+            .metric("raw PostgreSQL CPU ÷ PostgreSQL CPU", "", of(|r| r.raw_cpu / r.store_cpu))
+            .aim("at least 0.5")
+            .metric("server CPU beyond bare HTTP", "µs/msg", of(|r| r.server_cpu - r.bare.server_cpu)),
+    ]
+}
+
+/// What was seen of the server; `and` adds to its CPU.
+fn server_section(rounds: &[Round], grown: f64, and: impl FnOnce(Section) -> Section) -> Section {
+    let of = |value| of(rounds, value);
+    let section = Section::new("Ringback: durable sendmsg over REST")
+        .metric("acknowledged", "msg/s", of(|r| r.rate))
+        .metric("latency, median", "ms", of(|r| r.p50))
+        .metric("latency, 99 %", "ms", of(|r| r.p99))
+        .metric("latency, worst", "ms", of(|r| r.max))
+        .metric("server CPU", "µs/msg", of(|r| r.server_cpu));
+    and(section)
+        .metric("client CPU", "µs/msg", of(|r| r.client_cpu))
+        .metric("everything else on the machine", "cores", of(|r| r.other_cores))
+        .metric("server memory", "MiB", of(|r| r.memory_mib))
+        .metric("grown on disk, all rounds", "B/msg", vec![grown])
+}
+
+fn bare_section(rounds: &[Round]) -> Section {
+    let of = |value| of(rounds, value);
+    Section::new("Bare HTTP: the same requests, nothing stored")
+        .metric("answered", "req/s", of(|r| r.bare.rate))
+        .metric("server CPU", "µs/req", of(|r| r.bare.server_cpu))
+        .metric("client CPU", "µs/req", of(|r| r.bare.client_cpu))
+}
+
+pub(crate) fn seconds(text: &str) -> std::result::Result<f64, String> {
     match text.parse() {
         Ok(seconds) if (0.1..=3_600.0).contains(&seconds) => Ok(seconds),
         _ => Err("from 0.1 to 3600".to_owned()),

@@ -12,6 +12,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::store::Store;
 use crate::tencent::App;
 use crate::{Common, Failure, Result};
 
@@ -49,10 +50,16 @@ impl Server {
     }
 
     /// Starts it and waits until it is ready.
-    pub(crate) fn start(binary: &Path, parent: &Path, app: &App, endpoint: Option<&Endpoint>) -> Result<Self> {
+    pub(crate) fn start(
+        binary: &Path,
+        parent: &Path,
+        store: &Store,
+        app: &App,
+        endpoint: Option<&Endpoint>,
+    ) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("ringback-bench-").tempdir_in(parent)?;
         let config = dir.path().join("ringback.toml");
-        fs::write(&config, configuration(app, endpoint)?)?;
+        fs::write(&config, configuration(store, app, endpoint)?)?;
         let mut command = Command::new(binary);
         command.arg("serve").arg("--config").arg(config).arg("--data-dir").arg(dir.path().join("data"));
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"RINGBACK_")) {
@@ -138,11 +145,12 @@ pub(crate) fn disk_bytes(dir: &Path) -> Result<u64> {
     Ok(sum)
 }
 
-fn configuration(app: &App, endpoint: Option<&Endpoint>) -> Result<String> {
+fn configuration(store: &Store, app: &App, endpoint: Option<&Endpoint>) -> Result<String> {
     let App { sdkappid, key, admin } = app;
     let mut toml = format!(
         "[server]\nlisten = \"127.0.0.1:0\"\ngateway = \"127.0.0.1:0\"\n\
-         [tencent]\nsdkappid = {sdkappid}\nkey = \"{key}\"\nadmins = [\"{admin}\"]\n"
+         [tencent]\nsdkappid = {sdkappid}\nkey = \"{key}\"\nadmins = [\"{admin}\"]\n{}",
+        store.configuration()
     );
     if let Some(Endpoint { sink, concurrency, secret }) = endpoint {
         write!(
@@ -176,12 +184,16 @@ mod tests {
         (dir, path)
     }
 
+    fn start(binary: &Path) -> Result<Server> {
+        Server::start(binary, &std::env::temp_dir(), &Store::default(), &App::invent()?, None)
+    }
+
     #[test]
     fn starts_and_stops() {
         let (_dir, path) = script(
             r#"echo '{"level":"INFO","fields":{"message":"ready","http":"127.0.0.1:4711"}}' >&2; exec sleep 60"#,
         );
-        let server = Server::start(&path, &std::env::temp_dir(), &App::invent().unwrap(), None).unwrap();
+        let server = start(&path).unwrap();
         assert_eq!(server.http, "127.0.0.1:4711".parse().unwrap());
         assert!(server.memory_mib().unwrap() > 0.0);
         assert_eq!(server.log_lines().unwrap(), (1, 0));
@@ -193,8 +205,7 @@ mod tests {
     #[test]
     fn says_why_it_did_not_start() {
         let (_dir, path) = script("echo 'unknown key: listne' >&2; exit 2");
-        let failure =
-            Server::start(&path, &std::env::temp_dir(), &App::invent().unwrap(), None).err().unwrap().to_string();
+        let failure = start(&path).err().unwrap().to_string();
         assert!(failure.contains("exit status: 2") && failure.contains("unknown key: listne"), "{failure}");
     }
 

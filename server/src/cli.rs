@@ -1,5 +1,6 @@
 //! The command line. Its help is where most people meet Ringback for the second time, so it teaches.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand};
 use humantime_serde::re::humantime;
 
+use crate::config::Secret;
 use crate::listen::Replacement;
 
 /// A self-hosted chat server that calls your backend back.
@@ -38,6 +40,9 @@ pub(crate) enum Command {
     /// Print a token, which signs a user in to OpenIM's dialect; no running server is needed.
     #[command(after_help = TOKEN_EXAMPLES)]
     Token(TokenArgs),
+    /// Move everything to another database: from SQLite to PostgreSQL, or back. No server may run meanwhile.
+    #[command(after_help = MIGRATE_EXAMPLES)]
+    Migrate(MigrateArgs),
     /// Print the default configuration: every key, what it is for, and its default.
     #[command(after_help = CONFIG_EXAMPLES)]
     Config,
@@ -113,6 +118,19 @@ pub(crate) struct TokenArgs {
     pub(crate) place: Place,
 }
 
+#[derive(Debug, Clone, Args)]
+pub(crate) struct MigrateArgs {
+    /// Where everything is: sqlite:PATH or postgres://user:password@host:port/database
+    #[arg(long, value_name = "URL", value_parser = secret)]
+    pub(crate) from: Secret,
+    /// Where it is to be: a database that is empty, or that an interrupted migration has begun to fill
+    #[arg(long, value_name = "URL", value_parser = secret)]
+    pub(crate) to: Secret,
+    /// Into how many parts the log of a new PostgreSQL database is divided, 1 to 1024
+    #[arg(long, value_name = "N", default_value = "16", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) shards: u16,
+}
+
 const EXAMPLES: &str = "\
 Try it:
   ringback demo                                       see the callbacks happen
@@ -173,10 +191,26 @@ Examples:
 
 It signs with the server's secret: give the --config and --data-dir that `ringback serve` was given.";
 
+const MIGRATE_EXAMPLES: &str = "\
+Examples:
+  ringback migrate --from sqlite:ringback-data/ringback.db --to postgres://ringback:secret@db.internal/ringback
+  ringback migrate --from postgres://ringback:secret@db.internal/ringback --to sqlite:ringback-data/back.db
+
+Offline: stop the server first. Both databases are taken while it runs: one that is served, or is being served
+elsewhere, is refused.
+Everything moves: accounts, groups, history, read marks, and what each endpoint has still to be told.
+It may be interrupted; the same command goes on where it stopped. Until it has ended, and has compared both
+sides, nobody can serve the target. The source stays as it is.";
+
 const CONFIG_EXAMPLES: &str = "\
 Examples:
   ringback config > ringback.toml
   ringback serve --config ringback.toml";
+
+/// A URL may hold a password, which no error shows.
+fn secret(text: &str) -> Result<Secret, Infallible> {
+    Ok(Secret::new(text))
+}
 
 fn replacement(text: &str) -> Result<Replacement, String> {
     match text.split_once('=') {
@@ -254,6 +288,10 @@ mod tests {
             "ringback listen --replace ab",
             "ringback listen --replace =b",
             "ringback listen --addr nowhere",
+            "ringback migrate --from sqlite:a",
+            "ringback migrate --to sqlite:a",
+            "ringback migrate --from sqlite:a --to postgres://u@h/d --shards 0",
+            "ringback migrate --from sqlite:a --to postgres://u@h/d --shards 1025",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }

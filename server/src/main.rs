@@ -21,6 +21,7 @@ mod health;
 mod http;
 mod listen;
 mod log;
+mod migrate;
 mod secrets;
 mod serve;
 
@@ -38,7 +39,7 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<(), Failure> {
-    log::init(if matches!(command, Command::Demo(_)) { log::QUIET } else { log::USUAL })?;
+    log::init(if matches!(command, Command::Demo(_) | Command::Migrate(_)) { log::QUIET } else { log::USUAL })?;
     match command {
         Command::Serve(place) => {
             let (config, secrets) = open(place)?;
@@ -54,6 +55,7 @@ fn run(command: Command) -> Result<(), Failure> {
             let (_, secrets) = open(args.place.clone())?;
             print_line(&credentials::token(&secrets, &args))
         }
+        Command::Migrate(args) => block_on(migrate::run(args)),
         Command::Config => print_line(config::DEFAULT.trim_end()),
     }
 }

@@ -1,11 +1,25 @@
 //! Accounts.
 
+use chat::account::Account;
+
+use crate::migrate::Moves;
+
+impl Moves for Account {
+    const NAME: &'static str = "accounts";
+
+    fn bytes(&self) -> usize {
+        self.name.len() + self.face_url.len() + self.custom_data.len()
+    }
+}
+
 /// In SQLite.
 pub(crate) mod lite {
     use chat::account::Account;
     use chat::account::import::NewAccount;
     use chat::id::{AccountId, Timestamp};
     use rusqlite::{Connection, OptionalExtension, Result, Row};
+
+    use crate::migrate::InSqlite;
 
     /// The integer that stands for an account everywhere else.
     pub(crate) fn key(db: &Connection, id: &AccountId) -> Result<Option<i64>> {
@@ -43,14 +57,34 @@ pub(crate) mod lite {
             created: Timestamp::from_millis(row.get(4)?),
         })
     }
+
+    impl InSqlite for Account {
+        const ALL: &'static str = "SELECT id, name, face_url, custom_data, created FROM account ORDER BY key";
+
+        fn read(row: &Row<'_>) -> Result<Self> {
+            read(row)
+        }
+
+        fn add(&self, db: &Connection) -> Result<()> {
+            let mut statement = db.prepare_cached(
+                "INSERT INTO account (id, name, face_url, custom_data, created) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?;
+            let Self { id, name, face_url, custom_data, created } = self;
+            statement.execute((id.as_str(), name, face_url, custom_data, created.millis()))?;
+            Ok(())
+        }
+    }
 }
 
 /// In PostgreSQL.
 pub(crate) mod pg {
     use chat::account::Account;
-    use chat::id::AccountId;
+    use chat::id::{AccountId, Timestamp};
+    use tokio_postgres::Row;
+    use tokio_postgres::types::Type;
 
-    use crate::postgres::{Db, Result, from_json, to_json};
+    use crate::migrate::InPostgres;
+    use crate::postgres::{CopyIn, Db, Result, from_json, to_json};
     use crate::shard::{Shards, SmallInt};
 
     /// Those of `ids` that exist, each with its place among them.
@@ -81,5 +115,24 @@ pub(crate) mod pg {
         let data = accounts.iter().map(to_json).collect::<Result<Vec<_>>>()?;
         db.execute(&put, &[&places, &ids, &created, &data]).await?;
         Ok(())
+    }
+
+    impl InPostgres for Account {
+        const ALL: &'static str = "SELECT data, created FROM account ORDER BY shard, id";
+
+        fn read(row: &Row) -> Result<Self> {
+            Ok(Self { created: Timestamp::from_millis(row.get(1)), ..from_json(row, 0)? })
+        }
+
+        async fn add(db: &Db, shards: Shards, rows: &[Self]) -> Result<()> {
+            let types = [Type::INT2, Type::TEXT, Type::INT8, Type::TEXT];
+            let mut copy =
+                CopyIn::begin(db, "COPY account (shard, id, created, data) FROM STDIN (FORMAT binary)", &types).await?;
+            for row in rows {
+                let (shard, created) = (shards.of_account(&row.id).int(), row.created.millis());
+                copy.row(&[&shard, &row.id.as_str(), &created, &to_json(row)?]).await?;
+            }
+            copy.end().await
+        }
     }
 }

@@ -1,9 +1,33 @@
 //! Blocks.
 
+use chat::id::AccountId;
+use serde::Serialize;
+
+use crate::migrate::Moves;
+
+/// A block, as it moves.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct BlockRow {
+    owner: AccountId,
+    target: AccountId,
+    created: i64,
+}
+
+impl Moves for BlockRow {
+    const NAME: &'static str = "blocks";
+
+    fn bytes(&self) -> usize {
+        0
+    }
+}
+
 /// In SQLite.
 pub(crate) mod lite {
     use chat::id::{AccountId, Timestamp};
-    use rusqlite::{Connection, Result};
+    use rusqlite::{Connection, Result, Row};
+
+    use super::BlockRow;
+    use crate::migrate::InSqlite;
 
     /// Whether `owner` has blocked `target`.
     pub(crate) fn exists(db: &Connection, owner: &AccountId, target: &AccountId) -> Result<bool> {
@@ -33,13 +57,37 @@ pub(crate) mod lite {
         }
         Ok(())
     }
+
+    impl InSqlite for BlockRow {
+        const ALL: &'static str = "SELECT o.id, t.id, b.created FROM block b
+             CROSS JOIN account o ON o.key = b.owner CROSS JOIN account t ON t.key = b.target
+             ORDER BY b.owner, b.target";
+
+        fn read(row: &Row<'_>) -> Result<Self> {
+            let (owner, target): (String, String) = (row.get(0)?, row.get(1)?);
+            Ok(Self { owner: AccountId::new(owner), target: AccountId::new(target), created: row.get(2)? })
+        }
+
+        fn add(&self, db: &Connection) -> Result<()> {
+            let mut statement = db.prepare_cached(
+                "INSERT INTO block (owner, target, created)
+                 VALUES ((SELECT key FROM account WHERE id = ?1), (SELECT key FROM account WHERE id = ?2), ?3)",
+            )?;
+            statement.execute((self.owner.as_str(), self.target.as_str(), self.created))?;
+            Ok(())
+        }
+    }
 }
 
 /// In PostgreSQL.
 pub(crate) mod pg {
     use chat::id::{AccountId, Timestamp};
+    use tokio_postgres::Row;
+    use tokio_postgres::types::Type;
 
-    use crate::postgres::{Db, Result, nat};
+    use super::BlockRow;
+    use crate::migrate::InPostgres;
+    use crate::postgres::{CopyIn, Db, Result, nat};
     use crate::shard::{Shards, SmallInt};
 
     /// Which of the pairs (owner, target) are blocks, as their places among them.
@@ -76,5 +124,26 @@ pub(crate) mod pg {
         let created: Vec<_> = blocks.iter().map(|(.., created)| created.millis()).collect();
         db.execute(&add, &[&places, &owners, &targets, &created]).await?;
         Ok(())
+    }
+
+    impl InPostgres for BlockRow {
+        const ALL: &'static str = "SELECT owner, target, created FROM block ORDER BY shard, owner, target";
+
+        fn read(row: &Row) -> Result<Self> {
+            let (owner, target): (String, String) = (row.get(0), row.get(1));
+            Ok(Self { owner: AccountId::new(owner), target: AccountId::new(target), created: row.get(2) })
+        }
+
+        async fn add(db: &Db, shards: Shards, rows: &[Self]) -> Result<()> {
+            let types = [Type::INT2, Type::TEXT, Type::TEXT, Type::INT8];
+            let mut copy =
+                CopyIn::begin(db, "COPY block (shard, owner, target, created) FROM STDIN (FORMAT binary)", &types)
+                    .await?;
+            for row in rows {
+                let shard = shards.of_pair(&row.owner, &row.target).int();
+                copy.row(&[&shard, &row.owner.as_str(), &row.target.as_str(), &row.created]).await?;
+            }
+            copy.end().await
+        }
     }
 }

@@ -36,6 +36,16 @@ impl Prepared {
         let writes = changes.writes.into_iter().map(Prepare::new).collect::<Result<_, _>>()?;
         Ok(Self { assertions: changes.assertions, writes })
     }
+
+    /// About how many rows it writes.
+    pub(crate) fn rows(&self) -> usize {
+        let of_write = |prepare: &Prepare| match &prepare.write {
+            Write::AddMembers(_, members) => members.len(),
+            Write::AddBlocks { targets, .. } => targets.len(),
+            _ => 1,
+        };
+        self.writes.iter().map(of_write).sum()
+    }
 }
 
 impl Prepare {

@@ -1,6 +1,11 @@
 //! Conversations: heads, read marks, unread counts.
 
-use chat::id::Seq;
+use chat::conversation::ConversationId;
+use chat::event::Shard;
+use chat::id::{AccountId, GroupId, Seq, TopicId};
+use serde::Serialize;
+
+use crate::migrate::Moves;
 
 /// What a send needs of a conversation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,16 +56,75 @@ pub(crate) enum Kind {
     Topic = 2,
 }
 
+/// A conversation by its kind and the texts that tell it from others of that kind.
+fn name(id: &ConversationId) -> (i16, &str, &str) {
+    match id {
+        ConversationId::Direct(a, b) => (Kind::Direct as i16, a.as_str(), b.as_str()),
+        ConversationId::Group(group) => (Kind::Group as i16, group.as_str(), ""),
+        ConversationId::Topic(group, topic) => (Kind::Topic as i16, group.as_str(), topic.as_str()),
+    }
+}
+
+/// The conversation of a name.
+fn named(kind: i16, a: String, b: String) -> ConversationId {
+    match kind {
+        0 => ConversationId::Direct(AccountId::new(a), AccountId::new(b)),
+        1 => ConversationId::Group(GroupId::new(a)),
+        _ => ConversationId::Topic(GroupId::new(a), TopicId::new(b)),
+    }
+}
+
+/// A conversation, as it moves. Where it is and its key are of the database that it is in.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct ConversationRow {
+    #[serde(skip)]
+    pub(crate) shard: Shard,
+    #[serde(skip)]
+    pub(crate) key: i64,
+    pub(crate) id: ConversationId,
+    head: i64,
+    last_time: i64,
+    /// Direct: how far either party has read, and how many messages it has unread.
+    read: (i64, i64),
+    unread: (i64, i64),
+}
+
+#[cfg(test)]
+impl ConversationRow {
+    /// A group's, in which nothing was said.
+    pub(crate) fn empty(shard: Shard, key: i64, group: &str) -> Self {
+        Self {
+            shard,
+            key,
+            id: ConversationId::Group(group.into()),
+            head: 0,
+            last_time: 0,
+            read: (0, 0),
+            unread: (0, 0),
+        }
+    }
+}
+
+impl Moves for ConversationRow {
+    const NAME: &'static str = "conversations";
+
+    fn bytes(&self) -> usize {
+        0
+    }
+}
+
 /// In SQLite.
 pub(crate) mod lite {
     use chat::conversation::ConversationId;
+    use chat::event::Shard;
     use chat::id::{AccountId, GroupId, Seq, Timestamp};
     use chat::port::ConversationState;
     use rusqlite::{Connection, OptionalExtension, Result};
 
-    use super::{Counts, Kind, Pair};
+    use super::{ConversationRow, Counts, Kind, Pair, name, named};
     use crate::account::lite as account;
     use crate::group::lite as group;
+    use crate::migrate::InSqlite;
     use crate::topic::lite as topic;
 
     /// A conversation's row.
@@ -188,6 +252,46 @@ pub(crate) mod lite {
         })?;
         direct.chain(groups).collect()
     }
+
+    impl InSqlite for ConversationRow {
+        const ALL: &'static str = "SELECT c.key, c.kind,
+                CASE c.kind WHEN 0 THEN (SELECT id FROM account WHERE key = c.a)
+                    ELSE (SELECT id FROM chat_group WHERE key = c.a) END,
+                CASE c.kind WHEN 0 THEN (SELECT id FROM account WHERE key = c.b)
+                    WHEN 2 THEN (SELECT id FROM topic WHERE key = c.b) ELSE '' END,
+                c.head, c.last_time, c.read_a, c.read_b, c.unread_a, c.unread_b
+             FROM conversation c ORDER BY c.key";
+
+        fn read(row: &rusqlite::Row<'_>) -> Result<Self> {
+            Ok(Self {
+                shard: Shard::default(),
+                key: row.get(0)?,
+                id: named(row.get(1)?, row.get(2)?, row.get(3)?),
+                head: row.get(4)?,
+                last_time: row.get(5)?,
+                read: (row.get(6)?, row.get(7)?),
+                unread: (row.get(8)?, row.get(9)?),
+            })
+        }
+
+        fn add(&self, db: &Connection) -> Result<()> {
+            let mut statement = db.prepare_cached(
+                "INSERT INTO conversation (key, kind, a, b, head, last_time, read_a, read_b, unread_a, unread_b)
+                 VALUES (?1, ?2,
+                    CASE ?2 WHEN 0 THEN (SELECT key FROM account WHERE id = ?3)
+                        ELSE (SELECT key FROM chat_group WHERE id = ?3) END,
+                    CASE ?2 WHEN 0 THEN (SELECT key FROM account WHERE id = ?4)
+                        WHEN 2 THEN (SELECT t.key FROM topic t JOIN chat_group g ON g.key = t.group_key
+                            WHERE g.id = ?3 AND t.id = ?4)
+                        ELSE 0 END,
+                    ?5, ?6, ?7, ?8, ?9, ?10)",
+            )?;
+            let (kind, a, b) = name(&self.id);
+            let Self { key, head, last_time, read, unread, .. } = self;
+            statement.execute((key, kind, a, b, head, last_time, read.0, read.1, unread.0, unread.1))?;
+            Ok(())
+        }
+    }
 }
 
 /// In PostgreSQL.
@@ -196,9 +300,12 @@ pub(crate) mod pg {
     use chat::event::Shard;
     use chat::id::{AccountId, GroupId, Seq, Timestamp};
     use chat::port::ConversationState;
+    use tokio_postgres::Row;
+    use tokio_postgres::types::Type;
 
-    use super::{Counts, Kind, Pair};
-    use crate::postgres::{Db, Result, int, nat};
+    use super::{ConversationRow, Counts, Pair, name, named};
+    use crate::migrate::InPostgres;
+    use crate::postgres::{CopyIn, Db, Result, int, nat};
     use crate::shard::{Shards, SmallInt};
 
     /// A conversation's row.
@@ -208,15 +315,6 @@ pub(crate) mod pg {
         pub(crate) key: i64,
         pub(crate) counts: Counts,
         pub(crate) last_time: Timestamp,
-    }
-
-    /// The columns that name a conversation in its shard.
-    fn name(id: &ConversationId) -> (i16, &str, &str) {
-        match id {
-            ConversationId::Direct(a, b) => (Kind::Direct as i16, a.as_str(), b.as_str()),
-            ConversationId::Group(group) => (Kind::Group as i16, group.as_str(), ""),
-            ConversationId::Topic(group, topic) => (Kind::Topic as i16, group.as_str(), topic.as_str()),
-        }
     }
 
     /// The rows of those of `ids` in which anything happened, each with its place among them.
@@ -391,5 +489,75 @@ pub(crate) mod pg {
         let talked = found.into_iter().filter(|(_, found)| found.counts.head > 0);
         list.extend(talked.map(|(place, found)| (groups[place].clone(), found.counts.head)));
         Ok(list)
+    }
+
+    impl InPostgres for ConversationRow {
+        const ALL: &'static str = "SELECT shard, key, kind, a, b, head, last_time, read_a, read_b, unread_a, unread_b
+             FROM conversation ORDER BY shard, key";
+
+        fn read(row: &Row) -> Result<Self> {
+            Ok(Self {
+                shard: Shard(row.get::<_, i16>(0).cast_unsigned()),
+                key: row.get(1),
+                id: named(row.get(2), row.get(3), row.get(4)),
+                head: row.get(5),
+                last_time: row.get(6),
+                read: (row.get(7), row.get(8)),
+                unread: (row.get(9), row.get(10)),
+            })
+        }
+
+        /// Their keys are the newest of their shards.
+        async fn add(db: &Db, _: Shards, rows: &[Self]) -> Result<()> {
+            let (text, number, small) = (Type::TEXT, Type::INT8, Type::INT2);
+            let numbers =
+                [number.clone(), number.clone(), number.clone(), number.clone(), number.clone(), number.clone()];
+            let types = [&[small.clone(), number, small, text.clone(), text][..], &numbers].concat();
+            let copy = "COPY conversation
+                    (shard, key, kind, a, b, head, last_time, read_a, read_b, unread_a, unread_b)
+                 FROM STDIN (FORMAT binary)";
+            let mut copy = CopyIn::begin(db, copy, &types).await?;
+            for row in rows {
+                let (kind, a, b) = name(&row.id);
+                let Self { shard, key, head, last_time, read, unread, .. } = row;
+                let shard = shard.int();
+                copy.row(&[&shard, key, &kind, &a, &b, head, last_time, &read.0, &read.1, &unread.0, &unread.1])
+                    .await?;
+            }
+            copy.end().await?;
+            let (shards, keys): (Vec<_>, Vec<_>) = rows.iter().map(|row| (row.shard.int(), row.key)).unzip();
+            let newest = db
+                .prepare_cached(
+                    "UPDATE log_shard s SET conversations = greatest(s.conversations, u.key)
+                     FROM (SELECT shard, max(key) AS key FROM unnest($1::int2[], $2::int8[]) AS u (shard, key)
+                        GROUP BY shard) u
+                     WHERE s.shard = u.shard",
+                )
+                .await?;
+            db.execute(&newest, &[&shards, &keys]).await?;
+            Ok(())
+        }
+    }
+
+    /// Counts anew what every account has unread in each shard.
+    pub(crate) async fn count_unread(db: &Db) -> Result<()> {
+        db.execute("DELETE FROM unread", &[]).await?;
+        let count = "INSERT INTO unread (account, shard, total)
+             SELECT account, shard, sum(unread) FROM
+                (SELECT a AS account, shard, unread_a AS unread FROM conversation WHERE kind = 0
+                 UNION ALL SELECT b, shard, unread_b FROM conversation WHERE kind = 0 AND a <> b) counted
+             WHERE unread > 0 GROUP BY account, shard";
+        db.execute(count, &[]).await?;
+        Ok(())
+    }
+
+    /// An account of which `unread` does not say what its conversations say.
+    pub(crate) async fn miscounted(db: &Db) -> Result<Option<String>> {
+        let query = "SELECT account FROM
+                (SELECT a AS account, shard, unread_a AS unread FROM conversation WHERE kind = 0
+                 UNION ALL SELECT b, shard, unread_b FROM conversation WHERE kind = 0 AND a <> b
+                 UNION ALL SELECT account, shard, -total FROM unread) counted
+             GROUP BY account, shard HAVING sum(unread) <> 0 LIMIT 1";
+        Ok(db.query_opt(query, &[]).await?.map(|row| row.get(0)))
     }
 }

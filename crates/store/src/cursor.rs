@@ -1,12 +1,69 @@
 //! How far endpoints have been told.
 
+use chat::conversation::ConversationId;
+use chat::event::{Position, Shard};
+use serde::Serialize;
+
+use crate::migrate::Moves;
+
+/// A cursor. What moves is not this row but what it says (`migrate/told.rs`): shards and positions are a database's own.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct CursorRow {
+    pub(crate) endpoint: String,
+    #[serde(serialize_with = "shard_number")]
+    pub(crate) shard: Shard,
+    #[serde(serialize_with = "position_number")]
+    pub(crate) position: Position,
+}
+
+/// A conversation that lags behind a cursor.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct BehindRow {
+    pub(crate) endpoint: String,
+    #[serde(serialize_with = "shard_number")]
+    pub(crate) shard: Shard,
+    pub(crate) conversation: ConversationId,
+    /// Up to here it is told.
+    #[serde(serialize_with = "position_number")]
+    pub(crate) position: Position,
+}
+
+/// Removes everything that was noted.
+pub(crate) const CLEAR: &str = "DELETE FROM behind; DELETE FROM cursor";
+
+fn shard_number<S: serde::Serializer>(shard: &Shard, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_u16(shard.0)
+}
+
+fn position_number<S: serde::Serializer>(position: &Position, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_u64(position.0)
+}
+
+impl Moves for CursorRow {
+    const NAME: &'static str = "cursors";
+
+    fn bytes(&self) -> usize {
+        0
+    }
+}
+
+impl Moves for BehindRow {
+    const NAME: &'static str = "conversations behind a cursor";
+
+    fn bytes(&self) -> usize {
+        0
+    }
+}
+
 /// In SQLite.
 pub(crate) mod lite {
     use chat::conversation::ConversationId;
     use chat::event::{Position, Shard};
-    use rusqlite::{Connection, OptionalExtension, Result};
+    use rusqlite::{Connection, OptionalExtension, Result, Row};
     use webhook::ledger::Progress;
 
+    use super::{BehindRow, CursorRow};
+    use crate::migrate::InSqlite;
     use crate::sqlite::{from_json, to_json};
 
     /// Up to where an endpoint has been told.
@@ -44,6 +101,41 @@ pub(crate) mod lite {
         }
         Ok(())
     }
+
+    impl InSqlite for CursorRow {
+        /// But for the one that is only there to be written to ([`crate::Durable::ready`]).
+        const ALL: &'static str = "SELECT endpoint, shard, position FROM cursor WHERE endpoint <> 'health/ready'
+             ORDER BY endpoint, shard";
+
+        fn read(row: &Row<'_>) -> Result<Self> {
+            Ok(Self { endpoint: row.get(0)?, shard: Shard(row.get(1)?), position: Position(row.get(2)?) })
+        }
+
+        fn add(&self, db: &Connection) -> Result<()> {
+            let mut statement =
+                db.prepare_cached("INSERT INTO cursor (endpoint, shard, position) VALUES (?1, ?2, ?3)")?;
+            statement.execute((&self.endpoint, self.shard.0, self.position.0))?;
+            Ok(())
+        }
+    }
+
+    impl InSqlite for BehindRow {
+        const ALL: &'static str =
+            "SELECT endpoint, shard, conversation, position FROM behind ORDER BY endpoint, shard, conversation";
+
+        fn read(row: &Row<'_>) -> Result<Self> {
+            let (endpoint, shard) = (row.get(0)?, Shard(row.get(1)?));
+            Ok(Self { endpoint, shard, conversation: from_json(row, 2)?, position: Position(row.get(3)?) })
+        }
+
+        fn add(&self, db: &Connection) -> Result<()> {
+            let mut statement = db.prepare_cached(
+                "INSERT INTO behind (endpoint, shard, conversation, position) VALUES (?1, ?2, ?3, ?4)",
+            )?;
+            statement.execute((&self.endpoint, self.shard.0, to_json(&self.conversation)?, self.position.0))?;
+            Ok(())
+        }
+    }
 }
 
 /// In PostgreSQL.
@@ -52,10 +144,14 @@ pub(crate) mod pg {
 
     use chat::conversation::ConversationId;
     use chat::event::{Position, Shard};
+    use tokio_postgres::Row;
+    use tokio_postgres::types::Type;
     use webhook::ledger::Progress;
 
-    use crate::postgres::{Db, Result, from_json, int, nat, to_json};
-    use crate::shard::SmallInt;
+    use super::{BehindRow, CursorRow};
+    use crate::migrate::InPostgres;
+    use crate::postgres::{CopyIn, Db, Result, from_json, int, nat, to_json};
+    use crate::shard::{Shards, SmallInt};
 
     /// Up to where an endpoint has been told.
     pub(crate) async fn find(db: &Db, endpoint: &str, shard: Shard) -> Result<Option<Position>> {
@@ -124,5 +220,46 @@ pub(crate) mod pg {
             db.execute(&lags_no_longer, &[&shards, &endpoints, &conversations]).await?;
         }
         Ok(())
+    }
+
+    impl InPostgres for CursorRow {
+        const ALL: &'static str = "SELECT endpoint, shard, position FROM cursor ORDER BY shard, endpoint";
+
+        fn read(row: &Row) -> Result<Self> {
+            let shard = Shard(row.get::<_, i16>(1).cast_unsigned());
+            Ok(Self { endpoint: row.get(0), shard, position: Position(nat(row.get(2))) })
+        }
+
+        async fn add(db: &Db, _: Shards, rows: &[Self]) -> Result<()> {
+            let types = [Type::TEXT, Type::INT2, Type::INT8];
+            let mut copy =
+                CopyIn::begin(db, "COPY cursor (endpoint, shard, position) FROM STDIN (FORMAT binary)", &types).await?;
+            for row in rows {
+                copy.row(&[&row.endpoint, &row.shard.int(), &int(row.position.0)]).await?;
+            }
+            copy.end().await
+        }
+    }
+
+    impl InPostgres for BehindRow {
+        const ALL: &'static str =
+            "SELECT endpoint, shard, conversation, position FROM behind ORDER BY shard, endpoint, conversation";
+
+        fn read(row: &Row) -> Result<Self> {
+            let shard = Shard(row.get::<_, i16>(1).cast_unsigned());
+            let position = Position(nat(row.get(3)));
+            Ok(Self { endpoint: row.get(0), shard, conversation: from_json(row, 2)?, position })
+        }
+
+        async fn add(db: &Db, _: Shards, rows: &[Self]) -> Result<()> {
+            let types = [Type::TEXT, Type::INT2, Type::TEXT, Type::INT8];
+            let copy = "COPY behind (endpoint, shard, conversation, position) FROM STDIN (FORMAT binary)";
+            let mut copy = CopyIn::begin(db, copy, &types).await?;
+            for row in rows {
+                let conversation = to_json(&row.conversation)?;
+                copy.row(&[&row.endpoint, &row.shard.int(), &conversation, &int(row.position.0)]).await?;
+            }
+            copy.end().await
+        }
     }
 }

@@ -98,7 +98,8 @@ pub(crate) mod pg {
 
     /// Whether this schema is one of ours, of a version that knows data sets.
     pub(crate) async fn exists(db: &Db) -> Result<bool> {
-        let query = "SELECT EXISTS (SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'dataset')";
+        let query =
+            "SELECT EXISTS (SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'dataset')";
         Ok(db.query_one(query, &[]).await?.get(0))
     }
 

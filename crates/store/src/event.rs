@@ -1,8 +1,9 @@
 //! The log: events in their places, and messages among them.
 
-use chat::event::Event;
-use chat::id::Seq;
+use chat::event::{Event, Position};
+use chat::id::{AccountId, Seq};
 use chat::message::Message;
+use serde::Deserialize;
 
 /// The message of an event, if it is one's.
 fn message_of(event: Event) -> Option<Message> {
@@ -19,6 +20,36 @@ fn numbered(mut event: Event, seq: Option<Seq>) -> Event {
         message.seq = seq;
     }
     event
+}
+
+/// An event as it moves. Position and conversation are of the database that it is in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct EventRow {
+    pub(crate) position: Position,
+    /// The conversation's key.
+    pub(crate) conversation: i64,
+    pub(crate) seq: Option<i64>,
+    pub(crate) time: i64,
+    pub(crate) unread: Option<i64>,
+    pub(crate) repeat: Option<i64>,
+    pub(crate) data: String,
+}
+
+impl EventRow {
+    /// Who has sent the message, if it is one.
+    pub(crate) fn sender(&self) -> serde_json::Result<Option<AccountId>> {
+        /// As much of an [`Event`] as says that.
+        #[derive(Deserialize)]
+        struct Sent {
+            message_sent: Option<Message>,
+        }
+        #[derive(Deserialize)]
+        struct Message {
+            sender: AccountId,
+        }
+        let sent: Sent = serde_json::from_str(&self.data)?;
+        Ok(sent.message_sent.map(|message| message.sender))
+    }
 }
 
 /// Finds the newest stored seq of a conversation at a position, by asking about few: positions grow with seqs. It goes from
@@ -65,7 +96,7 @@ pub(crate) mod lite {
     use chat::port::MessageQuery;
     use rusqlite::{Connection, OptionalExtension, Result, Row};
 
-    use super::{Bisection, Event, message_of, numbered};
+    use super::{Bisection, Event, EventRow, message_of, numbered};
     use crate::commit::NewEvent;
     use crate::repeat::Repeat;
     use crate::sqlite::from_json;
@@ -126,7 +157,9 @@ pub(crate) mod lite {
                     ORDER BY position LIMIT ?6))
              ORDER BY position LIMIT ?6",
         )?;
-        let bounds = (conversation, first, last, after.0, up_to.0, limit as i64);
+        // No position is beyond what SQLite can count to.
+        let bound = |position: Position| i64::try_from(position.0).unwrap_or(i64::MAX);
+        let bounds = (conversation, first, last, bound(after), bound(up_to), limit as i64);
         statement.query_map(bounds, read_entry)?.collect()
     }
 
@@ -185,19 +218,67 @@ pub(crate) mod lite {
     fn read_event(row: &Row<'_>, seq: usize, data: usize) -> Result<Event> {
         Ok(numbered(from_json(row, data)?, row.get(seq)?))
     }
+
+    /// Events after a position as they move: at most so many, and the first that together are of so many bytes. Without
+    /// `data` they are only placed.
+    pub(crate) fn rows(
+        db: &Connection,
+        after: Position,
+        limit: usize,
+        bytes: usize,
+        with_data: bool,
+    ) -> Result<Vec<EventRow>> {
+        let data = if with_data { "data" } else { "''" };
+        let mut statement = db.prepare_cached(&format!(
+            "SELECT position, conversation, seq, time, unread, repeat, {data} FROM event
+             WHERE position > ?1 ORDER BY position LIMIT ?2"
+        ))?;
+        let mut found = statement.query((after.0, limit as i64))?;
+        let (mut rows, mut so_far) = (Vec::new(), 0);
+        while so_far < bytes
+            && let Some(row) = found.next()?
+        {
+            let row = EventRow {
+                position: Position(row.get(0)?),
+                conversation: row.get(1)?,
+                seq: row.get(2)?,
+                time: row.get(3)?,
+                unread: row.get(4)?,
+                repeat: row.get(5)?,
+                data: row.get(6)?,
+            };
+            so_far += row.data.len();
+            rows.push(row);
+        }
+        Ok(rows)
+    }
+
+    /// Adds an event that moves. `sender` is the key of the account that its message is of.
+    pub(crate) fn add_row(db: &Connection, row: &EventRow, sender: Option<i64>) -> Result<()> {
+        let mut statement = db.prepare_cached(
+            "INSERT INTO event (position, conversation, seq, sender, time, unread, repeat, data)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?;
+        let EventRow { position, conversation, seq, time, unread, repeat, data } = row;
+        statement.execute((position.0, conversation, seq, sender, time, unread, repeat, data))?;
+        Ok(())
+    }
 }
 
 /// In PostgreSQL.
 pub(crate) mod pg {
+    use std::collections::BTreeMap;
+
     use chat::event::{LogEntry, Position, Shard};
     use chat::id::Seq;
     use chat::message::Message;
     use chat::port::MessageQuery;
     use tokio_postgres::Row;
+    use tokio_postgres::types::Type;
 
-    use super::{Bisection, Event, message_of, numbered};
+    use super::{Bisection, Event, EventRow, message_of, numbered};
     use crate::commit::NewEvent;
-    use crate::postgres::{Db, Result, from_json, int, nat};
+    use crate::postgres::{CopyIn, Db, Result, from_json, int, nat};
     use crate::repeat::Repeat;
     use crate::shard::SmallInt;
 
@@ -341,6 +422,71 @@ pub(crate) mod pg {
 
     fn read_event(row: &Row, seq: usize, data: usize) -> Result<Event> {
         Ok(numbered(from_json(row, data)?, row.get::<_, Option<i64>>(seq).map(nat)))
+    }
+
+    /// Events of a shard after a position as they move: at most so many, and the first that together are of so many
+    /// bytes. Without `data` they are only placed.
+    pub(crate) async fn rows(
+        db: &Db,
+        shard: Shard,
+        after: Position,
+        limit: usize,
+        bytes: usize,
+        with_data: bool,
+    ) -> Result<Vec<EventRow>> {
+        let query = match with_data {
+            true => {
+                "SELECT position, conversation, seq, time, unread, repeat, data FROM
+                    (SELECT *, sum(octet_length(data)) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING)
+                        - octet_length(data) AS before
+                     FROM (SELECT * FROM event WHERE shard = $1 AND position > $2 ORDER BY position LIMIT $3) page) sized
+                 WHERE before < $4 ORDER BY position"
+            }
+            false => {
+                "SELECT position, conversation, seq, time, unread, repeat, '' FROM event
+                 WHERE shard = $1 AND position > $2 AND $4::int8 > 0 ORDER BY position LIMIT $3"
+            }
+        };
+        let query = db.prepare_cached(query).await?;
+        let (limit, bytes) = (int(limit as u64), int(bytes as u64));
+        let rows = db.query(&query, &[&shard.int(), &int(after.0), &limit, &bytes]).await?;
+        let read = |row: Row| EventRow {
+            position: Position(nat(row.get(0))),
+            conversation: row.get(1),
+            seq: row.get(2),
+            time: row.get(3),
+            unread: row.get(4),
+            repeat: row.get(5),
+            data: row.get(6),
+        };
+        Ok(rows.into_iter().map(read).collect())
+    }
+
+    /// Adds events that move; the newest of a shard is its head.
+    pub(crate) async fn add_rows(db: &Db, rows: &[(Shard, EventRow)]) -> Result<()> {
+        let (number, small) = (Type::INT8, Type::INT2);
+        let numbers = [number.clone(), number.clone(), number.clone(), number.clone(), number.clone(), number];
+        let types = [&[small][..], &numbers, &[Type::TEXT]].concat();
+        let copy = "COPY event (shard, position, conversation, seq, time, unread, repeat, data)
+             FROM STDIN (FORMAT binary)";
+        let mut copy = CopyIn::begin(db, copy, &types).await?;
+        let mut heads = BTreeMap::new();
+        for (shard, row) in rows {
+            let (shard, place) = (shard.int(), int(row.position.0));
+            let EventRow { conversation, seq, time, unread, repeat, data, .. } = row;
+            copy.row(&[&shard, &place, conversation, seq, time, unread, repeat, data]).await?;
+            heads.insert(shard, place);
+        }
+        copy.end().await?;
+        let put = db
+            .prepare_cached(
+                "UPDATE log_shard s SET head = u.head FROM unnest($1::int2[], $2::int8[]) AS u (shard, head)
+                 WHERE s.shard = u.shard",
+            )
+            .await?;
+        let (shards, heads): (Vec<_>, Vec<_>) = heads.into_iter().unzip();
+        db.execute(&put, &[&shards, &heads]).await?;
+        Ok(())
     }
 }
 

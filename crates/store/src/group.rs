@@ -1,5 +1,10 @@
 //! Groups.
 
+use chat::id::GroupId;
+use serde::Serialize;
+
+use crate::migrate::Moves;
+
 /// What a commit needs to know of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct GroupState {
@@ -11,13 +16,33 @@ pub(crate) struct GroupState {
     pub(crate) arrivals: u64,
 }
 
+/// A group, as it moves.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct GroupRow {
+    id: GroupId,
+    is_open: bool,
+    version: i64,
+    member_count: i64,
+    arrivals: i64,
+    data: String,
+}
+
+impl Moves for GroupRow {
+    const NAME: &'static str = "groups";
+
+    fn bytes(&self) -> usize {
+        self.data.len()
+    }
+}
+
 /// In SQLite.
 pub(crate) mod lite {
     use chat::group::{Group, GroupStatus};
     use chat::id::GroupId;
     use rusqlite::{Connection, OptionalExtension, Result, Row};
 
-    use super::GroupState;
+    use super::{GroupRow, GroupState};
+    use crate::migrate::InSqlite;
     use crate::sqlite::{from_json, to_json};
 
     /// The integer that stands for a group everywhere else.
@@ -73,28 +98,60 @@ pub(crate) mod lite {
         group.member_count = row.get(1)?;
         Ok(group)
     }
+
+    impl InSqlite for GroupRow {
+        const ALL: &'static str =
+            "SELECT id, is_open, version, member_count, arrivals, data FROM chat_group ORDER BY key";
+
+        fn read(row: &Row<'_>) -> Result<Self> {
+            Ok(Self {
+                id: GroupId::new(row.get::<_, String>(0)?),
+                is_open: row.get(1)?,
+                version: row.get(2)?,
+                member_count: row.get(3)?,
+                arrivals: row.get(4)?,
+                data: row.get(5)?,
+            })
+        }
+
+        fn add(&self, db: &Connection) -> Result<()> {
+            let mut statement = db.prepare_cached(
+                "INSERT INTO chat_group (id, is_open, version, member_count, arrivals, data)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?;
+            let Self { id, is_open, version, member_count, arrivals, data } = self;
+            statement.execute((id.as_str(), is_open, version, member_count, arrivals, data))?;
+            Ok(())
+        }
+    }
 }
 
 /// In PostgreSQL.
 pub(crate) mod pg {
     use chat::group::Group;
     use chat::id::GroupId;
+    use tokio_postgres::Row;
+    use tokio_postgres::types::Type;
 
-    use super::GroupState;
-    use crate::postgres::{Db, Result, from_json, int, nat, to_json};
+    use super::{GroupRow, GroupState};
+    use crate::migrate::InPostgres;
+    use crate::postgres::{CopyIn, Db, Result, from_json, int, nat, to_json};
     use crate::shard::{Shards, SmallInt};
 
-    /// Those of `ids` that exist, dissolved or not, in the order asked for.
-    pub(crate) async fn find(db: &Db, shards: Shards, ids: &[GroupId]) -> Result<Vec<Group>> {
+    /// Those of `ids` that exist, dissolved or not, each with its place among them.
+    pub(crate) async fn find(db: &Db, shards: Shards, ids: &[&GroupId]) -> Result<Vec<(usize, Group)>> {
         let query = db
             .prepare_cached(
-                "SELECT g.data, g.member_count FROM unnest($1::int2[], $2::text[]) WITH ORDINALITY AS u (shard, id, n)
+                "SELECT g.data, g.member_count, u.n FROM unnest($1::int2[], $2::text[]) WITH ORDINALITY AS u (shard, id, n)
                  JOIN chat_group g ON g.shard = u.shard AND g.id = u.id ORDER BY u.n",
             )
             .await?;
         let (places, ids): (Vec<_>, Vec<_>) = ids.iter().map(|id| (shards.of_group(id).int(), id.as_str())).unzip();
         let rows = db.query(&query, &[&places, &ids]).await?;
-        let read = |row: &tokio_postgres::Row| Ok(Group { member_count: nat(row.get(1)), ..from_json(row, 0)? });
+        let read = |row: &tokio_postgres::Row| {
+            let group = Group { member_count: nat(row.get(1)), ..from_json(row, 0)? };
+            Ok((row.get::<_, i64>(2) as usize - 1, group))
+        };
         rows.iter().map(read).collect()
     }
 
@@ -158,5 +215,34 @@ pub(crate) mod pg {
         let arrivals: Vec<_> = groups.iter().map(|(_, state)| int(state.arrivals)).collect();
         db.execute(&count, &[&places, &ids, &counts, &arrivals]).await?;
         Ok(())
+    }
+
+    impl InPostgres for GroupRow {
+        const ALL: &'static str =
+            "SELECT id, is_open, version, member_count, arrivals, data FROM chat_group ORDER BY shard, id";
+
+        fn read(row: &Row) -> Result<Self> {
+            Ok(Self {
+                id: GroupId::new(row.get::<_, String>(0)),
+                is_open: row.get(1),
+                version: row.get(2),
+                member_count: row.get(3),
+                arrivals: row.get(4),
+                data: row.get(5),
+            })
+        }
+
+        async fn add(db: &Db, shards: Shards, rows: &[Self]) -> Result<()> {
+            let types = [Type::INT2, Type::TEXT, Type::BOOL, Type::INT8, Type::INT8, Type::INT8, Type::TEXT];
+            let copy = "COPY chat_group (shard, id, is_open, version, member_count, arrivals, data)
+                 FROM STDIN (FORMAT binary)";
+            let mut copy = CopyIn::begin(db, copy, &types).await?;
+            for row in rows {
+                let shard = shards.of_group(&row.id).int();
+                let Self { id, is_open, version, member_count, arrivals, data } = row;
+                copy.row(&[&shard, &id.as_str(), is_open, version, member_count, arrivals, data]).await?;
+            }
+            copy.end().await
+        }
     }
 }

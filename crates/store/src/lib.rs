@@ -17,9 +17,11 @@ mod block;
 mod commit;
 mod conversation;
 mod cursor;
+mod dataset;
 mod event;
 mod group;
 mod member;
+pub mod migrate;
 pub mod postgres;
 mod repeat;
 mod shard;
@@ -66,15 +68,31 @@ pub enum OpenError {
         /// Why, in words.
         why: String,
     },
+    /// A migration into it has not ended.
+    #[error(
+        "the database {place} is not all there: `ringback migrate` has begun to fill it from {origin} and has not ended; \
+         run that again, and it goes on where it stopped"
+    )]
+    Unfinished {
+        /// The database file, or the server and database.
+        place: String,
+        /// Where its data comes from.
+        origin: String,
+    },
 }
 
 impl OpenError {
+    pub(crate) fn unfinished(place: &str, dataset: dataset::Dataset) -> Self {
+        let origin = dataset.moved.unwrap_or_default().origin;
+        Self::Unfinished { place: place.to_owned(), origin }
+    }
+
     /// Whether the operator must act before another try makes sense.
     pub fn is_final(&self) -> bool {
         match self {
             Self::InUse(_) => false,
             Self::Unusable { is_final, .. } => *is_final,
-            Self::Foreign { .. } => true,
+            Self::Foreign { .. } | Self::Unfinished { .. } => true,
         }
     }
 }

@@ -1,9 +1,11 @@
 //! Members.
 
-use chat::id::AccountId;
+use chat::id::{AccountId, GroupId};
 use chat::member::{JoinSource, Member, Role};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+use crate::migrate::Moves;
 
 /// What no query looks at.
 #[derive(Serialize, Deserialize)]
@@ -49,6 +51,28 @@ fn role_bits(roles: &[Role]) -> u8 {
     }
 }
 
+/// A member, as it moves.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct MemberRow {
+    group: GroupId,
+    account: AccountId,
+    role: i16,
+    joined: i64,
+    arrival: i64,
+    muted_until: i64,
+    read_seq: i64,
+    last_sent: i64,
+    data: String,
+}
+
+impl Moves for MemberRow {
+    const NAME: &'static str = "members";
+
+    fn bytes(&self) -> usize {
+        self.data.len()
+    }
+}
+
 /// In SQLite.
 pub(crate) mod lite {
     use chat::id::{AccountId, GroupId, Timestamp};
@@ -56,10 +80,11 @@ pub(crate) mod lite {
     use chat::port::MemberQuery;
     use rusqlite::{Connection, OptionalExtension, Result, Row};
 
-    use super::{Rest, role_bits, role_number, role_of};
+    use super::{MemberRow, Rest, role_bits, role_number, role_of};
     use crate::account::lite as account;
     use crate::commit::MemberSent;
     use crate::group::lite as group;
+    use crate::migrate::InSqlite;
     use crate::sqlite::{from_json, to_json};
 
     const SELECT: &str = "SELECT a.id, m.role, m.joined, m.muted_until, m.read_seq, m.last_sent, m.data
@@ -142,6 +167,40 @@ pub(crate) mod lite {
             last_sent: Timestamp::from_millis(row.get(5)?),
         })
     }
+
+    impl InSqlite for MemberRow {
+        const ALL: &'static str =
+            "SELECT g.id, a.id, m.role, m.joined, m.arrival, m.muted_until, m.read_seq, m.last_sent, m.data
+             FROM member m CROSS JOIN chat_group g ON g.key = m.group_key CROSS JOIN account a ON a.key = m.account
+             ORDER BY m.group_key, m.account";
+
+        fn read(row: &Row<'_>) -> Result<Self> {
+            Ok(Self {
+                group: GroupId::new(row.get::<_, String>(0)?),
+                account: AccountId::new(row.get::<_, String>(1)?),
+                role: row.get(2)?,
+                joined: row.get(3)?,
+                arrival: row.get(4)?,
+                muted_until: row.get(5)?,
+                read_seq: row.get(6)?,
+                last_sent: row.get(7)?,
+                data: row.get(8)?,
+            })
+        }
+
+        fn add(&self, db: &Connection) -> Result<()> {
+            let mut statement = db.prepare_cached(
+                "INSERT INTO member
+                    (group_key, account, role, joined, arrival, muted_until, read_seq, last_sent, data)
+                 VALUES ((SELECT key FROM chat_group WHERE id = ?1), (SELECT key FROM account WHERE id = ?2),
+                    ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            )?;
+            let Self { group, account, role, joined, arrival, muted_until, read_seq, last_sent, data } = self;
+            let (group, account) = (group.as_str(), account.as_str());
+            statement.execute((group, account, role, joined, arrival, muted_until, read_seq, last_sent, data))?;
+            Ok(())
+        }
+    }
 }
 
 /// In PostgreSQL.
@@ -150,10 +209,12 @@ pub(crate) mod pg {
     use chat::member::Member;
     use chat::port::MemberQuery;
     use tokio_postgres::Row;
+    use tokio_postgres::types::Type;
 
-    use super::{Rest, role_bits, role_number, role_of};
+    use super::{MemberRow, Rest, role_bits, role_number, role_of};
     use crate::commit::MemberSent;
-    use crate::postgres::{Db, Result, from_json, int, nat, to_json};
+    use crate::migrate::InPostgres;
+    use crate::postgres::{CopyIn, Db, Result, from_json, int, nat, to_json};
     use crate::shard::{Shards, SmallInt};
 
     /// What sending changes about a member.
@@ -173,20 +234,32 @@ pub(crate) mod pg {
         }
     }
 
-    const SELECT: &str = "SELECT account, role, joined, muted_until, read_seq, last_sent, data FROM member ";
+    const COLUMNS: &str = "m.account, m.role, m.joined, m.muted_until, m.read_seq, m.last_sent, m.data";
 
-    /// One membership.
-    pub(crate) async fn find(db: &Db, shards: Shards, group: &GroupId, id: &AccountId) -> Result<Option<Member>> {
-        let query = db.prepare_cached(&format!("{SELECT} WHERE shard = $1 AND group_id = $2 AND account = $3")).await?;
-        let row = db.query_opt(&query, &[&shards.of_group(group).int(), &group.as_str(), &id.as_str()]).await?;
-        row.as_ref().map(read).transpose()
+    /// The memberships that there are among the (group, account), each with its place among them.
+    pub(crate) async fn find(
+        db: &Db,
+        shards: Shards,
+        members: &[(&GroupId, &AccountId)],
+    ) -> Result<Vec<(usize, Member)>> {
+        let query = db
+            .prepare_cached(&format!(
+                "SELECT {COLUMNS}, u.n
+                 FROM unnest($1::int2[], $2::text[], $3::text[]) WITH ORDINALITY AS u (shard, group_id, account, n)
+                 JOIN member m ON m.shard = u.shard AND m.group_id = u.group_id AND m.account = u.account"
+            ))
+            .await?;
+        let places: Vec<_> = members.iter().map(|(group, _)| shards.of_group(group).int()).collect();
+        let (groups, ids): (Vec<_>, Vec<_>) = members.iter().map(|(group, id)| (group.as_str(), id.as_str())).unzip();
+        let rows = db.query(&query, &[&places, &groups, &ids]).await?;
+        rows.iter().map(|row| Ok((row.get::<_, i64>(7) as usize - 1, read(row)?))).collect()
     }
 
     /// A page of members, greatest role first, then by when they joined, then as they came.
     pub(crate) async fn list(db: &Db, shards: Shards, group: &GroupId, query: &MemberQuery) -> Result<Vec<Member>> {
         let list = db
             .prepare_cached(&format!(
-                "{SELECT} WHERE shard = $1 AND group_id = $2 AND ($3::int4 >> role) & 1 = 1
+                "SELECT {COLUMNS} FROM member m WHERE shard = $1 AND group_id = $2 AND ($3::int4 >> role) & 1 = 1
                  ORDER BY role DESC, joined, arrival LIMIT $4 OFFSET $5"
             ))
             .await?;
@@ -286,5 +359,43 @@ pub(crate) mod pg {
             read_seq: nat(row.get(4)),
             last_sent: Timestamp::from_millis(row.get(5)),
         })
+    }
+
+    impl InPostgres for MemberRow {
+        const ALL: &'static str =
+            "SELECT group_id, account, role, joined, arrival, muted_until, read_seq, last_sent, data
+             FROM member ORDER BY shard, group_id, account";
+
+        fn read(row: &Row) -> Result<Self> {
+            Ok(Self {
+                group: GroupId::new(row.get::<_, String>(0)),
+                account: AccountId::new(row.get::<_, String>(1)),
+                role: row.get(2),
+                joined: row.get(3),
+                arrival: row.get(4),
+                muted_until: row.get(5),
+                read_seq: row.get(6),
+                last_sent: row.get(7),
+                data: row.get(8),
+            })
+        }
+
+        async fn add(db: &Db, shards: Shards, rows: &[Self]) -> Result<()> {
+            let (text, number, small) = (Type::TEXT, Type::INT8, Type::INT2);
+            let numbers = [number.clone(), number.clone(), number.clone(), number.clone(), number];
+            let types = [&[small.clone(), text.clone(), text.clone(), small][..], &numbers, &[text]].concat();
+            let copy = "COPY member
+                    (shard, group_id, account, role, joined, arrival, muted_until, read_seq, last_sent, data)
+                 FROM STDIN (FORMAT binary)";
+            let mut copy = CopyIn::begin(db, copy, &types).await?;
+            for row in rows {
+                let shard = shards.of_group(&row.group).int();
+                let Self { group, account, role, joined, arrival, muted_until, read_seq, last_sent, data } = row;
+                let (group, account) = (group.as_str(), account.as_str());
+                copy.row(&[&shard, &group, &account, role, joined, arrival, muted_until, read_seq, last_sent, data])
+                    .await?;
+            }
+            copy.end().await
+        }
     }
 }

@@ -7,8 +7,12 @@ mod availability;
 mod batch;
 mod claim;
 mod connect;
+mod copy;
+mod gather;
 mod lane;
 mod needs;
+mod offline;
+mod reads;
 mod schema;
 mod trouble;
 
@@ -26,7 +30,6 @@ use chat::id::{AccountId, GroupId, Seq, Timestamp, TopicId};
 use chat::member::Member;
 use chat::message::{Message, RepeatKey};
 use chat::port::{Changes, CommitError, Committed, ConversationState, MemberQuery, MessageQuery, Store};
-use deadpool_postgres::Pool;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
@@ -36,7 +39,11 @@ use webhook::ledger::{Ledger, Progress};
 use self::availability::Availability;
 use self::claim::Claim;
 use self::connect::Connector;
+pub(crate) use self::copy::CopyIn;
+use self::gather::Gather;
 use self::lane::Lanes;
+pub(crate) use self::offline::Offline;
+use self::reads::{READ_WITHIN, Reads, read};
 use crate::account::pg as account;
 use crate::block::pg as block;
 use crate::conversation::pg as conversation;
@@ -80,8 +87,8 @@ pub(crate) enum Error {
     Tls(String),
 }
 
-/// A read that takes longer is given up: nobody waits for it any more.
-const READ_WITHIN: Duration = Duration::from_secs(10);
+/// So many keys are looked up together with those of others; more are a statement of their own.
+const FEW: usize = 16;
 
 /// The heads of shards are looked at this often, for what other nodes commit; our own commits announce themselves.
 const LOOK_AT_HEADS: Duration = Duration::from_millis(500);
@@ -101,22 +108,63 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The defaults: 16 connections for reading, 4 lanes, 16 shards.
+    /// The defaults: 16 connections for reading, 2 lanes, 16 shards.
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), connections: 16, writers: 4, shards: 16 }
+        Self { url: url.into(), connections: 16, writers: 2, shards: 16 }
     }
 }
 
 /// The store on PostgreSQL. Several processes may have the same database open.
 pub struct Postgres {
     shards: Shards,
-    pool: Pool,
+    reads: Arc<Reads>,
+    lookups: Lookups,
     lanes: Lanes,
     heads: Arc<Heads>,
-    availability: Arc<Availability>,
-    connector: Connector,
     claim: Option<Claim>,
     stop: CancellationToken,
+}
+
+/// What a send looks up.
+#[derive(Debug)]
+struct Lookups {
+    accounts: Gather<AccountId, Account>,
+    groups: Gather<GroupId, Group>,
+    members: Gather<(GroupId, AccountId), Member>,
+    /// By owner and target.
+    blocks: Gather<(AccountId, AccountId), ()>,
+}
+
+impl Lookups {
+    fn start(reads: &Arc<Reads>) -> Self {
+        Self {
+            accounts: Gather::start(reads.clone(), |reads, ids| {
+                Box::pin(async move {
+                    let ids: Vec<_> = ids.iter().collect();
+                    read!(reads, db => account::find(&db, reads.shards, &ids))
+                })
+            }),
+            groups: Gather::start(reads.clone(), |reads, ids| {
+                Box::pin(async move {
+                    let ids: Vec<_> = ids.iter().collect();
+                    read!(reads, db => group::find(&db, reads.shards, &ids))
+                })
+            }),
+            members: Gather::start(reads.clone(), |reads, members| {
+                Box::pin(async move {
+                    let members: Vec<_> = members.iter().map(|(group, id)| (group, id)).collect();
+                    read!(reads, db => member::find(&db, reads.shards, &members))
+                })
+            }),
+            blocks: Gather::start(reads.clone(), |reads, pairs| {
+                Box::pin(async move {
+                    let pairs: Vec<_> = pairs.iter().map(|(owner, target)| (owner, target)).collect();
+                    let places = read!(reads, db => block::find(&db, reads.shards, &pairs))?;
+                    Ok(places.into_iter().map(|place| (place, ())).collect())
+                })
+            }),
+        }
+    }
 }
 
 impl Postgres {
@@ -135,87 +183,37 @@ impl Postgres {
         let availability = Arc::new(Availability::new(connector.clone(), stop.clone()));
         let lanes =
             Lanes::start(&connector, settings.writers, shards, &heads, &availability).await.map_err(unusable)?;
-        let store = Self { shards, pool, lanes, heads, availability, connector, claim: None, stop };
+        let reads = Arc::new(Reads { pool, connector, availability, shards });
+        let lookups = Lookups::start(&reads);
+        let store = Self { shards, reads, lookups, lanes, heads, claim: None, stop };
         store.follow_heads();
         Ok(store)
     }
 
     /// Takes the database for this process alone to serve, until this is dropped.
     pub async fn claim(&mut self) -> Result<(), OpenError> {
-        self.claim = Some(Claim::take(&self.connector).await?);
+        self.claim = Some(Claim::take(&self.reads.connector).await?);
         Ok(())
     }
 
     /// Looks at what other nodes have committed, until the store is dropped.
     fn follow_heads(&self) {
-        let (heads, pool, stop) = (self.heads.clone(), self.pool.clone(), self.stop.clone());
-        let availability = self.availability.clone();
+        let (heads, reads, stop) = (self.heads.clone(), self.reads.clone(), self.stop.clone());
         tokio::spawn(async move {
             while tokio::time::timeout(LOOK_AT_HEADS, stop.cancelled()).await.is_err() {
-                if availability.check().is_err() {
-                    continue;
-                }
-                // If it fails, whoever needs the database will notice; the next look is soon.
                 let before = heads.all();
-                if let Ok(db) = pool.get().await
-                    && let Ok(Ok(newest)) = tokio::time::timeout(READ_WITHIN, schema::heads(&db)).await
-                {
-                    for (shard, position) in newest {
-                        if before.get(&shard).is_some_and(|before| *before > position) {
-                            availability.give_up(&Error::WentBack(shard.0));
-                        }
-                        heads.advance(shard, position);
+                // If it fails, whoever needs the database will notice; the next look is soon.
+                let Ok(db) = reads.connection().await else { continue };
+                let Ok(Ok(newest)) = tokio::time::timeout(READ_WITHIN, schema::heads(&db)).await else { continue };
+                for (shard, position) in newest {
+                    if before.get(&shard).is_some_and(|before| *before > position) {
+                        reads.availability.give_up(&Error::WentBack(shard.0));
                     }
+                    heads.advance(shard, position);
                 }
             }
         });
     }
-
-    /// A connection for reading.
-    async fn reader(&self) -> Result<deadpool_postgres::Object, Fault> {
-        self.availability.check()?;
-        self.pool.get().await.map_err(|error| match error {
-            deadpool_postgres::PoolError::Timeout(deadpool_postgres::TimeoutType::Wait) => Fault::unavailable(format!(
-                "all {} connections to {} are taken (store.connections)",
-                self.pool.status().max_size,
-                self.connector.place()
-            )),
-            deadpool_postgres::PoolError::Backend(error) => self.unreadable(Error::Sql(error)),
-            error => Fault::unavailable(error.to_string()),
-        })
-    }
-
-    /// A failed read, as callers hear of it.
-    fn unreadable(&self, error: Error) -> Fault {
-        match error {
-            error if trouble::is_away(&error) => self.availability.lost(&error),
-            error if trouble::is_unavailable(&error) => Fault::unavailable(error),
-            error => Fault::new(error),
-        }
-    }
-}
-
-/// Runs a read on a connection of the pool. A connection that turns out to be dead is replaced once: reading twice does no
-/// harm.
-macro_rules! read {
-    ($store:expr, $db:ident => $query:expr) => {{
-        let mut is_retry = false;
-        loop {
-            let $db = $store.reader().await?;
-            let result = match tokio::time::timeout(READ_WITHIN, $query).await {
-                Ok(result) => result,
-                Err(_) => {
-                    // Whatever it still answers is not for the next one.
-                    drop(deadpool_postgres::Object::take($db));
-                    Err(Error::Slow(READ_WITHIN))
-                }
-            };
-            match result {
-                Err(error) if !is_retry && trouble::is_connection_lost(&error) => is_retry = true,
-                result => break result.map_err(|error| $store.unreadable(error)),
-            }
-        }
-    }};
 }
 
 #[async_trait]
@@ -226,7 +224,10 @@ impl Store for Postgres {
 
     async fn accounts(&self, ids: &[AccountId]) -> Result<Vec<Account>, Fault> {
         let ids: Vec<_> = ids.iter().filter(|id| is_possible(&[id.as_str()])).collect();
-        let found = read!(self, db => account::find(&db, self.shards, &ids))?;
+        if ids.len() <= FEW {
+            return self.lookups.accounts.each(&ids).await;
+        }
+        let found = read!(self.reads, db => account::find(&db, self.shards, &ids))?;
         Ok(found.into_iter().map(|(_, account)| account).collect())
     }
 
@@ -234,7 +235,7 @@ impl Store for Postgres {
         if !is_possible(&[owner.as_str(), target.as_str()]) {
             return Ok(false);
         }
-        Ok(!read!(self, db => block::find(&db, self.shards, &[(owner, target)]))?.is_empty())
+        Ok(self.lookups.blocks.one((owner.clone(), target.clone())).await?.is_some())
     }
 
     async fn blocks(&self, owner: &AccountId, targets: &[AccountId]) -> Result<(Vec<AccountId>, u64), Fault> {
@@ -243,60 +244,64 @@ impl Store for Postgres {
         }
         let targets = targets.iter().filter(|id| is_possible(&[id.as_str()]));
         let pairs: Vec<_> = targets.map(|target| (owner, target)).collect();
-        let found = read!(self, db => block::find(&db, self.shards, &pairs))?;
-        let count = read!(self, db => block::count(&db, owner))?;
+        let found = read!(self.reads, db => block::find(&db, self.shards, &pairs))?;
+        let count = read!(self.reads, db => block::count(&db, owner))?;
         Ok((found.into_iter().map(|place| pairs[place].1.clone()).collect(), count))
     }
 
     async fn groups(&self, ids: &[GroupId]) -> Result<Vec<Group>, Fault> {
-        let ids: Vec<_> = ids.iter().filter(|id| is_possible(&[id.as_str()])).cloned().collect();
-        read!(self, db => group::find(&db, self.shards, &ids))
+        let ids: Vec<_> = ids.iter().filter(|id| is_possible(&[id.as_str()])).collect();
+        if ids.len() <= FEW {
+            return self.lookups.groups.each(&ids).await;
+        }
+        let found = read!(self.reads, db => group::find(&db, self.shards, &ids))?;
+        Ok(found.into_iter().map(|(_, group)| group).collect())
     }
 
     async fn topic(&self, group: &GroupId, id: &TopicId) -> Result<Option<Topic>, Fault> {
         if !is_possible(&[group.as_str(), id.as_str()]) {
             return Ok(None);
         }
-        read!(self, db => topic::find(&db, self.shards, group, id))
+        read!(self.reads, db => topic::find(&db, self.shards, group, id))
     }
 
     async fn member(&self, group: &GroupId, id: &AccountId) -> Result<Option<Member>, Fault> {
         if !is_possible(&[group.as_str(), id.as_str()]) {
             return Ok(None);
         }
-        read!(self, db => member::find(&db, self.shards, group, id))
+        self.lookups.members.one((group.clone(), id.clone())).await
     }
 
     async fn members(&self, group: &GroupId, query: MemberQuery) -> Result<Vec<Member>, Fault> {
         if !is_possible(&[group.as_str()]) {
             return Ok(Vec::new());
         }
-        read!(self, db => member::list(&db, self.shards, group, &query))
+        read!(self.reads, db => member::list(&db, self.shards, group, &query))
     }
 
     async fn conversation(&self, id: &ConversationId) -> Result<ConversationState, Fault> {
         if !is_possible_conversation(id) {
             return Ok(ConversationState::default());
         }
-        read!(self, db => conversation::state(&db, self.shards, id))
+        read!(self.reads, db => conversation::state(&db, self.shards, id))
     }
 
     async fn conversations_of(&self, id: &AccountId) -> Result<Vec<(ConversationId, Seq)>, Fault> {
         if !is_possible(&[id.as_str()]) {
             return Ok(Vec::new());
         }
-        read!(self, db => conversation::list_of(&db, self.shards, id))
+        read!(self.reads, db => conversation::list_of(&db, self.shards, id))
     }
 
     async fn messages(&self, id: &ConversationId, query: MessageQuery) -> Result<Vec<Message>, Fault> {
         if !is_possible_conversation(id) {
             return Ok(Vec::new());
         }
-        let Some((_, found)) = read!(self, db => conversation::find(&db, self.shards, &[id]))?.pop() else {
+        let Some((_, found)) = read!(self.reads, db => conversation::find(&db, self.shards, &[id]))?.pop() else {
             return Ok(Vec::new());
         };
         let shard = self.shards.of(id);
-        read!(self, db => event::messages(&db, shard, found.key, &query))
+        read!(self.reads, db => event::messages(&db, shard, found.key, &query))
     }
 
     async fn repeat_of(
@@ -308,7 +313,7 @@ impl Store for Postgres {
     ) -> Result<Option<Message>, Fault> {
         let repeat = repeat::within(conversation, sender.as_str(), key, now);
         let shard = self.shards.of(conversation);
-        let found = read!(self, db => event::sent_before(&db, &[(shard, repeat)]))?.pop();
+        let found = read!(self.reads, db => event::sent_before(&db, &[(shard, repeat)]))?.pop();
         // The hash is of 64 bits; the sender has the last word.
         Ok(found.map(|(.., message)| message).filter(|message| message.sender == *sender))
     }
@@ -317,7 +322,7 @@ impl Store for Postgres {
         if !is_possible(&[id.as_str(), peer.map_or("", AccountId::as_str)]) {
             return Ok(0);
         }
-        read!(self, db => conversation::unread_direct(&db, self.shards, id, peer))
+        read!(self.reads, db => conversation::unread_direct(&db, self.shards, id, peer))
     }
 
     fn shards(&self) -> Vec<Shard> {
@@ -325,7 +330,7 @@ impl Store for Postgres {
     }
 
     async fn log_after(&self, shard: Shard, after: Position, limit: usize) -> Result<Vec<LogEntry>, Fault> {
-        read!(self, db => event::after(&db, shard, after, limit))
+        read!(self.reads, db => event::after(&db, shard, after, limit))
     }
 
     async fn log_of(
@@ -338,11 +343,11 @@ impl Store for Postgres {
         if !is_possible_conversation(id) {
             return Ok(Vec::new());
         }
-        let Some((_, found)) = read!(self, db => conversation::find(&db, self.shards, &[id]))?.pop() else {
+        let Some((_, found)) = read!(self.reads, db => conversation::find(&db, self.shards, &[id]))?.pop() else {
             return Ok(Vec::new());
         };
         let shard = self.shards.of(id);
-        read!(self, db => event::of_conversation(&db, shard, found.key, after, up_to, limit))
+        read!(self.reads, db => event::of_conversation(&db, shard, found.key, after, up_to, limit))
     }
 
     fn head(&self, shard: Shard) -> watch::Receiver<Position> {
@@ -353,11 +358,11 @@ impl Store for Postgres {
 #[async_trait]
 impl Ledger for Postgres {
     async fn cursor(&self, endpoint: &str, shard: Shard) -> Result<Option<Position>, Fault> {
-        read!(self, db => cursor::find(&db, endpoint, shard))
+        read!(self.reads, db => cursor::find(&db, endpoint, shard))
     }
 
     async fn behind(&self, endpoint: &str, shard: Shard) -> Result<Vec<(ConversationId, Position)>, Fault> {
-        read!(self, db => cursor::behind(&db, endpoint, shard))
+        read!(self.reads, db => cursor::behind(&db, endpoint, shard))
     }
 
     async fn save_progress(&self, endpoint: &str, shard: Shard, progress: Progress) -> Result<(), Fault> {
@@ -368,7 +373,7 @@ impl Ledger for Postgres {
 #[async_trait]
 impl Durable for Postgres {
     async fn ready(&self) -> Result<(), Fault> {
-        self.availability.check()?;
+        self.reads.availability.check()?;
         self.claim.as_ref().map_or(Ok(()), Claim::check)?;
         self.lanes.probe().await
     }
@@ -382,7 +387,7 @@ impl Drop for Postgres {
 
 impl std::fmt::Debug for Postgres {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Postgres").field("place", &self.connector.place()).finish_non_exhaustive()
+        f.debug_struct("Postgres").field("place", &self.reads.connector.place()).finish_non_exhaustive()
     }
 }
 

@@ -33,6 +33,7 @@ use crate::account::lite as account;
 use crate::block::lite as block;
 use crate::conversation::lite as conversation;
 use crate::cursor::lite as cursor;
+use crate::dataset::lite as dataset;
 use crate::event::lite as event;
 use crate::group::lite as group;
 use crate::member::lite as member;
@@ -73,35 +74,16 @@ pub struct Sqlite {
 impl Sqlite {
     /// Opens a database file, makes or migrates it, and starts its writer.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let shown = path.display().to_string();
-        let unusable = |why: String| OpenError::Unusable { place: shown.clone(), why, is_final: false };
-        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            std::fs::create_dir_all(parent).map_err(|error| unusable(error.to_string()))?;
+        let Prepared { shown, path, lock, db } = prepare(path)?;
+        let unusable = |error: rusqlite::Error| unusable(&shown, error);
+        let dataset = dataset::find(&db).map_err(unusable)?;
+        if !dataset.is_ready {
+            return Err(OpenError::unfinished(&shown, dataset));
         }
-        // A link to the file is the same file, and has the same lock.
-        let real = path.canonicalize();
-        let path = real.as_deref().unwrap_or(path);
-        let lock = lock(path, &shown)?;
-
-        let foreign = |why: String| OpenError::Foreign { place: shown.clone(), why };
-        if let Some(table) = table_of_others(path).map_err(|error| unusable(error.to_string()))? {
-            return Err(foreign(format!("it belongs to something else and has the table {table}")));
-        }
-        let mut db = connect(path).map_err(|error| unusable(error.to_string()))?;
-        migrate(&mut db).map_err(|error| match error.kind() {
-            refinery::error::Kind::Connection(..) => unusable(error.to_string()),
-            refinery::error::Kind::MissingVersion(newer) => {
-                foreign(format!("a newer version of ringback has made the change {newer}"))
-            }
-            refinery::error::Kind::DivergentVersion(applied, _) => {
-                foreign(format!("another version of ringback has made the change {applied} in another way"))
-            }
-            _ => foreign(error.to_string()),
-        })?;
-        let position = event::head(&db).map_err(|error| unusable(error.to_string()))?;
+        let position = event::head(&db).map_err(unusable)?;
         let (head_sender, head) = watch::channel(position);
-        let writer = Writer::start(db, head_sender).map_err(|error| unusable(error.to_string()))?;
-        let readers = Arc::new(Readers { path: path.to_owned(), idle: Mutex::new(Vec::new()) });
+        let writer = Writer::start(db, head_sender).map_err(|error| self::unusable(&shown, error))?;
+        let readers = Arc::new(Readers { path, idle: Mutex::new(Vec::new()) });
         Ok(Self { readers, writer, head, _lock: lock })
     }
 
@@ -288,6 +270,51 @@ impl Readers {
     }
 }
 
+/// A database file that is ours alone, and of this version.
+pub(crate) struct Prepared {
+    /// As it was named.
+    pub(crate) shown: String,
+    /// As it is.
+    pub(crate) path: PathBuf,
+    /// One file, one process.
+    pub(crate) lock: File,
+    pub(crate) db: Connection,
+}
+
+/// Takes a database file, and makes or migrates it.
+pub(crate) fn prepare(path: &Path) -> Result<Prepared, OpenError> {
+    let shown = path.display().to_string();
+    let unusable = |why: String| OpenError::Unusable { place: shown.clone(), why, is_final: false };
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        std::fs::create_dir_all(parent).map_err(|error| unusable(error.to_string()))?;
+    }
+    // A link to the file is the same file, and has the same lock.
+    let real = path.canonicalize();
+    let path = real.as_deref().unwrap_or(path).to_owned();
+    let lock = lock(&path, &shown)?;
+
+    let foreign = |why: String| OpenError::Foreign { place: shown.clone(), why };
+    if let Some(table) = table_of_others(&path).map_err(|error| unusable(error.to_string()))? {
+        return Err(foreign(format!("it belongs to something else and has the table {table}")));
+    }
+    let mut db = connect(&path).map_err(|error| unusable(error.to_string()))?;
+    migrate(&mut db).map_err(|error| match error.kind() {
+        refinery::error::Kind::Connection(..) => unusable(error.to_string()),
+        refinery::error::Kind::MissingVersion(newer) => {
+            foreign(format!("a newer version of ringback has made the change {newer}"))
+        }
+        refinery::error::Kind::DivergentVersion(applied, _) => {
+            foreign(format!("another version of ringback has made the change {applied} in another way"))
+        }
+        _ => foreign(error.to_string()),
+    })?;
+    Ok(Prepared { shown, path, lock, db })
+}
+
+fn unusable(shown: &str, error: impl std::fmt::Display) -> OpenError {
+    OpenError::Unusable { place: shown.to_owned(), why: error.to_string(), is_final: false }
+}
+
 fn lock(path: &Path, shown: &str) -> Result<File, OpenError> {
     let mut lock_path = path.as_os_str().to_owned();
     lock_path.push(".lock");
@@ -319,7 +346,8 @@ fn migrate(db: &mut Connection) -> Result<(), refinery::Error> {
     migrations::runner().set_abort_divergent(true).set_abort_missing(true).run(db).map(drop)
 }
 
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
+/// A connection as all of ours are.
+pub(crate) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let db = Connection::open_with_flags(path, OPEN_FLAGS)?;
     db.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
     db.pragma_update(None, "journal_mode", "WAL")?;

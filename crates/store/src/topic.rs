@@ -1,11 +1,34 @@
 //! Topics of communities.
 
+use chat::id::GroupId;
+use serde::Serialize;
+
+use crate::migrate::Moves;
+
+/// A topic, as it moves.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct TopicRow {
+    group: GroupId,
+    id: String,
+    data: String,
+}
+
+impl Moves for TopicRow {
+    const NAME: &'static str = "topics";
+
+    fn bytes(&self) -> usize {
+        self.data.len()
+    }
+}
+
 /// In SQLite.
 pub(crate) mod lite {
     use chat::group::Topic;
     use chat::id::{GroupId, TopicId};
-    use rusqlite::{Connection, OptionalExtension, Result};
+    use rusqlite::{Connection, OptionalExtension, Result, Row};
 
+    use super::TopicRow;
+    use crate::migrate::InSqlite;
     use crate::sqlite::{from_json, to_json};
 
     /// The integer that stands for a topic in `conversation`.
@@ -32,14 +55,36 @@ pub(crate) mod lite {
         statement.execute((topic.group.as_str(), topic.id.as_str(), to_json(topic)?))?;
         Ok(())
     }
+
+    impl InSqlite for TopicRow {
+        const ALL: &'static str =
+            "SELECT g.id, t.id, t.data FROM topic t CROSS JOIN chat_group g ON g.key = t.group_key
+             ORDER BY t.key";
+
+        fn read(row: &Row<'_>) -> Result<Self> {
+            Ok(Self { group: GroupId::new(row.get::<_, String>(0)?), id: row.get(1)?, data: row.get(2)? })
+        }
+
+        fn add(&self, db: &Connection) -> Result<()> {
+            let mut statement = db.prepare_cached(
+                "INSERT INTO topic (group_key, id, data) VALUES ((SELECT key FROM chat_group WHERE id = ?1), ?2, ?3)",
+            )?;
+            statement.execute((self.group.as_str(), &self.id, &self.data))?;
+            Ok(())
+        }
+    }
 }
 
 /// In PostgreSQL.
 pub(crate) mod pg {
     use chat::group::Topic;
     use chat::id::{GroupId, TopicId};
+    use tokio_postgres::Row;
+    use tokio_postgres::types::Type;
 
-    use crate::postgres::{Db, Result, from_json, to_json};
+    use super::TopicRow;
+    use crate::migrate::InPostgres;
+    use crate::postgres::{CopyIn, Db, Result, from_json, to_json};
     use crate::shard::{Shards, SmallInt};
 
     /// Which of the topics exist, as their places among them.
@@ -77,5 +122,24 @@ pub(crate) mod pg {
         let data = topics.iter().map(to_json).collect::<Result<Vec<_>>>()?;
         db.execute(&add, &[&places, &groups, &ids, &data]).await?;
         Ok(())
+    }
+
+    impl InPostgres for TopicRow {
+        const ALL: &'static str = "SELECT group_id, id, data FROM topic ORDER BY shard, group_id, id";
+
+        fn read(row: &Row) -> Result<Self> {
+            Ok(Self { group: GroupId::new(row.get::<_, String>(0)), id: row.get(1), data: row.get(2) })
+        }
+
+        async fn add(db: &Db, shards: Shards, rows: &[Self]) -> Result<()> {
+            let types = [Type::INT2, Type::TEXT, Type::TEXT, Type::TEXT];
+            let mut copy =
+                CopyIn::begin(db, "COPY topic (shard, group_id, id, data) FROM STDIN (FORMAT binary)", &types).await?;
+            for row in rows {
+                let shard = shards.of_group(&row.group).int();
+                copy.row(&[&shard, &row.group.as_str(), &row.id, &row.data]).await?;
+            }
+            copy.end().await
+        }
     }
 }

@@ -38,7 +38,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("server.data_dir", Kind::Text, "the path of a directory, such as \"ringback-data\""),
     key("store.url", Kind::Secret, "\"sqlite:\" and the path of a file, or \"postgres://user:password@host/database\""),
     key("store.connections", Kind::Number, "a whole number from 1 to 1000, such as 16"),
-    key("store.writers", Kind::Number, "a whole number from 1 to 1024, such as 4"),
+    key("store.writers", Kind::Number, "a whole number from 1 to 1024, such as 2"),
     key("store.shards", Kind::Number, "a whole number from 1 to 1024, such as 16"),
     key("cluster.nats", Kind::Text, "to leave out the section [cluster]"),
     key("tencent.sdkappid", Kind::Number, "a whole number from 1 to 4294967295, such as 1400000000"),

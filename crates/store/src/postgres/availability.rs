@@ -1,6 +1,7 @@
 //! Whether the database is there. While it is away, whoever asks is refused at once instead of waiting for connections
 //! that are not to be had; one task looks for it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -18,13 +19,20 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 pub(super) struct Availability {
     why_away: Arc<Mutex<Option<String>>>,
     why_for_good: OnceLock<String>,
+    was_lost: AtomicBool,
     connector: Connector,
     stop: CancellationToken,
 }
 
 impl Availability {
     pub(super) fn new(connector: Connector, stop: CancellationToken) -> Self {
-        Self { why_away: Arc::default(), why_for_good: OnceLock::new(), connector, stop }
+        Self {
+            why_away: Arc::default(),
+            why_for_good: OnceLock::new(),
+            was_lost: AtomicBool::new(false),
+            connector,
+            stop,
+        }
     }
 
     /// Fails while it is away.
@@ -44,9 +52,15 @@ impl Availability {
         if lock(&self.why_away).replace(why.clone()).is_none() {
             tracing::warn!(%error, database = self.connector.place(), "the database is away: sends are refused until it is back");
             metrics::gauge!("ringback_store_away").set(1.0);
+            self.was_lost.store(true, Ordering::Relaxed);
             self.look();
         }
         Fault::unavailable(why)
+    }
+
+    /// Whether it has been away since this was last asked: older connections may lead nowhere.
+    pub(super) fn was_lost(&self) -> bool {
+        self.was_lost.swap(false, Ordering::Relaxed)
     }
 
     /// It is not to be used any more by this process: what we know of it has ceased to be true.

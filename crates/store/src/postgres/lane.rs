@@ -35,6 +35,10 @@ const QUEUE: usize = 4096;
 /// How many jobs one transaction takes at most: it holds its shards for so long.
 const MAX_BATCH: usize = 1024;
 
+/// About how many rows one transaction writes at most (one job may have more): a few hundred milliseconds of work, which is
+/// well within [`ATTEMPT_WITHIN`].
+const MAX_ROWS: usize = 8192;
+
 /// Before `COMMIT`, a transaction that takes longer is given up: somebody holds its shards, or the database hangs.
 const ATTEMPT_WITHIN: Duration = Duration::from_secs(5);
 
@@ -174,13 +178,26 @@ impl Lane {
     async fn run(mut self, mut queue: mpsc::Receiver<Job>) {
         let mut jobs = Vec::new();
         while queue.recv_many(&mut jobs, MAX_BATCH).await > 0 {
-            metrics::histogram!("ringback_commit_batch").record(jobs.len() as f64);
-            self.carry_out(std::mem::take(&mut jobs)).await;
+            let mut waiting = std::mem::take(&mut jobs).into_iter().peekable();
+            while let Some(first) = waiting.next() {
+                let mut rows = first.rows();
+                let mut batch = vec![first];
+                while let Some(next) = waiting.next_if(|next| rows + next.rows() <= MAX_ROWS) {
+                    rows += next.rows();
+                    batch.push(next);
+                }
+                metrics::histogram!("ringback_commit_batch").record(batch.len() as f64);
+                self.carry_out(batch).await;
+            }
         }
     }
 
     /// Commits jobs together and answers them; if one may have spoilt it for all, each in a transaction of its own.
     async fn carry_out(&mut self, jobs: Vec<Job>) {
+        // Who waited while it was found to be away is refused like those who come now.
+        if let Err(fault) = self.availability.check() {
+            return jobs.into_iter().for_each(|job| job.fail(&fault, true));
+        }
         let Err((error, jobs)) = self.together(jobs).await else { return };
         tracing::warn!(%error, jobs = jobs.len(), "a batch failed and is done one by one");
         for job in jobs {
@@ -195,11 +212,17 @@ impl Lane {
     async fn together(&mut self, jobs: Vec<Job>) -> Result<(), (Error, Vec<Job>)> {
         for attempt in 1.. {
             let trouble = match self.transact(&jobs).await {
-                Ok(outcomes) => return Ok(answer(jobs, outcomes)),
+                Ok(outcomes) => {
+                    answer(jobs, outcomes);
+                    return Ok(());
+                }
                 Err(Trouble::Doubt { outcomes, shards, error }) => {
                     tracing::warn!(%error, "the connection was lost during a commit");
                     match self.came_through(&shards).await {
-                        Some(true) => return Ok(answer(jobs, outcomes)),
+                        Some(true) => {
+                            answer(jobs, outcomes);
+                            return Ok(());
+                        }
                         Some(false) if attempt < MOST_ATTEMPTS => continue,
                         Some(false) => Trouble::Failed(error),
                         None => {
@@ -343,6 +366,15 @@ impl Job {
         match self {
             Self::SaveProgress { endpoint, shard, progress, .. } => Some((endpoint, *shard, progress)),
             Self::Commit { .. } | Self::Probe { .. } => None,
+        }
+    }
+
+    /// About how many rows it writes.
+    fn rows(&self) -> usize {
+        match self {
+            Self::Commit { prepared, .. } => prepared.rows(),
+            Self::SaveProgress { progress, .. } => 1 + progress.behind.len(),
+            Self::Probe { .. } => 1,
         }
     }
 

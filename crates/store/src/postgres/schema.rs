@@ -5,6 +5,7 @@ use chat::event::{Position, Shard};
 use super::connect::{self, Connector};
 use super::{Db, Error, Result, nat};
 use crate::OpenError;
+use crate::dataset::pg as dataset;
 use crate::shard::{Shards, SmallInt};
 
 refinery::embed_migrations!("migrations/postgres");
@@ -16,13 +17,14 @@ const OLDEST_SERVER: i32 = 140_000;
 const MIGRATION_LOCK: i64 = 0x0052_696e_6762_6163;
 
 /// Every table that a schema of this version has.
-const TABLES: [&str; 12] = [
+const TABLES: [&str; 13] = [
     "account",
     "behind",
     "block",
     "chat_group",
     "conversation",
     "cursor",
+    "dataset",
     "event",
     "log_shard",
     "member",
@@ -31,8 +33,20 @@ const TABLES: [&str; 12] = [
     "writer",
 ];
 
-/// Makes or migrates the schema, and says how many shards it has: `shards` if it is new.
+/// Makes or migrates the schema of a database that is to be served, and says how many shards it has: `shards` if it is
+/// new.
 pub(super) async fn open(connector: &Connector, shards: u16) -> Result<Shards, OpenError> {
+    let (db, shards) = prepare(connector, shards).await?;
+    let place = connector.place();
+    let dataset = dataset::find(&db).await.map_err(|error| connect::unusable(place, &error))?;
+    if !dataset.is_ready {
+        return Err(OpenError::unfinished(place, dataset));
+    }
+    Ok(shards)
+}
+
+/// As [`open`], whether or not all of its data is there. The connection holds the lock on the schema.
+pub(super) async fn prepare(connector: &Connector, shards: u16) -> Result<(Db, Shards), OpenError> {
     let place = connector.place();
     let unusable = |error: Error| connect::unusable(place, &error);
     let mut db = connector.connect().await.map_err(unusable)?;
@@ -60,7 +74,8 @@ pub(super) async fn open(connector: &Connector, shards: u16) -> Result<Shards, O
         let why = format!("it is half migrated: the table {table} is not there; restore a backup");
         return Err(foreign(place, why));
     }
-    make_shards(&db, shards).await.map_err(unusable)
+    let shards = make_shards(&db, shards).await.map_err(unusable)?;
+    Ok((db, shards))
 }
 
 fn foreign(place: &str, why: String) -> OpenError {
@@ -104,6 +119,13 @@ async fn table_of_others(db: &Db) -> Result<Option<String>> {
          AND NOT EXISTS (SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'refinery_schema_history')
          ORDER BY 1 LIMIT 1";
     Ok(db.query_opt(query, &[]).await?.map(|row| row.get(0)))
+}
+
+/// Whether the schema is one of ours, of whichever version.
+pub(super) async fn is_ours(db: &Db) -> Result<bool> {
+    let query = "SELECT count(*) = 2 FROM pg_tables
+         WHERE schemaname = current_schema() AND tablename IN ('refinery_schema_history', 'log_shard')";
+    Ok(db.query_one(query, &[]).await?.get(0))
 }
 
 async fn missing_table(db: &Db) -> Result<Option<String>> {

@@ -6,12 +6,29 @@ use chat::element::Element;
 use chat::event::{Event, NotSent};
 use chat::group::update::UpdateGroup;
 use chat::group::{GroupKind, GroupStatus};
+use chat::id::Timestamp;
 use chat::message::Message;
 use chat::message::send::{Fate, SendMessage};
 use chat::message::unread::CountUnread;
 use chat::question::{MessageEdit, Verdict};
 
 use crate::stage::{NOW, Stage, as_account, direct, in_time, refusal, repeatable, text, to, to_group};
+
+cases! {
+    it_is_asked_about_what_would_be_sent,
+    it_is_not_asked_if_the_caller_says_so,
+    it_is_not_asked_about_what_is_refused_anyway,
+    a_modified_message_is_what_is_stored_told_and_answered,
+    a_modified_message_is_judged_again,
+    a_backend_may_take_a_restricted_word_out,
+    a_rejected_message_leaves_nothing,
+    a_discarded_message_looks_sent_and_leaves_nothing,
+    a_recipient_who_blocks_meanwhile,
+    a_member_who_is_removed_meanwhile,
+    a_group_that_is_dissolved_meanwhile,
+    a_group_or_member_that_is_muted_meanwhile,
+    a_backend_may_call_back_while_it_is_asked,
+}
 
 fn new_text(text: &str) -> Verdict {
     Verdict::Modify(MessageEdit { elements: Some(vec![Element::text(text)]), ..MessageEdit::default() })
@@ -37,27 +54,21 @@ async fn meanwhile<F: Future<Output = ()> + Send + 'static>(
     refusal
 }
 
-#[tokio::test]
-async fn it_is_asked_about_what_would_be_sent() {
-    let stage = Stage::new().await;
+async fn it_is_asked_about_what_would_be_sent(stage: Stage) {
     stage.backend.always(Verdict::Allow);
     let sent = stage.app(text("a", to("b"), "hi")).await.unwrap();
     assert_eq!(sent.fate, Fate::Sent { modified: false });
     assert_eq!(stage.backend.asked(), [Message { seq: 0, ..sent.message }]);
 }
 
-#[tokio::test]
-async fn it_is_not_asked_if_the_caller_says_so() {
-    let stage = Stage::new().await;
+async fn it_is_not_asked_if_the_caller_says_so(stage: Stage) {
     stage.backend.always(Verdict::Discard);
     let sent = stage.app(SendMessage { asks: false, ..text("a", to("b"), "hi") }).await.unwrap();
     assert_eq!(sent.fate, Fate::Sent { modified: false });
     assert_eq!(stage.backend.asked(), []);
 }
 
-#[tokio::test]
-async fn it_is_not_asked_about_what_is_refused_anyway() {
-    let stage = Stage::new().await;
+async fn it_is_not_asked_about_what_is_refused_anyway(stage: Stage) {
     stage.has_group(GroupKind::Public).await;
     stage.backend.always(Verdict::Allow);
     stage.block("b", "a").await;
@@ -78,9 +89,7 @@ async fn it_is_not_asked_about_what_is_refused_anyway() {
     assert_eq!(stage.backend.asked(), []);
 }
 
-#[tokio::test]
-async fn a_modified_message_is_what_is_stored_told_and_answered() {
-    let stage = Stage::new().await;
+async fn a_modified_message_is_what_is_stored_told_and_answered(stage: Stage) {
     let edit = MessageEdit {
         elements: Some(vec![Element::text("new"), Element::text("er")]),
         custom_data: Some("data".into()),
@@ -97,9 +106,7 @@ async fn a_modified_message_is_what_is_stored_told_and_answered() {
     assert_eq!(stage.events().await, [Event::MessageSent(sent.message)]);
 }
 
-#[tokio::test]
-async fn a_modified_message_is_judged_again() {
-    let stage = Stage::new().await;
+async fn a_modified_message_is_judged_again(stage: Stage) {
     stage.backend.always(new_text(&"x".repeat(1000)));
     let too_large = refusal(stage.app(text("a", to("b"), "small")).await);
     assert!(matches!(too_large, Refusal::MessageTooLarge { limit: 1000, .. }), "{too_large:?}");
@@ -117,17 +124,13 @@ async fn a_modified_message_is_judged_again() {
     assert_eq!(message.elements, [Element::text("forbidden")], "what would have been stored");
 }
 
-#[tokio::test]
-async fn a_backend_may_take_a_restricted_word_out() {
-    let stage = Stage::new().await;
+async fn a_backend_may_take_a_restricted_word_out(stage: Stage) {
     stage.backend.always(new_text("f*******n"));
     let sent = stage.app(text("a", to("b"), "forbidden")).await.unwrap();
     assert_eq!((sent.fate, sent.message.seq), (Fate::Sent { modified: true }, 1));
 }
 
-#[tokio::test]
-async fn a_rejected_message_leaves_nothing() {
-    let stage = Stage::new().await;
+async fn a_rejected_message_leaves_nothing(stage: Stage) {
     let no = Refusal::Rejected { code: Some(120_001), info: "no".into(), detail: "never".into() };
     stage.backend.always(Verdict::Reject(no.clone()));
     for asked in 1..=2 {
@@ -138,9 +141,7 @@ async fn a_rejected_message_leaves_nothing() {
     assert_eq!(stage.history(&direct()).await, []);
 }
 
-#[tokio::test]
-async fn a_discarded_message_looks_sent_and_leaves_nothing() {
-    let stage = Stage::new().await;
+async fn a_discarded_message_looks_sent_and_leaves_nothing(stage: Stage) {
     stage.backend.always(Verdict::Discard);
     for asked in 1..=2 {
         let sent = stage.app(repeatable(text("a", to("b"), "forbidden"))).await.unwrap();
@@ -156,27 +157,21 @@ async fn a_discarded_message_looks_sent_and_leaves_nothing() {
     assert_eq!((sent.fate, sent.message.seq), (Fate::Sent { modified: false }, 1), "it was no first");
 }
 
-#[tokio::test]
-async fn a_recipient_who_blocks_meanwhile() {
-    let stage = Stage::new().await;
+async fn a_recipient_who_blocks_meanwhile(stage: Stage) {
     let result = meanwhile(&stage, text("a", to("b"), "hi"), async |stage: Stage| stage.block("b", "a").await).await;
     assert_eq!(result, Refusal::Blocked);
     let events = stage.events().await;
     assert!(matches!(&events[..], [Event::MessageNotSent { reason: NotSent::Blocked, .. }]), "{events:?}");
 }
 
-#[tokio::test]
-async fn a_member_who_is_removed_meanwhile() {
-    let stage = Stage::new().await;
+async fn a_member_who_is_removed_meanwhile(stage: Stage) {
     stage.has_group(GroupKind::Public).await;
-    let result = meanwhile(&stage, text("b", to_group(), "hi"), async |stage: Stage| stage.remove_b()).await;
+    let result = meanwhile(&stage, text("b", to_group(), "hi"), async |stage: Stage| stage.remove_b().await).await;
     assert_eq!(result, Refusal::NotMember { group: "g".into(), account: "b".into() });
     assert_eq!(stage.events().await, []);
 }
 
-#[tokio::test]
-async fn a_group_that_is_dissolved_meanwhile() {
-    let stage = Stage::new().await;
+async fn a_group_that_is_dissolved_meanwhile(stage: Stage) {
     stage.has_group(GroupKind::Public).await;
     let dissolve = async |stage: Stage| stage.change_group(|group| group.status = GroupStatus::Dissolved).await;
     let result = meanwhile(&stage, text("b", to_group(), "hi"), dissolve).await;
@@ -184,27 +179,21 @@ async fn a_group_that_is_dissolved_meanwhile() {
     assert_eq!(stage.events().await, []);
 }
 
-#[tokio::test]
-async fn a_group_or_member_that_is_muted_meanwhile() {
-    let stage = Stage::new().await;
+async fn a_group_or_member_that_is_muted_meanwhile(stage: Stage) {
     stage.has_group(GroupKind::Public).await;
     let mute = async |stage: Stage| stage.change_group(|group| group.rules.muted = true).await;
     assert_eq!(meanwhile(&stage, text("b", to_group(), "hi"), mute).await, Refusal::GroupMuted);
 
-    let stage = Stage::new().await;
+    let stage = stage.another().await;
     stage.has_group(GroupKind::Public).await;
-    let until = NOW.millis() + 1;
-    let mute = move |stage: Stage| async move {
-        stage.sql(&format!("UPDATE member SET muted_until = {until} WHERE role = 0"));
-    };
+    let until = Timestamp::from_millis(NOW.millis() + 1);
+    let mute = move |stage: Stage| async move { stage.mute_b(until).await };
     assert_eq!(meanwhile(&stage, text("b", to_group(), "hi"), mute).await, Refusal::MemberMuted);
     assert_eq!(stage.events().await, []);
 }
 
 /// It may take its time and use our API for it: nothing is locked while it is asked.
-#[tokio::test]
-async fn a_backend_may_call_back_while_it_is_asked() {
-    let stage = Stage::new().await;
+async fn a_backend_may_call_back_while_it_is_asked(stage: Stage) {
     stage.has_group(GroupKind::Public).await;
     let behind = stage.clone();
     stage.backend.answers(move |message| {

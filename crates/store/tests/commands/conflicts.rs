@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use chat::account::Account;
@@ -16,22 +16,32 @@ use chat::message::send::Fate;
 use chat::message::{Message, RepeatKey};
 use chat::port::{Changes, CommitError, Committed, ConversationState, MemberQuery, MessageQuery, Store};
 use chat::{Fault, Refusal};
-use store::Sqlite;
 use tokio::sync::watch;
 
 use crate::stage::{Stage, as_account, refusal, repeatable, text, to, to_group};
+
+cases! {
+    a_recipient_who_blocks_just_before_the_commit,
+    a_block_that_does_not_matter_is_no_conflict,
+    a_member_who_is_removed_just_before_the_commit,
+    a_group_that_is_dissolved_just_before_the_commit,
+    a_group_that_is_renamed_just_before_the_commit_still_gets_the_message,
+    a_retry_that_comes_first_by_another_way,
+    an_update_that_another_one_precedes_is_applied_to_it,
+    an_update_of_a_group_that_is_dissolved_just_before,
+}
 
 type Deed = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The store, and something that happens right before the next commit reaches it.
 pub(crate) struct Interposed {
-    pub(crate) sqlite: Sqlite,
+    pub(crate) inner: Arc<dyn Store>,
     before_commit: Mutex<Option<Deed>>,
 }
 
 impl Interposed {
-    pub(crate) fn new(sqlite: Sqlite) -> Self {
-        Self { sqlite, before_commit: Mutex::default() }
+    pub(crate) fn new(inner: Arc<dyn Store>) -> Self {
+        Self { inner, before_commit: Mutex::default() }
     }
 
     /// Has something done right before the next commit, and only that.
@@ -47,47 +57,47 @@ impl Store for Interposed {
         if let Some(deed) = deed {
             deed.await;
         }
-        self.sqlite.commit(changes).await
+        self.inner.commit(changes).await
     }
 
     async fn accounts(&self, ids: &[AccountId]) -> Result<Vec<Account>, Fault> {
-        self.sqlite.accounts(ids).await
+        self.inner.accounts(ids).await
     }
 
     async fn is_blocked(&self, owner: &AccountId, target: &AccountId) -> Result<bool, Fault> {
-        self.sqlite.is_blocked(owner, target).await
+        self.inner.is_blocked(owner, target).await
     }
 
     async fn blocks(&self, owner: &AccountId, targets: &[AccountId]) -> Result<(Vec<AccountId>, u64), Fault> {
-        self.sqlite.blocks(owner, targets).await
+        self.inner.blocks(owner, targets).await
     }
 
     async fn groups(&self, ids: &[GroupId]) -> Result<Vec<Group>, Fault> {
-        self.sqlite.groups(ids).await
+        self.inner.groups(ids).await
     }
 
     async fn topic(&self, group: &GroupId, topic: &TopicId) -> Result<Option<Topic>, Fault> {
-        self.sqlite.topic(group, topic).await
+        self.inner.topic(group, topic).await
     }
 
     async fn member(&self, group: &GroupId, account: &AccountId) -> Result<Option<Member>, Fault> {
-        self.sqlite.member(group, account).await
+        self.inner.member(group, account).await
     }
 
     async fn members(&self, group: &GroupId, query: MemberQuery) -> Result<Vec<Member>, Fault> {
-        self.sqlite.members(group, query).await
+        self.inner.members(group, query).await
     }
 
     async fn conversation(&self, id: &ConversationId) -> Result<ConversationState, Fault> {
-        self.sqlite.conversation(id).await
+        self.inner.conversation(id).await
     }
 
     async fn conversations_of(&self, account: &AccountId) -> Result<Vec<(ConversationId, Seq)>, Fault> {
-        self.sqlite.conversations_of(account).await
+        self.inner.conversations_of(account).await
     }
 
     async fn messages(&self, conversation: &ConversationId, query: MessageQuery) -> Result<Vec<Message>, Fault> {
-        self.sqlite.messages(conversation, query).await
+        self.inner.messages(conversation, query).await
     }
 
     async fn repeat_of(
@@ -97,19 +107,19 @@ impl Store for Interposed {
         key: &RepeatKey,
         now: Timestamp,
     ) -> Result<Option<Message>, Fault> {
-        self.sqlite.repeat_of(conversation, sender, key, now).await
+        self.inner.repeat_of(conversation, sender, key, now).await
     }
 
     async fn unread_direct(&self, account: &AccountId, peer: Option<&AccountId>) -> Result<u64, Fault> {
-        self.sqlite.unread_direct(account, peer).await
+        self.inner.unread_direct(account, peer).await
     }
 
     fn shards(&self) -> Vec<Shard> {
-        self.sqlite.shards()
+        self.inner.shards()
     }
 
     async fn log_after(&self, shard: Shard, after: Position, limit: usize) -> Result<Vec<LogEntry>, Fault> {
-        self.sqlite.log_after(shard, after, limit).await
+        self.inner.log_after(shard, after, limit).await
     }
 
     async fn log_of(
@@ -119,11 +129,11 @@ impl Store for Interposed {
         up_to: Position,
         limit: usize,
     ) -> Result<Vec<LogEntry>, Fault> {
-        self.sqlite.log_of(conversation, after, up_to, limit).await
+        self.inner.log_of(conversation, after, up_to, limit).await
     }
 
     fn head(&self, shard: Shard) -> watch::Receiver<Position> {
-        self.sqlite.head(shard)
+        self.inner.head(shard)
     }
 }
 
@@ -135,9 +145,7 @@ where
     stage.store.before_commit(deed(stage.clone()));
 }
 
-#[tokio::test]
-async fn a_recipient_who_blocks_just_before_the_commit() {
-    let stage = Stage::new().await;
+async fn a_recipient_who_blocks_just_before_the_commit(stage: Stage) {
     before_commit(&stage, async |stage: Stage| stage.block("b", "a").await);
     let result = stage.run(&as_account("a"), text("a", to("b"), "hi")).await;
     assert_eq!(refusal(result), Refusal::Blocked);
@@ -145,28 +153,22 @@ async fn a_recipient_who_blocks_just_before_the_commit() {
     assert!(matches!(&events[..], [Event::MessageNotSent { reason: NotSent::Blocked, .. }]), "{events:?}");
 }
 
-#[tokio::test]
-async fn a_block_that_does_not_matter_is_no_conflict() {
-    let stage = Stage::new().await;
+async fn a_block_that_does_not_matter_is_no_conflict(stage: Stage) {
     before_commit(&stage, async |stage: Stage| stage.block("b", "a").await);
     let mut message = text("a", to("b"), "hi");
     message.exempt.blocks = true;
     assert_eq!(stage.app(message).await.unwrap().fate, Fate::Sent { modified: false });
 }
 
-#[tokio::test]
-async fn a_member_who_is_removed_just_before_the_commit() {
-    let stage = Stage::new().await;
+async fn a_member_who_is_removed_just_before_the_commit(stage: Stage) {
     stage.has_group(GroupKind::Public).await;
-    before_commit(&stage, async |stage: Stage| stage.remove_b());
+    before_commit(&stage, async |stage: Stage| stage.remove_b().await);
     let result = stage.run(&as_account("b"), text("b", to_group(), "hi")).await;
     assert_eq!(refusal(result), Refusal::NotMember { group: "g".into(), account: "b".into() });
     assert_eq!(stage.events().await, []);
 }
 
-#[tokio::test]
-async fn a_group_that_is_dissolved_just_before_the_commit() {
-    let stage = Stage::new().await;
+async fn a_group_that_is_dissolved_just_before_the_commit(stage: Stage) {
     stage.has_group(GroupKind::Public).await;
     let dissolve = async |stage: Stage| stage.change_group(|group| group.status = GroupStatus::Dissolved).await;
     before_commit(&stage, dissolve);
@@ -175,9 +177,7 @@ async fn a_group_that_is_dissolved_just_before_the_commit() {
     assert_eq!(stage.events().await, []);
 }
 
-#[tokio::test]
-async fn a_group_that_is_renamed_just_before_the_commit_still_gets_the_message() {
-    let stage = Stage::new().await;
+async fn a_group_that_is_renamed_just_before_the_commit_still_gets_the_message(stage: Stage) {
     stage.has_group(GroupKind::Public).await;
     before_commit(&stage, async |stage: Stage| stage.change_group(|group| group.profile.name = "new".into()).await);
     let sent = stage.run(&as_account("b"), text("b", to_group(), "hi")).await.unwrap();
@@ -185,9 +185,7 @@ async fn a_group_that_is_renamed_just_before_the_commit_still_gets_the_message()
 }
 
 /// The same message through another node, just before.
-#[tokio::test]
-async fn a_retry_that_comes_first_by_another_way() {
-    let stage = Stage::new().await;
+async fn a_retry_that_comes_first_by_another_way(stage: Stage) {
     let message = repeatable(text("a", to("b"), "hi"));
     let again = message.clone();
     before_commit(&stage, async |stage: Stage| {
@@ -199,9 +197,7 @@ async fn a_retry_that_comes_first_by_another_way() {
     assert_eq!(stage.events().await, [Event::MessageSent(sent.message)]);
 }
 
-#[tokio::test]
-async fn an_update_that_another_one_precedes_is_applied_to_it() {
-    let stage = Stage::new().await;
+async fn an_update_that_another_one_precedes_is_applied_to_it(stage: Stage) {
     stage.has_group(GroupKind::Public).await;
     before_commit(&stage, async |stage: Stage| {
         stage.change_group(|group| group.profile.introduction = "theirs".into()).await;
@@ -213,9 +209,7 @@ async fn an_update_that_another_one_precedes_is_applied_to_it() {
     assert_eq!(group.version, 3);
 }
 
-#[tokio::test]
-async fn an_update_of_a_group_that_is_dissolved_just_before() {
-    let stage = Stage::new().await;
+async fn an_update_of_a_group_that_is_dissolved_just_before(stage: Stage) {
     stage.has_group(GroupKind::Public).await;
     let dissolve = async |stage: Stage| stage.change_group(|group| group.status = GroupStatus::Dissolved).await;
     before_commit(&stage, dissolve);

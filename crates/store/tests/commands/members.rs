@@ -15,6 +15,20 @@ use chat::relation::block::{BlockAccounts, Blocking};
 
 use crate::stage::{Stage, all_at_once, as_account, refusal};
 
+cases! {
+    importing_all_or_none,
+    members_are_listed_as_they_were_named,
+    a_group_is_made_once,
+    of_many_who_make_the_same_group_one_does,
+    each_account_hears_what_became_of_it,
+    how_a_member_came_in,
+    where_nobody_can_be_added,
+    no_more_get_in_than_there_is_room_for,
+    many_who_add_the_same_accounts_to_an_almost_full_group,
+    blocking_tells_each_target_apart,
+    a_list_of_blocks_is_full_at_a_thousand,
+}
+
 fn add(accounts: &[&str]) -> AddMembers {
     let accounts = accounts.iter().copied().map(AccountId::new).collect();
     AddMembers { group: "g".into(), accounts, strangers: Strangers::Skip }
@@ -43,9 +57,7 @@ async fn import(stage: &Stage, count: usize) -> Vec<String> {
     names
 }
 
-#[tokio::test]
-async fn importing_all_or_none() {
-    let stage = Stage::new().await;
+async fn importing_all_or_none(stage: Stage) {
     let accounts = ["d", "a", "e"].map(|id| NewAccount { name: Some("new".into()), ..NewAccount::bare(id.into()) });
     let command = |existing| ImportAccounts { accounts: accounts.to_vec(), existing };
     assert_eq!(refusal(stage.app(command(Existing::Refuse)).await), Refusal::AccountExists("a".into()));
@@ -57,9 +69,7 @@ async fn importing_all_or_none() {
     assert_eq!(refusal(stage.run(&as_account("a"), command(Existing::Update)).await), Refusal::NotPermitted);
 }
 
-#[tokio::test]
-async fn members_are_listed_as_they_were_named() {
-    let stage = Stage::new().await;
+async fn members_are_listed_as_they_were_named(stage: Stage) {
     let group = stage.app(create("b", &["c", "a"])).await.unwrap();
     assert_eq!(group, stage.group().await, "the answer is what is stored");
     let list = ListMembers { group: "g".into(), query: MemberQuery { limit: 10, ..MemberQuery::default() } };
@@ -68,9 +78,7 @@ async fn members_are_listed_as_they_were_named() {
     assert_eq!(members, [("b", Role::Owner), ("c", Role::Member), ("a", Role::Member)]);
 }
 
-#[tokio::test]
-async fn a_group_is_made_once() {
-    let stage = Stage::new().await;
+async fn a_group_is_made_once(stage: Stage) {
     stage.app(create("a", &[])).await.unwrap();
     let taken = |yours| Refusal::GroupExists { id: "g".into(), yours };
     assert_eq!(refusal(stage.app(create("a", &[])).await), taken(true));
@@ -80,9 +88,7 @@ async fn a_group_is_made_once() {
     assert_eq!(refusal(stage.app(strangers).await), Refusal::NoAccount("nobody".into()));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_many_who_make_the_same_group_one_does() {
-    let stage = Stage::new().await;
+async fn of_many_who_make_the_same_group_one_does(stage: Stage) {
     let results = all_at_once(64, |number| {
         let stage = stage.clone();
         let owner = ["a", "b"][number % 2];
@@ -96,10 +102,8 @@ async fn of_many_who_make_the_same_group_one_does() {
     assert_eq!(stage.group().await.member_count, 1);
 }
 
-#[tokio::test]
-async fn each_account_hears_what_became_of_it() {
+async fn each_account_hears_what_became_of_it(stage: Stage) {
     use Adding::{Added, AlreadyMember, NoAccount};
-    let stage = Stage::new().await;
     stage.has_group(GroupKind::Public).await;
     let refused = AddMembers { strangers: Strangers::RefuseAll, ..add(&["c", "nobody"]) };
     assert_eq!(refusal(stage.app(refused).await), Refusal::NoAccount("nobody".into()));
@@ -111,9 +115,7 @@ async fn each_account_hears_what_became_of_it() {
     assert_eq!((group.member_count, group.version), (3, 1));
 }
 
-#[tokio::test]
-async fn how_a_member_came_in() {
-    let stage = Stage::new().await;
+async fn how_a_member_came_in(stage: Stage) {
     import(&stage, 3).await;
     stage.has_group(GroupKind::Work).await;
     for (actor, account) in [(as_account("b"), "m0"), (Actor::App("admin".into()), "m1"), (Actor::System, "m2")] {
@@ -129,9 +131,7 @@ async fn how_a_member_came_in() {
     assert_eq!(stranger, Refusal::NotMember { group: "g".into(), account: "c".into() });
 }
 
-#[tokio::test]
-async fn where_nobody_can_be_added() {
-    let stage = Stage::new().await;
+async fn where_nobody_can_be_added(stage: Stage) {
     assert_eq!(refusal(stage.app(add(&["c"])).await), Refusal::NoGroup("g".into()));
     stage.has_group(GroupKind::Live).await;
     assert!(matches!(refusal(stage.app(add(&["c"])).await), Refusal::GroupTypeForbids(_)));
@@ -140,10 +140,9 @@ async fn where_nobody_can_be_added() {
 }
 
 /// A group of two with room for ten more, and 64 who want in: by ones, and by pairs.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_more_get_in_than_there_is_room_for() {
+async fn no_more_get_in_than_there_is_room_for(stage: Stage) {
     for at_a_time in [1, 2] {
-        let stage = Stage::new().await;
+        let stage = stage.another().await;
         let names = import(&stage, 64).await;
         stage.has_group(GroupKind::Public).await;
         stage.change_group(|group| group.rules.member_limit = 12).await;
@@ -162,10 +161,8 @@ async fn no_more_get_in_than_there_is_room_for() {
 }
 
 /// All add the same two accounts, for whom there is just room: each is added once, and nobody hears that it is full.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_who_add_the_same_accounts_to_an_almost_full_group() {
+async fn many_who_add_the_same_accounts_to_an_almost_full_group(stage: Stage) {
     use Adding::{Added, AlreadyMember};
-    let stage = Stage::new().await;
     import(&stage, 2).await;
     stage.has_group(GroupKind::Public).await;
     stage.change_group(|group| group.rules.member_limit = 4).await;
@@ -178,10 +175,8 @@ async fn many_who_add_the_same_accounts_to_an_almost_full_group() {
     assert_eq!(results.iter().filter(|outcomes| **outcomes == [AlreadyMember; 2]).count(), 29);
 }
 
-#[tokio::test]
-async fn blocking_tells_each_target_apart() {
+async fn blocking_tells_each_target_apart(stage: Stage) {
     use Blocking::{Added, AlreadyThere, NoAccount};
-    let stage = Stage::new().await;
     let block = |targets: &[&str]| BlockAccounts {
         owner: "a".into(),
         targets: targets.iter().copied().map(AccountId::new).collect(),
@@ -192,9 +187,7 @@ async fn blocking_tells_each_target_apart() {
     assert_eq!(refusal(stage.run(&as_account("b"), block(&["c"])).await), Refusal::NotPermitted);
 }
 
-#[tokio::test]
-async fn a_list_of_blocks_is_full_at_a_thousand() {
-    let stage = Stage::new().await;
+async fn a_list_of_blocks_is_full_at_a_thousand(stage: Stage) {
     let names: Vec<AccountId> = import(&stage, 1000).await.iter().map(|name| name.as_str().into()).collect();
     let block = |targets: &[AccountId]| BlockAccounts { owner: "a".into(), targets: targets.to_vec() };
     stage.app(block(&names[..999])).await.unwrap();

@@ -13,13 +13,18 @@ use chat::port::MessageQuery;
 
 use crate::stage::{Stage, as_account, direct, refusal, text, to, to_group};
 
+cases! {
+    a_page_says_whether_there_are_more,
+    one_reads_ones_own_conversations,
+    a_viewer_does_not_see_what_was_kept_from_them,
+    what_is_unread_and_where_conversations_stand,
+}
+
 fn read(conversation: ConversationId, query: MessageQuery) -> ReadHistory {
     ReadHistory { conversation, viewer: None, query }
 }
 
-#[tokio::test]
-async fn a_page_says_whether_there_are_more() {
-    let stage = Stage::new().await;
+async fn a_page_says_whether_there_are_more(stage: Stage) {
     for _ in 0..3 {
         stage.app(text("a", to("b"), "hi")).await.unwrap();
     }
@@ -41,9 +46,7 @@ async fn a_page_says_whether_there_are_more() {
     assert_eq!(refusal(too_many), Refusal::TooMany { what: "messages", limit: MAX_PAGE });
 }
 
-#[tokio::test]
-async fn one_reads_ones_own_conversations() {
-    let stage = Stage::new().await;
+async fn one_reads_ones_own_conversations(stage: Stage) {
     stage.has_group(GroupKind::Public).await;
     let query = MessageQuery::seqs(0, u64::MAX, 10, false);
     for conversation in [direct(), ConversationId::Group("g".into())] {
@@ -62,9 +65,7 @@ async fn one_reads_ones_own_conversations() {
     assert_eq!(refusal(stage.app(unread("nobody")).await), Refusal::NoAccount("nobody".into()));
 }
 
-#[tokio::test]
-async fn a_viewer_does_not_see_what_was_kept_from_them() {
-    let stage = Stage::new().await;
+async fn a_viewer_does_not_see_what_was_kept_from_them(stage: Stage) {
     stage.has_group(GroupKind::Public).await;
     let only_b = Delivery { only_to: vec!["b".into()], ..Delivery::default() };
     let not_back = Delivery { not_to_sender: true, ..Delivery::default() };
@@ -82,9 +83,7 @@ async fn a_viewer_does_not_see_what_was_kept_from_them() {
     }
 }
 
-#[tokio::test]
-async fn what_is_unread_and_where_conversations_stand() {
-    let stage = Stage::new().await;
+async fn what_is_unread_and_where_conversations_stand(stage: Stage) {
     stage.has_group(GroupKind::Public).await;
     for destination in [to("b"), to("b"), to_group()] {
         stage.app(text("a", destination, "hi")).await.unwrap();

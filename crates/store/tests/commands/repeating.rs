@@ -9,6 +9,19 @@ use chat::question::Verdict;
 
 use crate::stage::{Stage, all_at_once, as_account, direct, in_time, refusal, repeatable, text, to, to_group};
 
+cases! {
+    the_repeat_is_the_first_message,
+    after_the_window_it_is_another_message,
+    the_rules_of_today_do_not_undo_what_was_sent_yesterday,
+    the_rules_of_today_do_not_undo_what_was_sent_while_the_backend_was_asked,
+    a_repeat_is_not_asked_about,
+    a_hundred_retries_at_once_ask_once,
+    a_hundred_retries_at_once_that_nobody_asks_about,
+    a_hundred_retries_at_once_are_all_refused,
+    only_retries_wait_for_one_another,
+    giving_up_while_asked,
+}
+
 fn hi() -> SendMessage {
     repeatable(text("a", to("b"), "hi"))
 }
@@ -30,18 +43,14 @@ async fn is_still(stage: &Stage, first: &Sent, message: SendMessage) {
     assert_eq!(stage.backend.asked().len(), asked);
 }
 
-#[tokio::test]
-async fn the_repeat_is_the_first_message() {
-    let stage = Stage::new().await;
+async fn the_repeat_is_the_first_message(stage: Stage) {
     let first = sent(&stage, hi()).await;
     stage.clock.set(1_000_000);
     is_still(&stage, &first, hi()).await;
     is_still(&stage, &first, repeatable(text("a", to("b"), "another text"))).await;
 }
 
-#[tokio::test]
-async fn after_the_window_it_is_another_message() {
-    let stage = Stage::new().await;
+async fn after_the_window_it_is_another_message(stage: Stage) {
     let windowed = |text_of: &str| SendMessage {
         repeat: Some(RepeatKey { key: "key".into(), window_millis: Some(300_000) }),
         ..text("a", to("b"), text_of)
@@ -55,9 +64,7 @@ async fn after_the_window_it_is_another_message() {
 }
 
 /// The retry of a client whose first answer got lost, after things have changed.
-#[tokio::test]
-async fn the_rules_of_today_do_not_undo_what_was_sent_yesterday() {
-    let stage = Stage::new().await;
+async fn the_rules_of_today_do_not_undo_what_was_sent_yesterday(stage: Stage) {
     stage.has_group(GroupKind::Public).await;
     let (first, first_in_group) = (sent(&stage, hi()).await, sent(&stage, in_group()).await);
 
@@ -66,7 +73,7 @@ async fn the_rules_of_today_do_not_undo_what_was_sent_yesterday() {
     is_still(&stage, &first, repeatable(text("a", to("b"), "forbidden"))).await;
     stage.change_group(|group| group.rules.muted = true).await;
     is_still(&stage, &first_in_group, in_group()).await;
-    stage.remove_b();
+    stage.remove_b().await;
     is_still(&stage, &first_in_group, in_group()).await;
     stage.change_group(|group| group.status = GroupStatus::Dissolved).await;
     is_still(&stage, &first_in_group, in_group()).await;
@@ -76,9 +83,7 @@ async fn the_rules_of_today_do_not_undo_what_was_sent_yesterday() {
     assert_eq!(refusal(stage.app(new).await), Refusal::Blocked);
 }
 
-#[tokio::test]
-async fn the_rules_of_today_do_not_undo_what_was_sent_while_the_backend_was_asked() {
-    let stage = Stage::new().await;
+async fn the_rules_of_today_do_not_undo_what_was_sent_while_the_backend_was_asked(stage: Stage) {
     let behind = stage.clone();
     stage.backend.answers(move |_| {
         let stage = behind.clone();
@@ -93,9 +98,7 @@ async fn the_rules_of_today_do_not_undo_what_was_sent_while_the_backend_was_aske
     assert_eq!(stage.events().await, [Event::MessageSent(result.message)]);
 }
 
-#[tokio::test]
-async fn a_repeat_is_not_asked_about() {
-    let stage = Stage::new().await;
+async fn a_repeat_is_not_asked_about(stage: Stage) {
     stage.backend.always(Verdict::Allow);
     let first = sent(&stage, hi()).await;
     assert_eq!(stage.backend.asked().len(), 1);
@@ -104,9 +107,7 @@ async fn a_repeat_is_not_asked_about() {
 }
 
 /// The backend answers when all hundred have been sent, which are then waiting for the first.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hundred_retries_at_once_ask_once() {
-    let stage = Stage::new().await;
+async fn a_hundred_retries_at_once_ask_once(stage: Stage) {
     let (all_sent, is_all_sent) = tokio::sync::watch::channel(0);
     stage.backend.answers(move |_| {
         let mut is_all_sent = is_all_sent.clone();
@@ -141,9 +142,7 @@ async fn a_hundred_retries_at_once_ask_once() {
     assert_eq!(stage.events().await, [Event::MessageSent(first.message.clone())]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hundred_retries_at_once_that_nobody_asks_about() {
-    let stage = Stage::new().await;
+async fn a_hundred_retries_at_once_that_nobody_asks_about(stage: Stage) {
     let results = all_at_once(100, |_| {
         let stage = stage.clone();
         async move { sent(&stage, hi()).await }
@@ -155,9 +154,7 @@ async fn a_hundred_retries_at_once_that_nobody_asks_about() {
 }
 
 /// As long as none was sent, each is a new attempt; none is answered as if it were a repeat.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hundred_retries_at_once_are_all_refused() {
-    let stage = Stage::new().await;
+async fn a_hundred_retries_at_once_are_all_refused(stage: Stage) {
     let no = Refusal::Rejected { code: Some(120_001), info: "no".into(), detail: String::new() };
     stage.backend.always(Verdict::Reject(no.clone()));
     let results = all_at_once(100, |_| {
@@ -171,9 +168,7 @@ async fn a_hundred_retries_at_once_are_all_refused() {
 }
 
 /// Two different messages of one sender are asked about at the same time: each answer waits for the other question.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn only_retries_wait_for_one_another() {
-    let stage = Stage::new().await;
+async fn only_retries_wait_for_one_another(stage: Stage) {
     let both = std::sync::Arc::new(tokio::sync::Barrier::new(3));
     stage.backend.answers(move |_| {
         let both = both.clone();
@@ -192,18 +187,19 @@ async fn only_retries_wait_for_one_another() {
 }
 
 /// Whoever hangs up while the backend is asked sends nothing, and is not in the way of the next attempt.
-#[tokio::test]
-async fn giving_up_while_asked() {
-    let stage = Stage::new().await;
+async fn giving_up_while_asked(stage: Stage) {
     stage.backend.answers(|_| std::future::pending());
     let actor = as_account("a");
     {
         let mut given_up = Box::pin(stage.run(&actor, hi()));
         let asked = std::future::poll_fn(|context| {
             assert!(given_up.as_mut().poll(context).is_pending());
-            std::task::Poll::Ready(stage.backend.asked().len())
+            match stage.backend.asked().len() {
+                0 => std::task::Poll::Pending,
+                asked => std::task::Poll::Ready(asked),
+            }
         });
-        assert_eq!(asked.await, 1);
+        assert_eq!(in_time(asked).await, 1);
     }
     assert_eq!(stage.events().await, []);
     stage.backend.always(Verdict::Allow);

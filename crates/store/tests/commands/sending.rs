@@ -5,11 +5,27 @@ use chat::element::Element;
 use chat::event::{Event, NotSent};
 use chat::group::create_topic::CreateTopic;
 use chat::group::{GroupKind, GroupProfile, GroupStatus};
+use chat::id::Timestamp;
 use chat::message::send::{Destination, Fate, SendMessage};
 use chat::message::{Delivery, Keeping, Message};
 use chat::{Error, Refusal};
 
 use crate::stage::{NOW, Stage, as_account, direct, refusal, text, to, to_group};
+
+cases! {
+    a_message_is_answered_as_it_is_stored_and_told,
+    an_account_speaks_for_itself_and_the_app_for_all,
+    whoever_and_whatever_does_not_exist,
+    a_message_has_content_and_not_too_much,
+    a_block_is_a_failed_delivery,
+    a_restricted_word_is_a_failed_delivery,
+    a_block_comes_before_a_restricted_word,
+    mutes_are_no_failed_delivery,
+    nobody_sends_to_a_dissolved_group,
+    a_topic_is_a_conversation_of_its_own,
+    a_live_room_keeps_no_history,
+    an_online_message_is_told_and_not_kept,
+}
 
 /// Sends on the sender's own authority.
 async fn send(stage: &Stage, message: SendMessage) -> Result<Message, Error> {
@@ -19,9 +35,7 @@ async fn send(stage: &Stage, message: SendMessage) -> Result<Message, Error> {
     Ok(sent.message)
 }
 
-#[tokio::test]
-async fn a_message_is_answered_as_it_is_stored_and_told() {
-    let stage = Stage::new().await;
+async fn a_message_is_answered_as_it_is_stored_and_told(stage: Stage) {
     stage.clock.set(5);
     let origin = Origin { operation: "op".into(), ..Origin::default() };
     let command = SendMessage { sender_name: Some("Ann".into()), ..text("a", to("b"), "hi") };
@@ -36,9 +50,7 @@ async fn a_message_is_answered_as_it_is_stored_and_told() {
     assert_eq!(stage.events().await, [Event::MessageSent(message)]);
 }
 
-#[tokio::test]
-async fn an_account_speaks_for_itself_and_the_app_for_all() {
-    let stage = Stage::new().await;
+async fn an_account_speaks_for_itself_and_the_app_for_all(stage: Stage) {
     for (actor, command, may) in [
         (as_account("b"), text("a", to("b"), ""), false),
         (as_account("a"), SendMessage { time: Some(NOW), ..text("a", to("b"), "") }, false),
@@ -55,9 +67,7 @@ async fn an_account_speaks_for_itself_and_the_app_for_all() {
     assert_eq!(stage.events().await.len(), 3);
 }
 
-#[tokio::test]
-async fn whoever_and_whatever_does_not_exist() {
-    let stage = Stage::new().await;
+async fn whoever_and_whatever_does_not_exist(stage: Stage) {
     stage.has_group(GroupKind::Community).await;
     let no_topic = Destination::Topic("g".into(), "t".into());
     for (command, expected) in [
@@ -73,9 +83,7 @@ async fn whoever_and_whatever_does_not_exist() {
     assert_eq!(stage.events().await, []);
 }
 
-#[tokio::test]
-async fn a_message_has_content_and_not_too_much() {
-    let stage = Stage::new().await;
+async fn a_message_has_content_and_not_too_much(stage: Stage) {
     let empty = SendMessage { elements: Vec::new(), ..text("a", to("b"), "") };
     assert!(matches!(refusal(send(&stage, empty).await), Refusal::Invalid { .. }));
     let long = "x".repeat(1000);
@@ -84,9 +92,7 @@ async fn a_message_has_content_and_not_too_much() {
     assert_eq!(stage.events().await, []);
 }
 
-#[tokio::test]
-async fn a_block_is_a_failed_delivery() {
-    let stage = Stage::new().await;
+async fn a_block_is_a_failed_delivery(stage: Stage) {
     stage.block("b", "a").await;
     assert_eq!(refusal(send(&stage, text("a", to("b"), "hi")).await), Refusal::Blocked);
     assert_eq!(stage.history(&direct()).await, []);
@@ -100,9 +106,7 @@ async fn a_block_is_a_failed_delivery() {
     assert_eq!(send(&stage, exempt).await.unwrap().seq, 2);
 }
 
-#[tokio::test]
-async fn a_restricted_word_is_a_failed_delivery() {
-    let stage = Stage::new().await;
+async fn a_restricted_word_is_a_failed_delivery(stage: Stage) {
     stage.has_group(GroupKind::Public).await;
     for to in [to("b"), to_group()] {
         let result = send(&stage, text("a", to, "what is ForBidden")).await;
@@ -116,34 +120,27 @@ async fn a_restricted_word_is_a_failed_delivery() {
     assert_eq!(send(&stage, text("a", to("b"), "what is for-bidden")).await.unwrap().seq, 1);
 }
 
-#[tokio::test]
-async fn a_block_comes_before_a_restricted_word() {
-    let stage = Stage::new().await;
+async fn a_block_comes_before_a_restricted_word(stage: Stage) {
     stage.block("b", "a").await;
     assert_eq!(refusal(send(&stage, text("a", to("b"), "forbidden")).await), Refusal::Blocked);
     assert_eq!(stage.events().await.len(), 1, "told once");
 }
 
-#[tokio::test]
-async fn mutes_are_no_failed_delivery() {
-    let stage = Stage::new().await;
+async fn mutes_are_no_failed_delivery(stage: Stage) {
     stage.has_group(GroupKind::Public).await;
     stage.change_group(|group| group.rules.muted = true).await;
     assert_eq!(refusal(send(&stage, text("b", to_group(), "")).await), Refusal::GroupMuted);
     send(&stage, text("a", to_group(), "from the owner")).await.unwrap();
 
     stage.change_group(|group| group.rules.muted = false).await;
-    let until = NOW.millis() + 1000;
-    stage.sql(&format!("UPDATE member SET muted_until = {until} WHERE role = 0"));
+    stage.mute_b(Timestamp::from_millis(NOW.millis() + 1000)).await;
     assert_eq!(refusal(send(&stage, text("b", to_group(), "")).await), Refusal::MemberMuted);
     stage.clock.set(1000);
     send(&stage, text("b", to_group(), "it is over")).await.unwrap();
     assert_eq!(stage.events().await.len(), 2);
 }
 
-#[tokio::test]
-async fn nobody_sends_to_a_dissolved_group() {
-    let stage = Stage::new().await;
+async fn nobody_sends_to_a_dissolved_group(stage: Stage) {
     stage.has_group(GroupKind::Public).await;
     stage.change_group(|group| group.status = GroupStatus::Dissolved).await;
     let mut exempt = text("a", to_group(), "");
@@ -154,9 +151,7 @@ async fn nobody_sends_to_a_dissolved_group() {
     assert_eq!(stage.events().await, []);
 }
 
-#[tokio::test]
-async fn a_topic_is_a_conversation_of_its_own() {
-    let stage = Stage::new().await;
+async fn a_topic_is_a_conversation_of_its_own(stage: Stage) {
     stage.has_group(GroupKind::Community).await;
     let topic = CreateTopic { group: "g".into(), id: "t".into(), profile: GroupProfile::default() };
     stage.run(&as_account("a"), topic).await.unwrap();
@@ -168,9 +163,7 @@ async fn a_topic_is_a_conversation_of_its_own() {
     assert_eq!(stranger, Refusal::NotMember { group: "g".into(), account: "c".into() });
 }
 
-#[tokio::test]
-async fn a_live_room_keeps_no_history() {
-    let stage = Stage::new().await;
+async fn a_live_room_keeps_no_history(stage: Stage) {
     stage.has_group(GroupKind::Live).await;
     let mut command = text("c", to_group(), "");
     command.exempt.membership = true;
@@ -180,9 +173,7 @@ async fn a_live_room_keeps_no_history() {
     assert_eq!(stage.events().await, [Event::MessageSent(message)]);
 }
 
-#[tokio::test]
-async fn an_online_message_is_told_and_not_kept() {
-    let stage = Stage::new().await;
+async fn an_online_message_is_told_and_not_kept(stage: Stage) {
     let delivery = Delivery { keeping: Keeping::OnlineOnly, ..Delivery::default() };
     let message = send(&stage, SendMessage { delivery, ..text("a", to("b"), "") }).await.unwrap();
     assert_eq!(message.seq, 0);

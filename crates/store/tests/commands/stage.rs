@@ -1,9 +1,8 @@
 //! One app: a store of its own, a backend that answers what it is told to, a clock that stands still.
 
 use std::future::Future;
-use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -23,9 +22,10 @@ use chat::policy::{Exempt, RestrictedWords};
 use chat::port::{Callbacks, Changes, Clock, MessageQuery, Store, Write};
 use chat::question::{Question, Verdict};
 use chat::{Chat, Error, Refusal, Settings};
-use store::Sqlite;
+use store::{Postgres, Sqlite, postgres};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
+use tokio_postgres::NoTls;
 
 use crate::conflicts::Interposed;
 
@@ -40,8 +40,22 @@ pub(crate) struct Stage {
     pub(crate) store: Arc<Interposed>,
     pub(crate) backend: Arc<Backend>,
     pub(crate) clock: Arc<Clockwork>,
-    path: PathBuf,
-    _dir: Arc<TempDir>,
+    place: Arc<Place>,
+}
+
+/// Which store an app has.
+#[derive(Clone, Copy)]
+pub(crate) enum Kind {
+    Sqlite,
+    Postgres,
+}
+
+/// Where it is.
+enum Place {
+    /// A directory, which goes away when this is dropped.
+    Directory(TempDir),
+    /// The URL of a schema in the server that `RINGBACK_POSTGRES` names. It goes with the server, a throw-away one.
+    Schema(String),
 }
 
 /// An app backend, asked before each message.
@@ -58,19 +72,23 @@ pub(crate) struct Clockwork {
 
 impl Stage {
     /// Has the accounts a, b and c, and a backend that is not interested.
-    pub(crate) async fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("ringback.db");
-        let store = Arc::new(Interposed::new(Sqlite::open(&path).unwrap()));
+    pub(crate) async fn new(kind: Kind) -> Self {
+        let place = Arc::new(Place::new(kind).await);
+        let store = Arc::new(Interposed::new(place.open().await));
         let backend = Arc::new(Backend { answer: Mutex::default(), asked: Mutex::default() });
         let clock = Arc::new(Clockwork { now: AtomicI64::new(NOW.millis()), drawn: AtomicU64::new(0) });
         let words = RestrictedWords::new(&["forbidden".into()]).unwrap();
         let settings = Settings { restricted_words: words, max_message_bytes: 1000 };
         let chat = Arc::new(Chat::new(store.clone(), backend.clone(), clock.clone(), settings));
-        let stage = Self { chat, store, backend, clock, path, _dir: Arc::new(dir) };
+        let stage = Self { chat, store, backend, clock, place };
         let accounts = ["a", "b", "c"].map(|id| NewAccount::bare(id.into())).to_vec();
         stage.run(&Actor::System, ImportAccounts { accounts, existing: Existing::Refuse }).await.unwrap();
         stage
+    }
+
+    /// That of another app, over the same kind of store.
+    pub(crate) async fn another(&self) -> Self {
+        Self::new(self.place.kind()).await
     }
 
     /// Runs a command.
@@ -115,34 +133,99 @@ impl Stage {
     }
 
     async fn write(&self, write: Write) {
-        self.store.sqlite.commit(Changes { assertions: Vec::new(), writes: vec![write] }).await.unwrap();
+        self.store.inner.commit(Changes { assertions: Vec::new(), writes: vec![write] }).await.unwrap();
     }
 
-    /// Writes what no command does yet: removing and muting members.
-    pub(crate) fn sql(&self, statement: &str) {
-        let db = rusqlite::Connection::open(&self.path).unwrap();
-        assert_eq!(db.execute(statement, []).unwrap(), 1, "{statement}");
+    /// b, the only plain member of "g", is muted until then. No command does this yet, nor what follows.
+    pub(crate) async fn mute_b(&self, until: Timestamp) {
+        self.place.sql(&format!("UPDATE member SET muted_until = {} WHERE role = 0", until.millis())).await;
+    }
+
+    /// b is an admin of "g".
+    pub(crate) async fn promote_b(&self) {
+        self.place.sql("UPDATE member SET role = 1 WHERE role = 0").await;
     }
 
     /// b is no longer a member of "g".
-    pub(crate) fn remove_b(&self) {
-        self.sql("DELETE FROM member WHERE account = (SELECT key FROM account WHERE id = 'b')");
+    pub(crate) async fn remove_b(&self) {
+        let statement = match self.place.kind() {
+            Kind::Sqlite => "DELETE FROM member WHERE account = (SELECT key FROM account WHERE id = 'b')",
+            Kind::Postgres => "DELETE FROM member WHERE account = 'b'",
+        };
+        self.place.sql(statement).await;
     }
 
     /// The group "g".
     pub(crate) async fn group(&self) -> Group {
-        self.store.sqlite.groups(&["g".into()]).await.unwrap().remove(0)
+        self.store.inner.groups(&["g".into()]).await.unwrap().remove(0)
     }
 
-    /// Everything that was told to anybody.
+    /// Everything that was told to anybody; what is of one conversation in its order.
     pub(crate) async fn events(&self) -> Vec<Event> {
-        let log = self.store.log_after(self.store.shards()[0], Position(0), 10_000).await.unwrap();
-        log.into_iter().map(|entry| entry.event).collect()
+        let mut events = Vec::new();
+        for shard in self.store.shards() {
+            let log = self.store.log_after(shard, Position(0), 10_000).await.unwrap();
+            events.extend(log.into_iter().map(|entry| entry.event));
+        }
+        events
     }
 
     /// The readable history of a conversation.
     pub(crate) async fn history(&self, conversation: &ConversationId) -> Vec<Message> {
         self.store.messages(conversation, MessageQuery::seqs(0, u64::MAX, 1000, false)).await.unwrap()
+    }
+}
+
+// === impl Place ===
+
+impl Place {
+    async fn new(kind: Kind) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        match kind {
+            Kind::Sqlite => Self::Directory(tempfile::tempdir().unwrap()),
+            Kind::Postgres => {
+                let server = std::env::var("RINGBACK_POSTGRES")
+                    .expect("RINGBACK_POSTGRES names a PostgreSQL server: run ./scripts/test, or see scripts/postgres");
+                let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+                let schema = format!("stage_{}_{number}", std::process::id());
+                let place = Self::Schema(format!("{server}?options=-csearch_path%3D{schema}"));
+                place.execute(&format!("CREATE SCHEMA {schema}")).await;
+                place
+            }
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Directory(_) => Kind::Sqlite,
+            Self::Schema(_) => Kind::Postgres,
+        }
+    }
+
+    async fn open(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Directory(dir) => Arc::new(Sqlite::open(&dir.path().join("ringback.db")).unwrap()),
+            Self::Schema(url) => Arc::new(Postgres::open(&postgres::Settings::new(url)).await.unwrap()),
+        }
+    }
+
+    /// Changes one row.
+    async fn sql(&self, statement: &str) {
+        assert_eq!(self.execute(statement).await, 1, "{statement}");
+    }
+
+    async fn execute(&self, statement: &str) -> u64 {
+        match self {
+            Self::Directory(dir) => {
+                let db = rusqlite::Connection::open(dir.path().join("ringback.db")).unwrap();
+                db.execute(statement, []).unwrap() as u64
+            }
+            Self::Schema(url) => {
+                let (db, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+                tokio::spawn(connection);
+                db.execute(statement, &[]).await.unwrap()
+            }
+        }
     }
 }
 

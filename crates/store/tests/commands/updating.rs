@@ -11,6 +11,16 @@ use serde_json::{Value, json};
 
 use crate::stage::{NOW, Stage, all_at_once, as_account, refusal};
 
+cases! {
+    each_update_is_one_event_of_what_changed,
+    what_does_not_change_anything_is_not_told,
+    what_backends_are_not_told_of_is_changed_in_silence,
+    many_updates_at_once_all_land,
+    many_equal_updates_at_once_are_one,
+    a_group_that_is_not_there,
+    who_may_change_what,
+}
+
 fn update() -> UpdateGroup {
     UpdateGroup { group: Some("g".into()), ..UpdateGroup::default() }
 }
@@ -28,9 +38,7 @@ async fn changes(stage: &Stage) -> Vec<GroupChange> {
     changes.collect()
 }
 
-#[tokio::test]
-async fn each_update_is_one_event_of_what_changed() {
-    let stage = Stage::new().await;
+async fn each_update_is_one_event_of_what_changed(stage: Stage) {
     let made = stage.has_group(GroupKind::Public).await;
     stage.clock.set(5);
     let command = UpdateGroup {
@@ -61,9 +69,7 @@ async fn each_update_is_one_event_of_what_changed() {
     assert_eq!(*change, expected);
 }
 
-#[tokio::test]
-async fn what_does_not_change_anything_is_not_told() {
-    let stage = Stage::new().await;
+async fn what_does_not_change_anything_is_not_told(stage: Stage) {
     stage.has_group(GroupKind::Public).await;
     let first = stage.app(named("name")).await.unwrap();
     stage.clock.set(5);
@@ -74,9 +80,7 @@ async fn what_does_not_change_anything_is_not_told() {
     assert_eq!(changes(&stage).await.len(), 1);
 }
 
-#[tokio::test]
-async fn what_backends_are_not_told_of_is_changed_in_silence() {
-    let stage = Stage::new().await;
+async fn what_backends_are_not_told_of_is_changed_in_silence(stage: Stage) {
     let made = stage.has_group(GroupKind::Public).await;
     let command = UpdateGroup {
         custom_data: Some("data".into()),
@@ -92,9 +96,7 @@ async fn what_backends_are_not_told_of_is_changed_in_silence() {
 }
 
 /// A hundred admins at once, or one impatient script: each update is applied to what the others have made of the group.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_updates_at_once_all_land() {
-    let stage = Stage::new().await;
+async fn many_updates_at_once_all_land(stage: Stage) {
     let made = stage.has_group(GroupKind::Public).await;
     let groups = all_at_once(100, |number| {
         let stage = stage.clone();
@@ -118,9 +120,7 @@ async fn many_updates_at_once_all_land() {
     assert!(changes.iter().all(|change| change.introduction.is_none() && change.face_url.is_none()));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_equal_updates_at_once_are_one() {
-    let stage = Stage::new().await;
+async fn many_equal_updates_at_once_are_one(stage: Stage) {
     let made = stage.has_group(GroupKind::Public).await;
     let groups = all_at_once(30, |_| {
         let stage = stage.clone();
@@ -130,9 +130,7 @@ async fn many_equal_updates_at_once_are_one() {
     assert_eq!(changes(&stage).await.len(), 1);
 }
 
-#[tokio::test]
-async fn a_group_that_is_not_there() {
-    let stage = Stage::new().await;
+async fn a_group_that_is_not_there(stage: Stage) {
     let nameless = refusal(stage.app(UpdateGroup::default()).await);
     assert!(matches!(nameless, Refusal::Invalid { .. }), "{nameless:?}");
     assert_eq!(refusal(stage.app(named("x")).await), Refusal::NoGroup("g".into()));
@@ -143,15 +141,14 @@ async fn a_group_that_is_not_there() {
 }
 
 /// a owns the group, b is a member, c is not; b becomes an admin in the third column.
-#[tokio::test]
-async fn who_may_change_what() {
+async fn who_may_change_what(stage: Stage) {
     for (kind, member_profile, member_rules, admin_profile, admin_rules) in [
         (GroupKind::Work, true, false, true, false),
         (GroupKind::Public, false, false, true, true),
         (GroupKind::Meeting, false, false, false, false),
         (GroupKind::Community, false, false, true, true),
     ] {
-        let stage = Stage::new().await;
+        let stage = stage.another().await;
         stage.has_group(kind).await;
         let may = async |actor: Actor, command: UpdateGroup| match stage.run(&actor, command).await {
             Ok(_) => true,
@@ -167,7 +164,7 @@ async fn who_may_change_what() {
 
         assert_eq!(may(as_account("b"), profile()).await, member_profile, "{kind:?}: a member, the profile");
         assert_eq!(may(as_account("b"), rules()).await, member_rules, "{kind:?}: a member, the rules");
-        stage.sql("UPDATE member SET role = 1 WHERE role = 0");
+        stage.promote_b().await;
         assert_eq!(may(as_account("b"), profile()).await, admin_profile, "{kind:?}: an admin, the profile");
         assert_eq!(may(as_account("b"), rules()).await, admin_rules, "{kind:?}: an admin, the rules");
         for actor in [as_account("a"), Actor::App("admin".into()), Actor::System] {

@@ -107,7 +107,7 @@ async fn an_id_may_be_as_long_as_any(store: Fresh) {
 }
 
 async fn a_profile_may_hold_any_text(store: Fresh) {
-    let text = format!("{}{}", NEARLY_EQUAL.concat(), "\u{1}\u{7f}\u{feff}\u{202e}\u{10ffff}".repeat(1000));
+    let text = format!("{}{}", NEARLY_EQUAL.concat(), "\u{0}\u{1}\u{7f}\u{feff}\u{202e}\u{10ffff}".repeat(1000));
     let new = NewAccount {
         id: "a".into(),
         name: Some(text.clone()),

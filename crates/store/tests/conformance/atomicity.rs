@@ -2,13 +2,14 @@
 
 use std::task::{Context, Waker};
 
+use chat::group::Group;
 use chat::id::Timestamp;
 use chat::message::Message;
 use chat::port::{Assertion, Changes, CommitError, Committed, Write};
 
 use crate::fixtures::{
-    all_at_once, changes, direct, group, group_changed, ids, import, impossible, in_group, in_topic, members, message,
-    put, send, topic,
+    all_at_once, changes, direct, dissolved, for_ever, group, group_changed, ids, import, impossible, in_group,
+    in_topic, members, message, put, repeatable, send, topic,
 };
 use crate::fresh::Fresh;
 
@@ -24,6 +25,7 @@ cases! {
     an_assertion_does_not_see_its_own_changes,
     neighbours_of_a_failure_are_unharmed,
     neighbours_of_a_broken_assertion_are_unharmed,
+    each_of_a_batch_sees_those_before_it,
     whoever_gives_up_waiting_leaves_no_half,
 }
 
@@ -238,6 +240,67 @@ async fn neighbours_of_a_broken_assertion_are_unharmed(store: Fresh) {
     })
     .await;
     assert_eq!(store.picture().await.len(), before + 40);
+}
+
+/// What comes in while another commit is under way may be committed together. Each is judged by what those before it
+/// did.
+async fn each_of_a_batch_sees_those_before_it(store: Fresh) {
+    store.has(&["a", "b"]).await;
+    let busy = (0..1000).map(|_| Write::Append(Box::new(group_changed("g"))));
+    let busy = [put(group("g"))].into_iter().chain(busy).collect();
+    let add = |id: &str| vec![Write::AddMembers("g".into(), members(&[id]))];
+    let sends = |sender: &str| vec![send(message(sender, in_group("g")))];
+    let renamed = |version| vec![put(Group { version, ..group("g") })];
+    let version = |version| vec![Assertion::GroupVersion("g".into(), version)];
+    let is_member = |id: &str| vec![Assertion::IsMember("g".into(), id.into())];
+    let first = message("a", in_group("g"));
+    let jobs = [
+        (changes(vec![], busy), "[] []"),
+        (changes(vec![Assertion::NoGroup("g".into())], renamed(1)), "broken"),
+        (changes(is_member("a"), sends("a")), "broken"),
+        (changes(vec![Assertion::MembersAtMost("g".into(), 0)], add("a")), "[] [\"a\"]"),
+        (changes(vec![Assertion::MembersAtMost("g".into(), 0)], add("b")), "broken"),
+        (changes(vec![], add("a")), "[] []"),
+        (changes(is_member("a"), sends("a")), "[1] []"),
+        (repeatable(first.clone(), for_ever("k")), "[2] []"),
+        (repeatable(message("a", in_group("g")), for_ever("k")), "repeat of 2"),
+        (changes(vec![], vec![send(message("a", in_group("g"))), impossible()]), "fault"),
+        (changes(version(1), renamed(2)), "[] []"),
+        (changes(version(1), sends("b")), "broken"),
+        (changes(vec![Assertion::NoTopic("g".into(), "t".into())], vec![add_topic("g", "t")]), "[] []"),
+        (changes(vec![Assertion::NoTopic("g".into(), "t".into())], sends("b")), "broken"),
+        (changes(vec![], vec![send(message("b", in_topic("g", "t")))]), "[1] []"),
+        (changes(version(2), vec![put(Group { version: 3, ..dissolved("g") })]), "[] []"),
+        (changes(vec![Assertion::GroupOpen("g".into())], sends("b")), "broken"),
+        (changes(vec![], sends("b")), "[3] []"),
+    ];
+    // Polled once in this order, they wait in this order.
+    let mut waiting = Vec::new();
+    for (job, expected) in jobs {
+        let mut commit = Box::pin(store.commit(job));
+        assert!(commit.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        waiting.push((commit, expected));
+    }
+    for (number, (commit, expected)) in waiting.into_iter().enumerate() {
+        let outcome = match commit.await {
+            Ok(Committed { seqs, added }) => format!("{seqs:?} {added:?}"),
+            Err(CommitError::Broken(_)) => "broken".into(),
+            Err(CommitError::Repeat(found)) => {
+                assert_eq!(found.id, first.id);
+                format!("repeat of {}", found.seq)
+            }
+            Err(CommitError::Fault(_)) => "fault".into(),
+            Err(error) => panic!("{error:?}"),
+        };
+        assert_eq!(outcome, expected, "job {number}");
+    }
+    let senders: Vec<_> = store.history(&in_group("g")).await.into_iter().map(|message| message.sender).collect();
+    assert_eq!(senders, ids(&["a", "a", "b"]));
+    assert_eq!(store.groups(&["g".into()]).await.unwrap()[0].version, 3);
+}
+
+fn add_topic(group: &str, id: &str) -> Write {
+    Write::AddTopic(Box::new(topic(group, id)))
 }
 
 /// A caller's future may be dropped at any moment: a client hangs up, a deadline passes.

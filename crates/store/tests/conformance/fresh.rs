@@ -15,23 +15,31 @@ pub(crate) trait StoreAndLedger: Store + Ledger {}
 
 impl<T: Store + Ledger> StoreAndLedger for T {}
 
-/// Where the store of one case is: a directory, a schema. What it holds goes when this is dropped.
+/// Where the store of one case is: a directory, a schema.
 #[async_trait]
 pub(crate) trait Place {
     /// Opens the store that is there; the first time an empty one.
     async fn open(&self) -> Arc<dyn StoreAndLedger>;
+
+    /// Whether it may be opened a second time while it is open; if not, why.
+    fn takes_two_nodes(&self) -> Result<(), &'static str>;
 }
 
 /// The store under test.
 pub(crate) struct Fresh {
     store: Arc<dyn StoreAndLedger>,
-    place: Box<dyn Place>,
+    place: Arc<dyn Place>,
 }
 
 impl Fresh {
     /// Opens the store of a new place.
-    pub(crate) async fn open(place: Box<dyn Place>) -> Self {
+    pub(crate) async fn open(place: Arc<dyn Place>) -> Self {
         Self { store: place.open().await, place }
+    }
+
+    /// Opens the same store once more, as a second node does.
+    pub(crate) async fn second_node(&self) -> Self {
+        Self::open(self.place.clone()).await
     }
 
     /// Another handle, for a task.
@@ -56,13 +64,13 @@ impl Deref for Fresh {
     }
 }
 
-/// A file in a directory that goes away.
+/// A file in a directory that goes away when this is dropped.
 pub(crate) struct SqlitePlace(TempDir);
 
 impl SqlitePlace {
     /// A new directory.
-    pub(crate) fn make() -> Box<dyn Place> {
-        Box::new(Self(tempfile::tempdir().expect("a temporary directory")))
+    pub(crate) fn make() -> Arc<dyn Place> {
+        Arc::new(Self(tempfile::tempdir().expect("a temporary directory")))
     }
 }
 
@@ -72,9 +80,13 @@ impl Place for SqlitePlace {
         let path = self.0.path().join("ringback.db");
         Arc::new(Sqlite::open(&path).unwrap_or_else(|error| panic!("{error}")))
     }
+
+    fn takes_two_nodes(&self) -> Result<(), &'static str> {
+        Err("SQLite has one writer: a second process is refused")
+    }
 }
 
-/// A schema of its own in the server that `RINGBACK_POSTGRES` names.
+/// A schema of its own in the server that `RINGBACK_POSTGRES` names. It goes with the server, a throw-away one.
 pub(crate) struct PostgresPlace {
     server: String,
     schema: String,
@@ -82,13 +94,13 @@ pub(crate) struct PostgresPlace {
 
 impl PostgresPlace {
     /// A new schema.
-    pub(crate) fn make() -> Box<dyn Place> {
+    pub(crate) fn make() -> Arc<dyn Place> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let server = std::env::var("RINGBACK_POSTGRES");
         let server =
             server.expect("RINGBACK_POSTGRES names a PostgreSQL server: run ./scripts/test, or see scripts/postgres");
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        Box::new(Self { server, schema: format!("case_{}_{number}", std::process::id()) })
+        Arc::new(Self { server, schema: format!("case_{}_{number}", std::process::id()) })
     }
 }
 
@@ -101,5 +113,9 @@ impl Place for PostgresPlace {
         let url = format!("{}?options=-csearch_path%3D{}", self.server, self.schema);
         let settings = postgres::Settings::new(url);
         Arc::new(Postgres::open(&settings).await.unwrap_or_else(|error| panic!("{error}")))
+    }
+
+    fn takes_two_nodes(&self) -> Result<(), &'static str> {
+        Ok(())
     }
 }

@@ -126,7 +126,13 @@ async fn text_is_kept_exactly(store: Fresh) {
     let every_kind = "\u{0}\u{1}\u{8}\t\n\r\u{1f} \"'\\/\u{7f}\u{80}\u{2028}\u{feff}\u{fffd}\u{ffff}👩‍👩‍👧🏽\u{10ffff}";
     let mut elements = vec![Element::text(""), Element::text(every_kind), Element::text("x".repeat(100_000))];
     elements.extend(NEARLY_EQUAL.map(Element::text));
-    let sent = Message { elements, sender_name: every_kind.into(), ..message("a", direct("a", "b")) };
+    let sent = Message {
+        elements,
+        sender_name: every_kind.into(),
+        client_id: every_kind.into(),
+        custom_data: Some(every_kind.into()),
+        ..message("a", direct("a", "b"))
+    };
     let sent = store.send(sent).await;
     assert_eq!(store.history(&direct("a", "b")).await, [sent]);
 }

@@ -26,6 +26,7 @@ cases! {
     a_reader_who_follows_the_head_misses_nothing,
     a_conversation_is_read_alone_and_in_pages,
     a_conversation_without_events_reads_as_empty,
+    bounds_may_be_larger_than_any_position,
 }
 
 fn append(event: Event) -> Write {
@@ -307,4 +308,20 @@ async fn a_conversation_without_events_reads_as_empty(store: Fresh) {
     for conversation in [in_group("g"), in_group("nobody's"), direct("a", "b"), direct("a", "nobody")] {
         assert_eq!(lane(&store, &conversation, 0, 1000, 10).await, []);
     }
+}
+
+async fn bounds_may_be_larger_than_any_position(store: Fresh) {
+    has_some(&store).await;
+    for _ in 0..3 {
+        store.write(vec![send(message("a", in_group("g"))), append(group_changed("g"))]).await;
+    }
+    let all = store.log_of(&in_group("g")).await;
+    let largest = i64::MAX.unsigned_abs();
+    for far in [largest - 1, largest, largest + 1, u64::MAX] {
+        assert_eq!(lane(&store, &in_group("g"), 0, far, 100).await, all, "up to {far}");
+        assert_eq!(lane(&store, &in_group("g"), all[0].position.0, far, usize::MAX).await, all[1..], "up to {far}");
+        assert_eq!(lane(&store, &in_group("g"), far, u64::MAX, 100).await, [], "after {far}");
+        assert_eq!(lane(&store, &in_group("g"), far, 0, 100).await, [], "from {far} down");
+    }
+    assert_eq!(lane(&store, &in_group("g"), 0, u64::MAX, 0).await, []);
 }

@@ -4,7 +4,8 @@
 //! [`chat::port::Store`] and [`webhook::ledger::Ledger`] promise, and knows nothing of how it keeps the promise. Cases
 //! stand in the file of their noun; the list at its top is what is run.
 //!
-//! `cargo test -p store --test conformance -- repeats::` runs the cases of one noun, `sqlite::` those of one store.
+//! `cargo test -p store --test conformance -- repeats::` runs the cases of one noun, `sqlite::` those of one store. What
+//! two nodes do that have one store open is in `nodes.rs`; a store that only one may open shows these cases as ignored.
 //!
 //! # How to add an implementation
 //! Say in [`fresh::Place`] how to open it, and add a line to [`IMPLEMENTATIONS`].
@@ -31,16 +32,20 @@ mod head;
 mod history;
 mod log;
 mod members;
+mod nodes;
+mod odd_ids;
 mod reopening;
 mod repeats;
 mod seqs;
+mod shards;
 mod topics;
 mod unread;
 
 use std::pin::Pin;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::{Arguments, Completion, Trial};
 
 use crate::fresh::{Fresh, Place, PostgresPlace, SqlitePlace};
 
@@ -59,14 +64,16 @@ const NOUNS: &[&[Case]] = &[
     history::CASES,
     log::CASES,
     members::CASES,
+    odd_ids::CASES,
     reopening::CASES,
     repeats::CASES,
     seqs::CASES,
+    shards::CASES,
     topics::CASES,
     unread::CASES,
 ];
 
-type NewPlace = fn() -> Box<dyn Place>;
+type NewPlace = fn() -> Arc<dyn Place>;
 
 /// One promise that is put to the test.
 #[derive(Clone, Copy)]
@@ -78,18 +85,28 @@ pub(crate) struct Case {
 fn main() -> ExitCode {
     let mut trials = Vec::new();
     for (implementation, place) in IMPLEMENTATIONS {
+        let name = |case: Case| format!("{implementation}::{}", case.name.trim_start_matches("conformance::"));
         for case in NOUNS.iter().copied().flatten().copied() {
-            let name = case.name.trim_start_matches("conformance::");
-            trials.push(Trial::test(format!("{implementation}::{name}"), move || {
+            trials.push(Trial::test(name(case), move || {
                 run(case, place());
                 Ok(())
+            }));
+        }
+        for case in nodes::CASES.iter().copied() {
+            trials.push(Trial::ignorable_test(name(case), move || {
+                let place = place();
+                if let Err(why) = place.takes_two_nodes() {
+                    return Ok(Completion::ignored_with(why));
+                }
+                run(case, place);
+                Ok(Completion::Completed)
             }));
         }
     }
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
-fn run(case: Case, place: Box<dyn Place>) {
+fn run(case: Case, place: Arc<dyn Place>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.expect("a runtime").block_on(async { (case.run)(Fresh::open(place).await).await });
 }

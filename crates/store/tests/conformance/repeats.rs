@@ -19,6 +19,7 @@ cases! {
     another_key_or_sender_is_another_message,
     the_same_key_in_another_conversation_is_another_message,
     keys_and_senders_compare_as_bytes,
+    a_key_may_hold_any_text,
     a_window_ends,
     a_key_without_a_window_lasts_for_ever,
     a_clock_that_jumped_back_makes_no_second_message,
@@ -147,6 +148,15 @@ async fn keys_and_senders_compare_as_bytes(store: Fresh) {
             store.commit(repeatable(sent.clone(), for_ever(key))).await.unwrap();
             assert_eq!(find().await.unwrap().id, sent.id);
         }
+    }
+}
+
+async fn a_key_may_hold_any_text(store: Fresh) {
+    store.has(&["a", "b"]).await;
+    let long = "k".repeat(100_000);
+    for (index, key) in ["", "\0", "k", "k\0", "k\0k", "\u{10ffff}", &long].into_iter().enumerate() {
+        assert_eq!(try_at(&store, &for_ever(key), at(0)).await, index as i64 + 1);
+        assert_eq!(try_at(&store, &for_ever(key), at(0)).await, -(index as i64 + 1));
     }
 }
 

@@ -38,7 +38,7 @@ async fn has_some(store: &Fresh) {
 }
 
 /// Every seq of a conversation is there once, from 1 on, and the log has them in that order.
-async fn is_gapless(store: &Fresh, conversation: &ConversationId, count: Seq) {
+pub(crate) async fn is_gapless(store: &Fresh, conversation: &ConversationId, count: Seq) {
     let expected: Vec<Seq> = (1..=count).collect();
     let history: Vec<Seq> = store.history(conversation).await.iter().map(|message| message.seq).collect();
     assert_eq!(history, expected, "{conversation:?}");

@@ -35,7 +35,7 @@ async fn everything_in_a_topic_is_kept(store: Fresh) {
     let full = Topic {
         profile: GroupProfile {
             name: "n'ame".into(),
-            introduction: "introduction".into(),
+            introduction: "intro\u{0}duction".into(),
             announcement: "announcement\r\n".into(),
             face_url: "face".into(),
             custom_data: "data".into(),

@@ -23,6 +23,7 @@ cases! {
     a_past_of_all_conversations_together,
     ids_compare_as_bytes,
     many_writers_are_counted_exactly_at_each_moment,
+    many_conversations_at_once_are_counted_together,
 }
 
 async fn unread(store: &Fresh, account: &str, peer: &str) -> u64 {
@@ -237,4 +238,33 @@ async fn many_writers_are_counted_exactly_at_each_moment(store: Fresh) {
         assert_eq!(entry.unread, Some(of_recipient), "at {:?}", entry.position);
     }
     assert_eq!([unread(&store, "a", "b").await, unread(&store, "b", "a").await], [of_a, of_b]);
+}
+
+/// Each conversation may be somewhere else in the store; what an account has unread in all is of all of them.
+async fn many_conversations_at_once_are_counted_together(store: Fresh) {
+    let peers: Vec<String> = (0..40).map(|number| format!("p{number}")).collect();
+    store.has(&["a"]).await;
+    store.has(&peers.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    all_at_once(peers.len(), |number| {
+        let (store, peer) = (store.share(), peers[number].clone());
+        async move {
+            for round in 0..5 {
+                let sender = if round == 2 && number % 2 == 0 { "a" } else { &peer };
+                let message = Box::new(message(sender, direct("a", &peer)));
+                let write = Write::Send { message, repeat: None, reads: sender == "a" };
+                store.commit(changes(Vec::new(), vec![write])).await.unwrap();
+            }
+        }
+    })
+    .await;
+    let expected = |number: usize| if number.is_multiple_of(2) { 2 } else { 5 };
+    for (number, peer) in peers.iter().enumerate() {
+        assert_eq!(unread(&store, "a", peer).await, expected(number));
+        assert_eq!(unread_in_all(&store, peer).await, u64::from(number.is_multiple_of(2)));
+    }
+    assert_eq!(unread_in_all(&store, "a").await, (0..40).map(expected).sum::<u64>());
+    // Whoever is alone in writing hears the exact number.
+    send_from(&store, &peers[0], "a").await;
+    let last = store.log_of(&direct("a", &peers[0])).await.pop().unwrap();
+    assert_eq!(last.unread, Some(unread_in_all(&store, "a").await));
 }

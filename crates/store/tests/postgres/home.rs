@@ -10,7 +10,7 @@ use tokio_postgres::{Client, Config, NoTls};
 use crate::proxy::Proxy;
 use crate::until;
 
-/// A schema of its own in the server that `RINGBACK_POSTGRES` names. It goes with the server, which is a throw-away one.
+/// A schema of its own in the server that `RINGBACK_POSTGRES` names. It goes with the server, a throw-away one.
 pub(crate) struct Home {
     server: Config,
     /// The schema, and by what the connections of its stores are known.
@@ -60,10 +60,10 @@ impl Home {
         self.url_of(&format!("{}@127.0.0.1:{}/{}", self.user(), proxy.port, self.database()))
     }
 
-    /// ... with another user, without a password.
+    /// ... with a user of [`Home::make_user`].
     pub(crate) fn url_as(&self, user: &str) -> String {
         let (host, port) = self.address();
-        self.url_of(&format!("{user}@{host}:{port}/{}", self.database()))
+        self.url_of(&format!("{user}:hush@{host}:{port}/{}", self.database()))
     }
 
     /// ... of any user, server and database.
@@ -93,6 +93,14 @@ impl Home {
     /// Runs statements in the schema.
     pub(crate) async fn sql(&self, statements: &str) {
         self.connect().await.batch_execute(statements).await.unwrap_or_else(|error| panic!("{statements}: {error:?}"));
+    }
+
+    /// Makes a user who may do this in the schema.
+    pub(crate) async fn make_user(&self, may: &str) -> String {
+        let user = format!("user_of_{}", self.name);
+        let schema = &self.name;
+        self.sql(&format!("CREATE ROLE {user} LOGIN PASSWORD 'hush'; GRANT {may} ON SCHEMA {schema} TO {user}")).await;
+        user
     }
 
     /// Has this done before each row that comes into a table, where a condition holds.

@@ -1,7 +1,20 @@
-//! What is PostgreSQL's own: opening and refusing to open, lost connections, trouble in the server, the order of the log.
+//! What is PostgreSQL's own: opening and refusing to open, lost connections, trouble in the server, the order of the
+//! log.
 //!
 //! Each test has a schema of its own in the server that `RINGBACK_POSTGRES` names. Where something has to happen at a
 //! certain moment, it is made to happen then ([`proxy`], locks that a test holds); nothing waits until it probably has.
+//!
+//! `cargo test -p store --test postgres -- hang::` runs the cases of one file; the list at its top is what is run.
+
+/// Lists async functions as cases, each under its own name.
+macro_rules! cases {
+    ($($case:ident,)*) => {
+        pub(crate) const CASES: &[crate::Case] = &[$(crate::Case {
+            name: concat!(module_path!(), "::", stringify!($case)),
+            run: || Box::pin($case()),
+        },)*];
+    };
+}
 
 mod claim;
 mod cut;
@@ -12,6 +25,8 @@ mod order;
 mod proxy;
 mod trouble;
 
+use std::pin::Pin;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use chat::account::import::NewAccount;
@@ -22,7 +37,35 @@ use chat::id::{MessageId, Seq, Timestamp};
 use chat::message::{Delivery, Message, RepeatKey};
 use chat::port::{Assertion, Changes, CommitError, Committed, MessageQuery, Store, Write};
 use chat::{Fault, Refusal};
+use libtest_mimic::{Arguments, Trial};
 use store::Postgres;
+
+/// Every file's cases.
+const CASES: &[&[Case]] = &[claim::CASES, cut::CASES, hang::CASES, opening::CASES, order::CASES, trouble::CASES];
+
+/// Many cases wait for something to be given up, so that more of them run at a time than there are processors.
+const THREADS: usize = 6;
+
+/// What an operator may rely on.
+#[derive(Clone, Copy)]
+pub(crate) struct Case {
+    name: &'static str,
+    run: fn() -> Pin<Box<dyn Future<Output = ()>>>,
+}
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(THREADS);
+    let trial = |case: &Case| {
+        let run = case.run;
+        Trial::test(case.name.trim_start_matches("postgres::"), move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+            runtime.expect("a runtime").block_on(run());
+            Ok(())
+        })
+    };
+    libtest_mimic::run(&arguments, CASES.iter().copied().flatten().map(trial).collect()).exit_code()
+}
 
 /// The conversation that most of these tests write to.
 fn conversation() -> ConversationId {
@@ -83,6 +126,11 @@ async fn texts(store: &Postgres) -> Vec<String> {
     let seqs: Vec<Seq> = messages.iter().map(|message| message.seq).collect();
     assert_eq!(seqs, (1..=messages.len() as Seq).collect::<Vec<_>>());
     messages.iter().map(|message| message.elements[0].readable().to_owned()).collect()
+}
+
+/// Reads how far the conversation is.
+async fn head(store: &Postgres) -> Result<Seq, Fault> {
+    Ok(store.conversation(&conversation()).await?.head)
 }
 
 /// A commit that looks at something and writes nothing.

@@ -1,7 +1,7 @@
 //! A proxy between a store and PostgreSQL, which breaks connections at the moment that a test wants.
 //!
-//! It knows of the protocol that a message is a type, a length and a body, and that a connection begins with one that has
-//! no type.
+//! It knows of the protocol that a message is a type, a length and a body, and that a connection begins with one that
+//! has no type.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -36,9 +36,9 @@ pub(crate) struct Message<'a> {
 }
 
 impl Message<'_> {
-    /// Whether it is this statement, on its own.
-    pub(crate) fn is_statement(&self, statement: &str) -> bool {
-        self.kind == 'Q' && self.body.strip_suffix(b"\0") == Some(statement.as_bytes())
+    /// Whether it begins or commits a transaction, say: a statement of its own that begins with this word.
+    pub(crate) fn is_statement(&self, word: &str) -> bool {
+        self.kind == 'Q' && self.body.starts_with(word.as_bytes())
     }
 
     /// Whether it says that this has been done.
@@ -144,11 +144,6 @@ impl Proxy {
         let below = self.shared.connections.load(Ordering::SeqCst);
         self.shared.frozen.send_replace(Frozen { all: false, below });
     }
-
-    /// How many connections were made.
-    pub(crate) fn connections(&self) -> usize {
-        self.shared.connections.load(Ordering::SeqCst)
-    }
 }
 
 impl Drop for Proxy {
@@ -158,8 +153,8 @@ impl Drop for Proxy {
     }
 }
 
-/// At a port that the system gives to nobody of its own accord: it must still be free after a pause, and who connects to
-/// an abandoned port of the others may get through to himself.
+/// At a port that the system gives to nobody of its own accord: it must still be free after a pause, and whoever connects
+/// to an abandoned one of the others may get through to himself.
 async fn listen() -> TcpListener {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     loop {

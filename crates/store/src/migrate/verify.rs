@@ -1,0 +1,158 @@
+//! Whether both sides hold the same: everything is read again, on either side.
+//!
+//! Of each conversation one hash goes over its row and, in their order, over its events: seq, time, unread, repeat, data,
+//! and to which endpoints the event was told.
+
+use chat::account::Account;
+use chat::event::{Position, Shard};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::watch;
+
+use super::digest::{self, Digests};
+use super::homes::Homes;
+use super::side::Side;
+use super::told;
+use super::{MigrateError, Moves, PAGE_BYTES, PAGE_ROWS, Phase, Progress, Result};
+use crate::block::BlockRow;
+use crate::conversation::ConversationRow;
+use crate::event::EventRow;
+use crate::group::GroupRow;
+use crate::member::MemberRow;
+use crate::topic::TopicRow;
+
+/// A conversation's hash so far: 16 bytes for each, on either side.
+type Hash = [u8; 16];
+
+/// Which conversation has a key.
+type Find<'a> = dyn Fn(Shard, i64) -> Option<usize> + Send + Sync + 'a;
+
+/// Fails if the sides differ; else says how many events there are, and how many endpoints.
+pub(super) async fn run(
+    source: &Side,
+    target: &Side,
+    homes: &Homes,
+    digests: &Digests,
+    progress: &watch::Sender<Progress>,
+) -> Result<(u64, u64)> {
+    digest::begin(progress, Phase::Verifying, 0, digests.rows() + 2 * digests.events());
+    table::<Account>(target, digests, progress).await?;
+    table::<BlockRow>(target, digests, progress).await?;
+    table::<GroupRow>(target, digests, progress).await?;
+    table::<TopicRow>(target, digests, progress).await?;
+    table::<MemberRow>(target, digests, progress).await?;
+    target.check_unread().await?;
+    let source_key = |shard, key| homes.of_source(shard, key);
+    let target_key = |shard, key| homes.of_target(shard, key);
+    let (before, after) =
+        tokio::try_join!(read(source, &source_key, homes, progress), read(target, &target_key, homes, progress))?;
+    if before.endpoints != after.endpoints {
+        let names = |side: &Read| side.endpoints.join(", ");
+        let words = format!("cursors of the endpoints {} and of {}", names(&before), names(&after));
+        return Err(MigrateError::Differs(words));
+    }
+    if let Some(conversation) = (0..homes.len()).find(|number| before.hashes[*number] != after.hashes[*number]) {
+        return Err(MigrateError::Differs(name(source, conversation).await?));
+    }
+    if before.events != after.events {
+        let words = format!("{} events here, {} there", before.events, after.events);
+        return Err(MigrateError::Differs(words));
+    }
+    Ok((after.events, after.endpoints.len() as u64))
+}
+
+/// Compares the rows of a table with those that the source had.
+async fn table<T: Moves>(target: &Side, digests: &Digests, progress: &watch::Sender<Progress>) -> Result<()> {
+    let (before, after) = (digests.get::<T>(), digest::digest::<T>(target, |_| (), progress).await?);
+    let name = T::NAME;
+    if before.count != after.count {
+        return Err(MigrateError::Differs(format!("{} {name} here, {} there", before.count, after.count)));
+    }
+    if before != after {
+        return Err(MigrateError::Differs(format!("as many {name}, and they are not the same")));
+    }
+    Ok(())
+}
+
+/// What one side holds.
+struct Read {
+    endpoints: Vec<String>,
+    hashes: Vec<Hash>,
+    events: u64,
+}
+
+async fn read(side: &Side, find: &Find<'_>, homes: &Homes, progress: &watch::Sender<Progress>) -> Result<Read> {
+    let told = told::of(side, find).await?;
+    let mut hashes = vec![Hash::default(); homes.len()];
+    let mut pages = side.pages::<ConversationRow>();
+    while let Some(page) = pages.recv().await {
+        for row in page? {
+            let conversation = find(row.shard, row.key);
+            let conversation = conversation.ok_or_else(|| MigrateError::Differs(words(&row)))?;
+            hashes[conversation] = digest::of_row(&row)?;
+        }
+    }
+    let mut events = 0;
+    for shard in side.shards().all() {
+        let mut after = Position(0);
+        loop {
+            let rows = side.events(shard, after, PAGE_ROWS, PAGE_BYTES, true).await?;
+            let Some(last) = rows.last() else { break };
+            after = last.position;
+            for row in &rows {
+                let conversation = find(shard, row.conversation).ok_or_else(|| {
+                    let (position, shard) = (row.position.0, shard.0);
+                    MigrateError::Differs(format!("the event at {position} in shard {shard} is of no conversation"))
+                })?;
+                let hash = &mut hashes[conversation];
+                *hash = add(hash, row, told.each(shard, conversation, row.position));
+            }
+            events += rows.len() as u64;
+            progress.send_modify(|progress| progress.done += rows.len() as u64);
+        }
+    }
+    Ok(Read { endpoints: told.endpoints().map(str::to_owned).collect(), hashes, events })
+}
+
+/// The hash with the next event.
+fn add(hash: &Hash, row: &EventRow, told: impl Iterator<Item = bool>) -> Hash {
+    let EventRow { seq, time, unread, repeat, data, .. } = row;
+    let mut next = Sha256::new();
+    next.update(hash);
+    next.update(time.to_be_bytes());
+    for number in [seq, unread, repeat] {
+        match number {
+            Some(number) => {
+                next.update([1]);
+                next.update(number.to_be_bytes());
+            }
+            None => next.update([0]),
+        }
+    }
+    // As many as there are endpoints, which both sides have the same of.
+    told.for_each(|is_told| next.update([u8::from(is_told)]));
+    next.update(data);
+    digest::half(next.finalize().as_slice())
+}
+
+/// A conversation of the source by its number, in words.
+async fn name(source: &Side, conversation: usize) -> Result<String> {
+    let mut pages = source.pages::<ConversationRow>();
+    let mut number = 0;
+    while let Some(page) = pages.recv().await {
+        let page = page?;
+        if let Some(row) = page.get(conversation - number) {
+            return Ok(words(row));
+        }
+        number += page.len();
+    }
+    Ok(format!("conversation {conversation}"))
+}
+
+fn words(row: &ConversationRow) -> String {
+    use chat::conversation::ConversationId::{Direct, Group, Topic};
+    match &row.id {
+        Direct(a, b) => format!("the conversation of {a:?} and {b:?}"),
+        Group(group) => format!("the conversation of the group {group:?}"),
+        Topic(group, topic) => format!("the conversation of the topic {topic:?} of the group {group:?}"),
+    }
+}

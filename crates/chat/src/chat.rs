@@ -155,7 +155,9 @@ pub(crate) fn commit_refused(error: CommitError) -> Error {
         CommitError::Repeat(_) => Refusal::invalid("message", "sent before").into(),
         CommitError::Unavailable(fault) => {
             // Known to be passing: the caller gets a code that says 'retry'; the operator reads why.
-            tracing::warn!(%fault, "the store takes no writes");
+            if !fault.is_unavailable() {
+                tracing::warn!(%fault, "the store takes no writes");
+            }
             Refusal::StoreUnavailable.into()
         }
         CommitError::Fault(fault) => fault.into(),

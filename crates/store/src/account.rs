@@ -92,7 +92,8 @@ pub(crate) mod pg {
         let query = db
             .prepare_cached(
                 "SELECT u.n, a.data FROM unnest($1::int2[], $2::text[]) WITH ORDINALITY AS u (shard, id, n)
-                 JOIN account a ON a.shard = u.shard AND a.id = u.id ORDER BY u.n",
+                 CROSS JOIN LATERAL (SELECT data FROM account WHERE shard = u.shard AND id = u.id OFFSET 0) a
+                 ORDER BY u.n",
             )
             .await?;
         let (places, ids): (Vec<_>, Vec<_>) = ids.iter().map(|id| (shards.of_account(id).int(), id.as_str())).unzip();

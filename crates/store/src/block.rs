@@ -95,7 +95,9 @@ pub(crate) mod pg {
         let query = db
             .prepare_cached(
                 "SELECT u.n FROM unnest($1::int2[], $2::text[], $3::text[]) WITH ORDINALITY AS u (shard, owner, target, n)
-                 JOIN block b ON b.shard = u.shard AND b.owner = u.owner AND b.target = u.target ORDER BY u.n",
+                 CROSS JOIN LATERAL (
+                    SELECT FROM block WHERE shard = u.shard AND owner = u.owner AND target = u.target OFFSET 0) b
+                 ORDER BY u.n",
             )
             .await?;
         let places: Vec<_> = pairs.iter().map(|(owner, target)| shards.of_pair(owner, target).int()).collect();

@@ -323,7 +323,9 @@ pub(crate) mod pg {
             .prepare_cached(
                 "SELECT u.n, c.key, c.head, c.read_a, c.read_b, c.unread_a, c.unread_b, c.last_time
                  FROM unnest($1::int2[], $2::int2[], $3::text[], $4::text[]) WITH ORDINALITY AS u (shard, kind, a, b, n)
-                 JOIN conversation c ON c.shard = u.shard AND c.kind = u.kind AND c.a = u.a AND c.b = u.b",
+                 CROSS JOIN LATERAL (
+                    SELECT * FROM conversation
+                    WHERE shard = u.shard AND kind = u.kind AND a = u.a AND b = u.b OFFSET 0) c",
             )
             .await?;
         let places: Vec<_> = ids.iter().map(|id| shards.of(id).int()).collect();
@@ -377,7 +379,10 @@ pub(crate) mod pg {
                  FROM unnest($1::int2[], $2::int2[], $3::text[], $4::text[], $5::int8[], $6::int8[], $7::int8[],
                     $8::int8[], $9::int8[], $10::int8[])
                     AS u (shard, kind, a, b, head, read_a, read_b, unread_a, unread_b, last_time)
-                 WHERE c.shard = u.shard AND c.kind = u.kind AND c.a = u.a AND c.b = u.b",
+                 CROSS JOIN LATERAL (
+                    SELECT ctid FROM conversation
+                    WHERE shard = u.shard AND kind = u.kind AND a = u.a AND b = u.b OFFSET 0) at
+                 WHERE c.ctid = at.ctid",
             )
             .await?;
         let rows = Columns::of(shards, moved);

@@ -401,7 +401,8 @@ pub(crate) mod pg {
                  CROSS JOIN LATERAL (
                     SELECT seq, data, position FROM event
                     WHERE shard = u.shard AND repeat = u.repeat AND time >= u.earliest
-                    ORDER BY position DESC LIMIT 1) e",
+                    -- Not by an index: that of positions would be read to its end.
+                    ORDER BY position + 0 DESC LIMIT 1) e",
             )
             .await?;
         let shards: Vec<_> = repeats.iter().map(|(shard, _)| shard.int()).collect();

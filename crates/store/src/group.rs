@@ -143,7 +143,8 @@ pub(crate) mod pg {
         let query = db
             .prepare_cached(
                 "SELECT g.data, g.member_count, u.n FROM unnest($1::int2[], $2::text[]) WITH ORDINALITY AS u (shard, id, n)
-                 JOIN chat_group g ON g.shard = u.shard AND g.id = u.id ORDER BY u.n",
+                 CROSS JOIN LATERAL (SELECT * FROM chat_group WHERE shard = u.shard AND id = u.id OFFSET 0) g
+                 ORDER BY u.n",
             )
             .await?;
         let (places, ids): (Vec<_>, Vec<_>) = ids.iter().map(|id| (shards.of_group(id).int(), id.as_str())).unzip();
@@ -161,7 +162,7 @@ pub(crate) mod pg {
             .prepare_cached(
                 "SELECT u.n, g.version, g.is_open, g.member_count, g.arrivals
                  FROM unnest($1::int2[], $2::text[]) WITH ORDINALITY AS u (shard, id, n)
-                 JOIN chat_group g ON g.shard = u.shard AND g.id = u.id",
+                 CROSS JOIN LATERAL (SELECT * FROM chat_group WHERE shard = u.shard AND id = u.id OFFSET 0) g",
             )
             .await?;
         let (places, ids): (Vec<_>, Vec<_>) = ids.iter().map(|id| (shards.of_group(id).int(), id.as_str())).unzip();
@@ -206,7 +207,8 @@ pub(crate) mod pg {
             .prepare_cached(
                 "UPDATE chat_group g SET member_count = u.member_count, arrivals = u.arrivals
                  FROM unnest($1::int2[], $2::text[], $3::int8[], $4::int8[]) AS u (shard, id, member_count, arrivals)
-                 WHERE g.shard = u.shard AND g.id = u.id",
+                 CROSS JOIN LATERAL (SELECT ctid FROM chat_group WHERE shard = u.shard AND id = u.id OFFSET 0) at
+                 WHERE g.ctid = at.ctid",
             )
             .await?;
         let places: Vec<_> = groups.iter().map(|(id, _)| shards.of_group(id).int()).collect();

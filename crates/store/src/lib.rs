@@ -8,6 +8,10 @@
 //! Add a method to [`chat::port::Store`] if no existing one fits, its SQL for both to the noun's file, and its cases
 //! (empty, first, last, page edges) to the noun's file of the conformance suite in `tests/conformance`.
 //!
+//! In PostgreSQL, rows by key are looked up with `unnest(keys) CROSS JOIN LATERAL (SELECT … WHERE key OFFSET 0)`, and updated
+//! by the `ctid` that such a look-up finds (their shard is locked). Plans are made once, perhaps of an empty table; nothing is left for
+//! the planner to turn around.
+//!
 //! # How to change the schema
 //! Add a migration of the next number to `migrations/sqlite` and one of the same number to `migrations/postgres`. Expand
 //! first: nodes of the version before go on working while they are replaced. Contract a version later.

@@ -246,7 +246,9 @@ pub(crate) mod pg {
             .prepare_cached(&format!(
                 "SELECT {COLUMNS}, u.n
                  FROM unnest($1::int2[], $2::text[], $3::text[]) WITH ORDINALITY AS u (shard, group_id, account, n)
-                 JOIN member m ON m.shard = u.shard AND m.group_id = u.group_id AND m.account = u.account"
+                 CROSS JOIN LATERAL (
+                    SELECT * FROM member
+                    WHERE shard = u.shard AND group_id = u.group_id AND account = u.account OFFSET 0) m"
             ))
             .await?;
         let places: Vec<_> = members.iter().map(|(group, _)| shards.of_group(group).int()).collect();
@@ -259,7 +261,8 @@ pub(crate) mod pg {
     pub(crate) async fn list(db: &Db, shards: Shards, group: &GroupId, query: &MemberQuery) -> Result<Vec<Member>> {
         let list = db
             .prepare_cached(&format!(
-                "SELECT {COLUMNS} FROM member m WHERE shard = $1 AND group_id = $2 AND ($3::int4 >> role) & 1 = 1
+                "SELECT {COLUMNS} FROM member m
+                 WHERE shard = $1 AND group_id = $2 AND role >= 0 AND ($3::int4 >> role) & 1 = 1
                  ORDER BY role DESC, joined, arrival LIMIT $4 OFFSET $5"
             ))
             .await?;
@@ -280,7 +283,9 @@ pub(crate) mod pg {
             .prepare_cached(
                 "SELECT u.n, m.read_seq, m.last_sent
                  FROM unnest($1::int2[], $2::text[], $3::text[]) WITH ORDINALITY AS u (shard, group_id, account, n)
-                 JOIN member m ON m.shard = u.shard AND m.group_id = u.group_id AND m.account = u.account",
+                 CROSS JOIN LATERAL (
+                    SELECT * FROM member
+                    WHERE shard = u.shard AND group_id = u.group_id AND account = u.account OFFSET 0) m",
             )
             .await?;
         let places: Vec<_> = members.iter().map(|(group, _)| shards.of_group(group).int()).collect();
@@ -333,7 +338,10 @@ pub(crate) mod pg {
                 "UPDATE member m SET read_seq = u.read_seq, last_sent = u.last_sent
                  FROM unnest($1::int2[], $2::text[], $3::text[], $4::int8[], $5::int8[])
                     AS u (shard, group_id, account, read_seq, last_sent)
-                 WHERE m.shard = u.shard AND m.group_id = u.group_id AND m.account = u.account",
+                 CROSS JOIN LATERAL (
+                    SELECT ctid FROM member
+                    WHERE shard = u.shard AND group_id = u.group_id AND account = u.account OFFSET 0) at
+                 WHERE m.ctid = at.ctid",
             )
             .await?;
         let places: Vec<_> = marks.iter().map(|(group, ..)| shards.of_group(group).int()).collect();

@@ -82,6 +82,9 @@ pub(crate) enum Error {
          backup?); after a restart what is still there is gone on with"
     )]
     WentBack(u16),
+    /// The connection leads to a server that does not have what was committed; another connection may lead to one that has.
+    #[error("the connection leads to a server that is behind")]
+    Outdated,
     /// No TLS to be had.
     #[error("TLS: {0}")]
     Tls(String),
@@ -205,12 +208,12 @@ impl Postgres {
                 // If it fails, whoever needs the database will notice; the next look is soon.
                 let Ok(db) = reads.connection().await else { continue };
                 let Ok(Ok(newest)) = tokio::time::timeout(READ_WITHIN, schema::heads(&db)).await else { continue };
-                for (shard, position) in newest {
-                    if before.get(&shard).is_some_and(|before| *before > position) {
-                        reads.availability.give_up(&Error::WentBack(shard.0));
-                    }
-                    heads.advance(shard, position);
+                db.done();
+                let has_gone_back = newest.iter().any(|(shard, position)| before.get(shard) > Some(position));
+                if has_gone_back && let Ok(Some(error)) = heads.have_gone_back(&reads.connector, before).await {
+                    reads.availability.give_up(&error);
                 }
+                newest.into_iter().for_each(|(shard, position)| heads.advance(shard, position));
             }
         });
     }
@@ -404,12 +407,17 @@ impl Heads {
         self.0.iter().map(|(shard, head)| (*shard, *head.borrow())).collect()
     }
 
+    /// Whether the database has lost what was there `before`, looked at over a new connection: an old one may lead to a
+    /// server that has been replaced.
+    async fn have_gone_back(&self, connector: &Connector, before: HashMap<Shard, Position>) -> Result<Option<Error>> {
+        let newest = schema::heads(&connector.connect().await?).await?;
+        let lost = newest.into_iter().find(|(shard, position)| before.get(shard) > Some(position));
+        Ok(lost.map(|(shard, _)| Error::WentBack(shard.0)))
+    }
+
     /// Whether a head is what it was, or later.
-    fn check(&self, shard: Shard, position: Position) -> Result<()> {
-        match self.0.get(&shard) {
-            Some(known) if *known.borrow() > position => Err(Error::WentBack(shard.0)),
-            _ => Ok(()),
-        }
+    fn is_known(&self, shard: Shard, position: Position) -> bool {
+        self.0.get(&shard).is_none_or(|known| *known.borrow() <= position)
     }
 
     fn advance(&self, shard: Shard, position: Position) {

@@ -92,7 +92,8 @@ pub(crate) mod pg {
         let query = db
             .prepare_cached(
                 "SELECT u.n FROM unnest($1::int2[], $2::text[], $3::text[]) WITH ORDINALITY AS u (shard, group_id, id, n)
-                 JOIN topic t ON t.shard = u.shard AND t.group_id = u.group_id AND t.id = u.id",
+                 CROSS JOIN LATERAL (
+                    SELECT FROM topic WHERE shard = u.shard AND group_id = u.group_id AND id = u.id OFFSET 0) t",
             )
             .await?;
         let places: Vec<_> = topics.iter().map(|(group, _)| shards.of_group(group).int()).collect();

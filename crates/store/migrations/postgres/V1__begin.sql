@@ -34,7 +34,7 @@ CREATE TABLE block (
     created BIGINT NOT NULL,                     -- ms
     PRIMARY KEY (shard, owner, target)
 );
-CREATE INDEX block_of ON block (owner);
+CREATE INDEX block_of ON block (owner, target);
 
 CREATE TABLE chat_group (
     shard        SMALLINT NOT NULL,
@@ -68,8 +68,9 @@ CREATE TABLE member (
     data        TEXT NOT NULL,                   -- the rest as JSON
     PRIMARY KEY (shard, group_id, account)
 ) WITH (fillfactor = 80);
-CREATE INDEX member_in_order ON member (shard, group_id, role DESC, joined, arrival);
-CREATE INDEX member_of ON member (account);
+-- Every row is in this one; it is partial so that no look-up of one member is planned by way of the whole group.
+CREATE INDEX member_in_order ON member (shard, group_id, role DESC, joined, arrival) WHERE role >= 0;
+CREATE INDEX member_of ON member (account, group_id);
 
 -- One row per thread. For a direct one, `a` and `b` are its accounts (the lesser id first), with their read marks and
 -- unread counts. For a group's, `a` is the group; for a topic's, `b` the topic.

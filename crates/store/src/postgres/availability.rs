@@ -1,11 +1,11 @@
 //! Whether the database is there. While it is away, whoever asks is refused at once instead of waiting for connections
 //! that are not to be had; one task looks for it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use chat::Fault;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
@@ -19,20 +19,15 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 pub(super) struct Availability {
     why_away: Arc<Mutex<Option<String>>>,
     why_for_good: OnceLock<String>,
-    was_lost: AtomicBool,
+    /// When it was found to be away last.
+    lost_at: Mutex<Option<Instant>>,
     connector: Connector,
     stop: CancellationToken,
 }
 
 impl Availability {
     pub(super) fn new(connector: Connector, stop: CancellationToken) -> Self {
-        Self {
-            why_away: Arc::default(),
-            why_for_good: OnceLock::new(),
-            was_lost: AtomicBool::new(false),
-            connector,
-            stop,
-        }
+        Self { why_away: Arc::default(), why_for_good: OnceLock::new(), lost_at: Mutex::default(), connector, stop }
     }
 
     /// Fails while it is away.
@@ -52,15 +47,16 @@ impl Availability {
         if lock(&self.why_away).replace(why.clone()).is_none() {
             tracing::warn!(%error, database = self.connector.place(), "the database is away: sends are refused until it is back");
             metrics::gauge!("ringback_store_away").set(1.0);
-            self.was_lost.store(true, Ordering::Relaxed);
+            lock(&self.lost_at).replace(Instant::now());
             self.look();
         }
         Fault::unavailable(why)
     }
 
-    /// Whether it has been away since this was last asked: older connections may lead nowhere.
-    pub(super) fn was_lost(&self) -> bool {
-        self.was_lost.swap(false, Ordering::Relaxed)
+    /// Whether a connection is from before the database was away last: it may lead nowhere, or to a server that is no
+    /// longer the right one.
+    pub(super) fn is_stale(&self, connected: Instant) -> bool {
+        lock(&self.lost_at).is_some_and(|lost| connected <= lost)
     }
 
     /// It is not to be used any more by this process: what we know of it has ceased to be true.
@@ -94,6 +90,6 @@ impl Availability {
     }
 }
 
-fn lock(why: &Mutex<Option<String>>) -> std::sync::MutexGuard<'_, Option<String>> {
-    why.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -21,6 +21,9 @@ const TRY_EVERY: Duration = Duration::from_millis(100);
 /// How often a claim is looked after, and taken again when its connection was lost.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// How long the server may take to say that it is there.
+const PING_WITHIN: Duration = Duration::from_secs(2);
+
 /// The lock's first number; the second one is the schema's.
 const CLASS: i32 = 0x5269_6e67;
 
@@ -73,7 +76,10 @@ async fn lock(db: &Db) -> Result<bool> {
 async fn keep(connector: Connector, db: Db, is_held: Arc<AtomicBool>, stop: CancellationToken) {
     let mut db = Some(db);
     while tokio::time::timeout(LOOK_EVERY, stop.cancelled()).await.is_err() {
-        if db.as_ref().is_some_and(|db| !db.is_closed()) {
+        // A connection that is not closed may still lead nowhere.
+        if let Some(db) = &db
+            && tokio::time::timeout(PING_WITHIN, db.batch_execute("SELECT 1")).await.is_ok_and(|pinged| pinged.is_ok())
+        {
             continue;
         }
         // While the database is away, nobody else can take it either.

@@ -22,11 +22,16 @@ const WAIT_FOR_READER: Duration = Duration::from_secs(2);
 /// What is sent and not confirmed for so long means that the peer is gone.
 const PEER_GONE_AFTER: Duration = Duration::from_secs(10);
 
+/// How long a connection says nothing before it is asked whether it still stands.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
 /// What every connection is set to. Each statement is a look-up by key, and is to be planned as one, once: with the
 /// statistics of a table that was empty a moment ago the planner would choose otherwise. What is acknowledged is on disk,
-/// whatever the database or the role is set to. A transaction whose process hangs must not hold its shards for ever.
+/// whatever the database or the role is set to. A transaction whose process hangs must not hold its shards for ever, nor one
+/// that waits for them stay when nobody waits for it any more; and the server notices when our machine is gone.
 const OPTIONS: &str = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off \
-     -c plan_cache_mode=force_generic_plan -c synchronous_commit=on -c idle_in_transaction_session_timeout=3s";
+     -c plan_cache_mode=force_generic_plan -c synchronous_commit=on -c idle_in_transaction_session_timeout=3s \
+     -c lock_timeout=4s -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3";
 
 /// Makes connections. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -43,6 +48,10 @@ impl Connector {
         if config.get_hosts().is_empty() {
             return Err(unusable("it names no host".into()));
         }
+        // The rest of a password that is read as a host would be shown.
+        if config.get_hosts().iter().any(|host| matches!(host, Host::Tcp(host) if host.contains('@'))) {
+            return Err(unusable("a \"@\" in the password is written %40".into()));
+        }
         if config.get_user().is_none() {
             return Err(unusable("it names no user".into()));
         }
@@ -56,6 +65,10 @@ impl Connector {
         }
         if config.get_tcp_user_timeout().is_none() {
             config.tcp_user_timeout(PEER_GONE_AFTER);
+        }
+        // What is between us and the server may forget a connection that says nothing for minutes.
+        if !url.contains("keepalives") {
+            config.keepalives_idle(KEEP_ALIVE).keepalives_interval(KEEP_ALIVE / 6).keepalives_retries(3);
         }
         // Of several hosts, the one that takes writes; one that takes none is of no use.
         config.target_session_attrs(TargetSessionAttrs::ReadWrite);
@@ -161,7 +174,7 @@ pub(super) fn unusable(place: &str, error: &Error) -> OpenError {
             for_good.contains(code)
         }),
         Error::Tls(_) | Error::Json(_) | Error::Missing(_) => true,
-        Error::Slow(_) | Error::WentBack(_) => false,
+        Error::Slow(_) | Error::WentBack(_) | Error::Outdated => false,
     };
     OpenError::Unusable { place: place.to_owned(), why: error.to_string(), is_final: is_final || is_read_only(error) }
 }
@@ -184,9 +197,11 @@ mod tests {
         assert!(refused("postgres://u:hush@host:port/db").contains("store.url"));
         assert!(refused("postgres://u:hush@/db").contains("names no host"));
         assert!(refused("postgres://host/db").contains("names no user"));
+        assert!(refused("postgres://u:pa@hush@host/db").contains("%40"));
         for url in [
             "postgres://u:hush@host:port/db",
             "postgres://u:hush@host/db?nonsense=1",
+            "postgres://u:a@hush@host/db",
             "postgres://u:hush@h/db?sslmode=maybe",
         ] {
             assert!(!refused(url).contains("hush"), "{}", refused(url));

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat::Fault;
-use chat::event::Shard;
+use chat::event::{Position, Shard};
 use chat::id::AccountId;
 use chat::port::{Changes, CommitError, Committed};
 use tokio::sync::{mpsc, oneshot};
@@ -95,6 +95,7 @@ impl Lanes {
                 connector: connector.clone(),
                 writer: Writer::register(&db, first).await?,
                 db: Some(db),
+                connected: Instant::now(),
                 number: 0,
                 shards,
                 heads: heads.clone(),
@@ -129,11 +130,18 @@ impl Lanes {
         answer.await.unwrap_or_else(|_| Err(stopped()))
     }
 
-    /// Whether a write gets through.
+    /// Whether a write gets through, in every lane.
     pub(super) async fn probe(&self) -> Result<(), Fault> {
-        let (reply, answer) = oneshot::channel();
-        self.queue(Shard::default()).send(Job::Probe { reply }).await.map_err(|_| stopped())?;
-        answer.await.unwrap_or_else(|_| Err(stopped()))
+        let mut answers = Vec::with_capacity(self.queues.len());
+        for queue in &self.queues {
+            let (reply, answer) = oneshot::channel();
+            queue.send(Job::Probe { reply }).await.map_err(|_| stopped())?;
+            answers.push(answer);
+        }
+        for answer in answers {
+            answer.await.unwrap_or_else(|_| Err(stopped()))?;
+        }
+        Ok(())
     }
 
     fn queue(&self, shard: Shard) -> &mpsc::Sender<Job> {
@@ -148,6 +156,8 @@ fn stopped() -> Fault {
 struct Lane {
     connector: Connector,
     db: Option<Db>,
+    /// When that was made.
+    connected: Instant,
     writer: Writer,
     /// Of the newest transaction that was begun.
     number: i64,
@@ -171,7 +181,7 @@ enum Trouble {
     /// Nothing of it happened.
     Failed(Error),
     /// The connection was lost while it was being committed.
-    Doubt { outcomes: Vec<Outcome>, shards: BTreeSet<Shard>, error: Error },
+    Doubt { outcomes: Vec<Outcome>, shards: BTreeSet<Shard>, heads: Vec<(Shard, Position)>, error: Error },
 }
 
 impl Lane {
@@ -201,7 +211,9 @@ impl Lane {
         let Err((error, jobs)) = self.together(jobs).await else { return };
         tracing::warn!(%error, jobs = jobs.len(), "a batch failed and is done one by one");
         for job in jobs {
-            if let Err((error, jobs)) = self.together(vec![job]).await {
+            if let Err(fault) = self.availability.check() {
+                job.fail(&fault, true);
+            } else if let Err((error, jobs)) = self.together(vec![job]).await {
                 jobs.into_iter().for_each(|job| job.fail(&Fault::new(error.to_string()), false));
             }
         }
@@ -216,10 +228,11 @@ impl Lane {
                     answer(jobs, outcomes);
                     return Ok(());
                 }
-                Err(Trouble::Doubt { outcomes, shards, error }) => {
+                Err(Trouble::Doubt { outcomes, shards, heads, error }) => {
                     tracing::warn!(%error, "the connection was lost during a commit");
                     match self.came_through(&shards).await {
                         Some(true) => {
+                            heads.into_iter().for_each(|(shard, position)| self.heads.advance(shard, position));
                             answer(jobs, outcomes);
                             return Ok(());
                         }
@@ -229,7 +242,7 @@ impl Lane {
                             self.availability.lost(&error);
                             let words = "the connection to the database was lost during a commit, and it is not known yet \
                                  whether it came through; send again with the same client id";
-                            jobs.into_iter().for_each(|job| job.fail(&Fault::new(words), true));
+                            jobs.into_iter().for_each(|job| job.fail(&Fault::unavailable(words), true));
                             return Ok(());
                         }
                     }
@@ -249,7 +262,10 @@ impl Lane {
                     let fault = match &error {
                         Error::WentBack(_) => self.availability.give_up(&error),
                         error if trouble::is_away(error) => self.availability.lost(error),
-                        error => Fault::unavailable(error.to_string()),
+                        error => {
+                            tracing::warn!(%error, jobs = jobs.len(), "the store takes no writes");
+                            Fault::unavailable(error.to_string())
+                        }
                     };
                     jobs.into_iter().for_each(|job| job.fail(&fault, true));
                     return Ok(());
@@ -272,7 +288,12 @@ impl Lane {
         self.number += 1;
         let attempt = async {
             let mut batch = Batch::begin(&db, self.shards, &needs, &self.known).await?;
-            batch.locked().try_for_each(|(shard, position)| self.heads.check(shard, position))?;
+            if !batch.locked().all(|(shard, position)| self.heads.is_known(shard, position)) {
+                let before = self.heads.all();
+                // If it is the connection that leads to the past, another one may do.
+                let error = self.heads.have_gone_back(&self.connector, before).await?;
+                return Err(error.unwrap_or(Error::Outdated));
+            }
             let outcomes = jobs.iter().map(|job| apply(&mut batch, job)).collect::<Result<Vec<_>>>()?;
             let is_all_read = jobs.iter().all(|job| matches!(job, Job::Commit { .. })) && !batch.has_changed();
             if !is_all_read {
@@ -289,7 +310,9 @@ impl Lane {
             Ok(Ok(done)) => done,
             Ok(Err(error)) => {
                 // A connection that cannot even roll back is replaced.
-                if timeout(ATTEMPT_WITHIN, db.batch_execute("ROLLBACK")).await.is_ok_and(|result| result.is_ok()) {
+                if !matches!(error, Error::Outdated)
+                    && timeout(ATTEMPT_WITHIN, db.batch_execute("ROLLBACK")).await.is_ok_and(|result| result.is_ok())
+                {
                     self.db = Some(db);
                 }
                 return Err(Trouble::Failed(error));
@@ -311,7 +334,8 @@ impl Lane {
                 Ok(outcomes)
             }
             Err(error) if trouble::leaves_doubt(&error) => {
-                Err(Trouble::Doubt { outcomes, shards: needs.shards(self.shards), error })
+                let heads = batch.heads().collect();
+                Err(Trouble::Doubt { outcomes, shards: needs.shards(self.shards), heads, error })
             }
             Err(error) => Err(Trouble::Failed(error)),
         }
@@ -342,8 +366,11 @@ impl Lane {
     /// The lane's connection, taken out: whoever is done with it and finds it good puts it back.
     async fn connection(&mut self) -> Result<Db> {
         match self.db.take() {
-            Some(db) if !db.is_closed() => Ok(db),
-            _ => self.connector.connect().await,
+            Some(db) if !db.is_closed() && !self.availability.is_stale(self.connected) => Ok(db),
+            _ => {
+                self.connected = Instant::now();
+                self.connector.connect().await
+            }
         }
     }
 }

@@ -76,8 +76,9 @@ impl Offline {
         self.claim.check()
     }
 
-    /// From now on a commit returns when it, and with it all before it, is on disk.
+    /// From now on a commit returns when it, and with it all before it, is on disk. PostgreSQL gets to know what is there.
     pub(crate) async fn durable(&self) -> Result<()> {
+        self.db.batch_execute(&format!("ANALYZE {}", schema::TABLES.join(", "))).await?;
         Ok(self.db.batch_execute("SET synchronous_commit = on").await?)
     }
 }

@@ -1,5 +1,6 @@
 //! Reading: connections of the pool, and what a failed read means.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use deadpool_postgres::{Object, Pool, PoolError, TimeoutType};
 
 use super::availability::Availability;
 use super::connect::Connector;
-use super::{Error, trouble};
+use super::{Db, Error, trouble};
 use crate::shard::Shards;
 
 /// A read that takes longer is given up: nobody waits for it any more.
@@ -25,22 +26,24 @@ pub(super) struct Reads {
 
 impl Reads {
     /// A connection for reading.
-    pub(super) async fn connection(&self) -> Result<Object, Fault> {
+    pub(super) async fn connection(&self) -> Result<Lent, Fault> {
         self.availability.check()?;
-        if self.availability.was_lost() {
-            // They are not tried one after the other.
-            self.pool.retain(|_, _| false);
+        loop {
+            let object = self.pool.get().await.map_err(|error| match error {
+                PoolError::Timeout(TimeoutType::Wait) => Fault::unavailable(format!(
+                    "all {} connections to {} are taken (store.connections)",
+                    self.pool.status().max_size,
+                    self.connector.place()
+                )),
+                PoolError::Timeout(TimeoutType::Create) => self.failed(Error::Slow(self.connector.connect_within())),
+                PoolError::Backend(error) => self.failed(Error::Sql(error)),
+                error => Fault::unavailable(error.to_string()),
+            })?;
+            if !self.availability.is_stale(Object::metrics(&object).created.into()) {
+                return Ok(Lent(Some(object)));
+            }
+            drop(Object::take(object));
         }
-        self.pool.get().await.map_err(|error| match error {
-            PoolError::Timeout(TimeoutType::Wait) => Fault::unavailable(format!(
-                "all {} connections to {} are taken (store.connections)",
-                self.pool.status().max_size,
-                self.connector.place()
-            )),
-            PoolError::Timeout(TimeoutType::Create) => self.failed(Error::Slow(self.connector.connect_within())),
-            PoolError::Backend(error) => self.failed(Error::Sql(error)),
-            error => Fault::unavailable(error.to_string()),
-        })
     }
 
     /// A failed read, as callers hear of it.
@@ -53,6 +56,32 @@ impl Reads {
     }
 }
 
+/// A connection that goes back to the pool when it is done. If whoever has it is interrupted, it does not: what it still
+/// answers is not for the next one.
+#[derive(Debug)]
+pub(super) struct Lent(Option<Object>);
+
+impl Lent {
+    /// Everything that was asked has been answered.
+    pub(super) fn done(mut self) {
+        drop(self.0.take());
+    }
+}
+
+impl Deref for Lent {
+    type Target = Db;
+
+    fn deref(&self) -> &Db {
+        self.0.as_ref().expect("it is there until it is done, and then nobody has this")
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        drop(self.0.take().map(Object::take));
+    }
+}
+
 /// Runs a read on a connection of the pool. A connection that turns out to be dead is replaced once: reading twice does no
 /// harm.
 macro_rules! read {
@@ -61,12 +90,11 @@ macro_rules! read {
         loop {
             let $db = $reads.connection().await?;
             let result = match tokio::time::timeout($crate::postgres::reads::READ_WITHIN, $query).await {
-                Ok(result) => result,
-                Err(_) => {
-                    // Whatever it still answers is not for the next one.
-                    drop(deadpool_postgres::Object::take($db));
-                    Err($crate::postgres::Error::Slow($crate::postgres::reads::READ_WITHIN))
+                Ok(result) => {
+                    $db.done();
+                    result
                 }
+                Err(_) => Err($crate::postgres::Error::Slow($crate::postgres::reads::READ_WITHIN)),
             };
             match result {
                 Err(error) if !is_retry && $crate::postgres::trouble::is_connection_lost(&error) => is_retry = true,

@@ -17,7 +17,7 @@ const OLDEST_SERVER: i32 = 140_000;
 const MIGRATION_LOCK: i64 = 0x0052_696e_6762_6163;
 
 /// Every table that a schema of this version has.
-const TABLES: [&str; 13] = [
+pub(super) const TABLES: [&str; 13] = [
     "account",
     "behind",
     "block",
@@ -51,6 +51,8 @@ pub(super) async fn prepare(connector: &Connector, shards: u16) -> Result<(Db, S
     let unusable = |error: Error| connect::unusable(place, &error);
     let mut db = connector.connect().await.map_err(unusable)?;
     check_server(&db).await.map_err(unusable)?.map_err(|why| foreign(place, why))?;
+    // Another process may be migrating a large database; it is waited for, but not for ever.
+    sql(db.batch_execute("SET lock_timeout = '60s'").await).map_err(unusable)?;
     // Released with the connection, whatever happens.
     sql(db.execute("SELECT pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await).map_err(unusable)?;
     if let Some(table) = table_of_others(&db).await.map_err(unusable)? {
@@ -91,7 +93,8 @@ async fn check_server(db: &Db) -> Result<Result<(), String>> {
     let row = db
         .query_one(
             "SELECT current_setting('server_version_num')::int4, current_setting('server_version'),
-                current_setting('server_encoding'), current_setting('fsync')",
+                current_setting('server_encoding'), current_setting('fsync'),
+                current_setting('plan_cache_mode') = 'force_generic_plan' AND current_setting('synchronous_commit') <> 'off'",
             &[],
         )
         .await?;
@@ -100,15 +103,20 @@ async fn check_server(db: &Db) -> Result<Result<(), String>> {
     if fsync == "off" {
         tracing::warn!("PostgreSQL runs with fsync = off: what is acknowledged will not survive a power failure");
     }
-    Ok(fits(number, &version, &encoding))
+    Ok(fits(number, &version, &encoding, row.get(4)))
 }
 
-fn fits(number: i32, version: &str, encoding: &str) -> Result<(), String> {
+fn fits(number: i32, version: &str, encoding: &str, obeys: bool) -> Result<(), String> {
     if number < OLDEST_SERVER {
         return Err(format!("the server is PostgreSQL {version}, and the oldest that will do is 14"));
     }
     if encoding != "UTF8" {
         return Err(format!("the database's encoding is {encoding}, and only UTF8 will do"));
+    }
+    if !obeys {
+        let why = "what a connection is set to has no effect; a pooler in between (PgBouncer) will not do, and \
+             synchronous_commit may not be off";
+        return Err(why.into());
     }
     Ok(())
 }
@@ -162,8 +170,9 @@ mod tests {
 
     #[test]
     fn an_old_server_and_another_encoding_are_refused_in_words() {
-        assert_eq!(fits(140_000, "14.0", "UTF8"), Ok(()));
-        assert!(fits(130_022, "13.22", "UTF8").unwrap_err().contains("PostgreSQL 13.22"));
-        assert!(fits(150_000, "15.0", "SQL_ASCII").unwrap_err().contains("SQL_ASCII"));
+        assert_eq!(fits(140_000, "14.0", "UTF8", true), Ok(()));
+        assert!(fits(130_022, "13.22", "UTF8", true).unwrap_err().contains("PostgreSQL 13.22"));
+        assert!(fits(150_000, "15.0", "SQL_ASCII", true).unwrap_err().contains("SQL_ASCII"));
+        assert!(fits(150_000, "15.0", "UTF8", false).unwrap_err().contains("PgBouncer"));
     }
 }

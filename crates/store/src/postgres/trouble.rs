@@ -23,7 +23,7 @@ pub(super) fn in_words(error: &tokio_postgres::Error) -> String {
 
 /// Whether the connection is gone, and with it whatever was not committed. Another connection may do.
 pub(super) fn is_connection_lost(error: &Error) -> bool {
-    let Error::Sql(error) = error else { return false };
+    let Error::Sql(error) = error else { return matches!(error, Error::Outdated) };
     match error.as_db_error() {
         Some(db) => ends_the_connection(db),
         None => error.is_closed() || error.source().is_some_and(|source| source.is::<std::io::Error>()),
@@ -46,11 +46,10 @@ pub(super) fn is_passing(error: &Error) -> bool {
     let again = [
         SqlState::T_R_SERIALIZATION_FAILURE,
         SqlState::T_R_DEADLOCK_DETECTED,
-        SqlState::LOCK_NOT_AVAILABLE,
         // Another statement's error, which a statement that was prepared late has hidden: the next attempt shows it.
         SqlState::IN_FAILED_SQL_TRANSACTION,
     ];
-    let Error::Sql(sql) = error else { return false };
+    let Error::Sql(sql) = error else { return is_connection_lost(error) };
     sql.code().is_some_and(|code| again.contains(code)) || is_connection_lost(error)
 }
 
@@ -62,16 +61,23 @@ pub(super) fn is_away(error: &Error) -> bool {
 /// Whether it is the operator's to mend rather than ours: away, full, read-only, out of something.
 pub(super) fn is_unavailable(error: &Error) -> bool {
     let Error::Sql(sql) = error else { return is_away(error) || matches!(error, Error::WentBack(_)) };
-    let passing = [SqlState::READ_ONLY_SQL_TRANSACTION, SqlState::QUERY_CANCELED, SqlState::IO_ERROR];
+    let passing = [
+        SqlState::READ_ONLY_SQL_TRANSACTION,
+        SqlState::QUERY_CANCELED,
+        SqlState::IO_ERROR,
+        // Somebody holds a shard for longer than `lock_timeout`.
+        SqlState::LOCK_NOT_AVAILABLE,
+    ];
     let of_resources = |code: &SqlState| code.code().starts_with("53");
     is_passing(error) || sql.code().is_some_and(|code| passing.contains(code) || of_resources(code))
 }
 
-/// Whether an error of `COMMIT` leaves open what became of the transaction. The server says that it was rolled back with
-/// the classes 23 and 40 (a constraint, a conflict), and of what it could not write; with anything else, or nothing, it
-/// may have been committed.
+/// Whether an error of `COMMIT` leaves open what became of the transaction. These say that it was rolled back: a constraint,
+/// a conflict, a read-only or failed transaction, something that it could not write. With anything else, or nothing, it may
+/// have been committed.
 pub(super) fn leaves_doubt(error: &Error) -> bool {
     let Error::Sql(sql) = error else { return true };
     let Some(code) = sql.code().map(SqlState::code) else { return true };
-    !["23", "25", "40", "53"].iter().any(|class| code.starts_with(class))
+    let is_rolled_back = ["40001", "40002", "40P01", "25P02", "25P03", "25006"].contains(&code);
+    !is_rolled_back && !["23", "53"].iter().any(|class| code.starts_with(class))
 }

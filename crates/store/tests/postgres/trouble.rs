@@ -69,7 +69,7 @@ async fn all_connections_are_ended_again_and_again_under_load() {
     }
     for round in 1..8 {
         until("some are sent", async || done.load(Ordering::SeqCst) >= round * SENDERS * EACH / 8).await;
-        assert!(home.end_connections().await > 0);
+        until("there are connections to end", async || home.end_connections().await > 0).await;
     }
     let answered: HashMap<Seq, String> = sending.join_all().await.into_iter().flatten().collect();
     let texts = texts(&store).await;

@@ -29,7 +29,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// statistics of a table that was empty a moment ago the planner would choose otherwise. What is acknowledged is on disk,
 /// whatever the database or the role is set to. A transaction whose process hangs must not hold its shards for ever, nor one
 /// that waits for them stay when nobody waits for it any more; and the server notices when our machine is gone.
-const OPTIONS: &str = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off \
+const OPTIONS: &str = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c enable_memoize=off -c jit=off \
      -c plan_cache_mode=force_generic_plan -c synchronous_commit=on -c idle_in_transaction_session_timeout=3s \
      -c lock_timeout=4s -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3";
 

@@ -110,13 +110,13 @@ pub enum Keeping {
     Live,
 }
 
-/// What recognises a retried send: the sender and this key, within the window.
+/// What recognises a retried send: the conversation, the sender and this key, within the window.
 ///
 /// The key is the dialect's (`DESIGN`, 'Settled questions'): it names everything that must be equal for two sends to be
 /// the same message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RepeatKey {
-    /// Everything that must be equal, beside the sender.
+    /// Everything that must be equal, beside the conversation and the sender.
     pub key: String,
     /// For how many milliseconds; `None`: for ever.
     pub window_millis: Option<i64>,

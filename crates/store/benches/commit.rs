@@ -29,7 +29,7 @@ async fn main() {
     let number = |place: usize, default| numbers.get(place).copied().unwrap_or(default);
     let (senders, writers, seconds, rounds) = (number(0, 256), number(1, 4), number(2, 4), number(3, 3));
     let server = std::env::var("RINGBACK_POSTGRES").expect("RINGBACK_POSTGRES names a PostgreSQL server");
-    println!("{senders} senders, {writers} lanes, {seconds} s, {CONVERSATIONS} conversations");
+    println!("{senders} senders, {writers} writers, {seconds} s, {CONVERSATIONS} conversations");
     println!(
         "| round | commits/s | PostgreSQL µs each | events a transaction | bare rows/s | PostgreSQL µs each | rate | CPU |"
     );
@@ -165,7 +165,7 @@ impl Schema {
         Duration::from_millis(10 * ticks.sum::<u64>())
     }
 
-    /// Transactions that the store's lanes have committed.
+    /// Transactions that the store's writers have committed.
     async fn transactions(&self) -> i64 {
         let query = "SELECT sum(batch)::int8 FROM writer";
         self.db.query_one(query, &[]).await.unwrap().get::<_, Option<i64>>(0).unwrap_or(0)

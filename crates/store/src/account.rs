@@ -84,7 +84,7 @@ pub(crate) mod pg {
     use tokio_postgres::types::Type;
 
     use crate::migrate::InPostgres;
-    use crate::postgres::{CopyIn, Db, Result, from_json, to_json};
+    use crate::postgres::{CopyIn, Db, Result, from_json, place, to_json};
     use crate::shard::{Shards, SmallInt};
 
     /// Those of `ids` that exist, each with its place among them.
@@ -98,7 +98,7 @@ pub(crate) mod pg {
             .await?;
         let (places, ids): (Vec<_>, Vec<_>) = ids.iter().map(|id| (shards.of_account(id).int(), id.as_str())).unzip();
         let rows = db.query(&query, &[&places, &ids]).await?;
-        rows.iter().map(|row| Ok((row.get::<_, i64>(0) as usize - 1, from_json(row, 1)?))).collect()
+        rows.iter().map(|row| Ok((place(row, 0), from_json(row, 1)?))).collect()
     }
 
     /// Makes accounts, or replaces what is known of them.

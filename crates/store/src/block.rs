@@ -87,7 +87,7 @@ pub(crate) mod pg {
 
     use super::BlockRow;
     use crate::migrate::InPostgres;
-    use crate::postgres::{CopyIn, Db, Result, nat};
+    use crate::postgres::{CopyIn, Db, Result, nat, place};
     use crate::shard::{Shards, SmallInt};
 
     /// Which of the pairs (owner, target) are blocks, as their places among them.
@@ -103,7 +103,7 @@ pub(crate) mod pg {
         let places: Vec<_> = pairs.iter().map(|(owner, target)| shards.of_pair(owner, target).int()).collect();
         let (owners, targets): (Vec<_>, Vec<_>) = pairs.iter().map(|(o, t)| (o.as_str(), t.as_str())).unzip();
         let rows = db.query(&query, &[&places, &owners, &targets]).await?;
-        Ok(rows.iter().map(|row| row.get::<_, i64>(0) as usize - 1).collect())
+        Ok(rows.iter().map(|row| place(row, 0)).collect())
     }
 
     /// How many accounts `owner` has blocked.

@@ -305,7 +305,7 @@ pub(crate) mod pg {
 
     use super::{ConversationRow, Counts, Pair, name, named};
     use crate::migrate::InPostgres;
-    use crate::postgres::{CopyIn, Db, Result, int, nat};
+    use crate::postgres::{CopyIn, Db, Result, int, nat, place};
     use crate::shard::{Shards, SmallInt};
 
     /// A conversation's row.
@@ -339,7 +339,7 @@ pub(crate) mod pg {
                 unread: Pair { a: nat(row.get(5)), b: nat(row.get(6)) },
             };
             let found = Found { key: row.get(1), counts, last_time: Timestamp::from_millis(row.get(7)) };
-            (row.get::<_, i64>(0) as usize - 1, found)
+            (place(row, 0), found)
         };
         Ok(rows.iter().map(found).collect())
     }

@@ -278,7 +278,7 @@ pub(crate) mod pg {
 
     use super::{Bisection, Event, EventRow, message_of, numbered};
     use crate::commit::NewEvent;
-    use crate::postgres::{CopyIn, Db, Result, from_json, int, nat};
+    use crate::postgres::{CopyIn, Db, Result, from_json, int, nat, place};
     use crate::repeat::Repeat;
     use crate::shard::SmallInt;
 
@@ -411,7 +411,7 @@ pub(crate) mod pg {
         let rows = db.query(&query, &[&shards, &hashes, &earliest]).await?;
         let read = |row: &Row| {
             let message = message_of(read_event(row, 0, 1)?);
-            Ok(message.map(|message| (row.get::<_, i64>(2) as usize - 1, Position(nat(row.get(3))), message)))
+            Ok(message.map(|message| (place(row, 2), Position(nat(row.get(3))), message)))
         };
         rows.iter().filter_map(|row| read(row).transpose()).collect()
     }

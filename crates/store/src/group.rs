@@ -135,7 +135,7 @@ pub(crate) mod pg {
 
     use super::{GroupRow, GroupState};
     use crate::migrate::InPostgres;
-    use crate::postgres::{CopyIn, Db, Result, from_json, int, nat, to_json};
+    use crate::postgres::{CopyIn, Db, Result, from_json, int, nat, place, to_json};
     use crate::shard::{Shards, SmallInt};
 
     /// Those of `ids` that exist, dissolved or not, each with its place among them.
@@ -151,7 +151,7 @@ pub(crate) mod pg {
         let rows = db.query(&query, &[&places, &ids]).await?;
         let read = |row: &tokio_postgres::Row| {
             let group = Group { member_count: nat(row.get(1)), ..from_json(row, 0)? };
-            Ok((row.get::<_, i64>(2) as usize - 1, group))
+            Ok((place(row, 2), group))
         };
         rows.iter().map(read).collect()
     }
@@ -174,7 +174,7 @@ pub(crate) mod pg {
                 member_count: nat(row.get(3)),
                 arrivals: nat(row.get(4)),
             };
-            (row.get::<_, i64>(0) as usize - 1, state)
+            (place(row, 0), state)
         };
         Ok(rows.iter().map(read).collect())
     }

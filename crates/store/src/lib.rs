@@ -2,7 +2,7 @@
 //!
 //! One file per noun holds its SQL, for either database beside each other (`mod lite`, `mod pg`); `sqlite.rs` and
 //! `postgres.rs` put them behind the ports. What a commit does is the same for both and stands in `commit.rs`;
-//! `sqlite/writer.rs` and `postgres/lane.rs` are the only places that commit.
+//! `sqlite/writer.rs` and `postgres/writer.rs` are the only places that commit.
 //!
 //! # How to add a query
 //! Add a method to [`chat::port::Store`] if no existing one fits, its SQL for both to the noun's file, and its cases

@@ -214,7 +214,7 @@ pub(crate) mod pg {
     use super::{MemberRow, Rest, role_bits, role_number, role_of};
     use crate::commit::MemberSent;
     use crate::migrate::InPostgres;
-    use crate::postgres::{CopyIn, Db, Result, from_json, int, nat, to_json};
+    use crate::postgres::{CopyIn, Db, Result, from_json, int, nat, place, to_json};
     use crate::shard::{Shards, SmallInt};
 
     /// What sending changes about a member.
@@ -254,7 +254,7 @@ pub(crate) mod pg {
         let places: Vec<_> = members.iter().map(|(group, _)| shards.of_group(group).int()).collect();
         let (groups, ids): (Vec<_>, Vec<_>) = members.iter().map(|(group, id)| (group.as_str(), id.as_str())).unzip();
         let rows = db.query(&query, &[&places, &groups, &ids]).await?;
-        rows.iter().map(|row| Ok((row.get::<_, i64>(7) as usize - 1, read(row)?))).collect()
+        rows.iter().map(|row| Ok((place(row, 7), read(row)?))).collect()
     }
 
     /// A page of members, greatest role first, then by when they joined, then as they came.
@@ -293,7 +293,7 @@ pub(crate) mod pg {
         let rows = db.query(&query, &[&places, &groups, &ids]).await?;
         let read = |row: &Row| {
             let marks = Marks { read_seq: nat(row.get(1)), last_sent: Timestamp::from_millis(row.get(2)) };
-            (row.get::<_, i64>(0) as usize - 1, marks)
+            (place(row, 0), marks)
         };
         Ok(rows.iter().map(read).collect())
     }

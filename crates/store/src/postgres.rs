@@ -1,7 +1,7 @@
-//! PostgreSQL behind the ports: lanes that commit, a pool that reads.
+//! PostgreSQL behind the ports: writers that commit, a pool that reads.
 //!
 //! Everything of one conversation, group or account is in one shard, and whoever holds a shard's row is its only writer
-//! (`shard.rs`, docs/adr/0004). A lane gathers what waits for its shards and commits it in one transaction (`lane.rs`).
+//! (`shard.rs`, docs/adr/0004). A writer gathers what waits for its shards and commits it in one transaction (`writer.rs`).
 
 mod availability;
 mod batch;
@@ -9,14 +9,15 @@ mod claim;
 mod connect;
 mod copy;
 mod gather;
-mod lane;
+mod heads;
+mod last_commit;
 mod needs;
 mod offline;
 mod reads;
 mod schema;
 mod trouble;
+mod writer;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,9 +42,10 @@ use self::claim::Claim;
 use self::connect::Connector;
 pub(crate) use self::copy::CopyIn;
 use self::gather::Gather;
-use self::lane::Lanes;
+use self::heads::Heads;
 pub(crate) use self::offline::Offline;
-use self::reads::{READ_WITHIN, Reads, read};
+use self::reads::{Reads, read};
+use self::writer::Writers;
 use crate::account::pg as account;
 use crate::block::pg as block;
 use crate::conversation::pg as conversation;
@@ -93,25 +95,22 @@ pub(crate) enum Error {
 /// So many keys are looked up together with those of others; more are a statement of their own.
 const FEW: usize = 16;
 
-/// The heads of shards are looked at this often, for what other nodes commit; our own commits announce themselves.
-const LOOK_AT_HEADS: Duration = Duration::from_millis(500);
-
 /// How a store on PostgreSQL is opened.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// `postgres://user:password@host:port/database`, with the parameters of libpq that `tokio-postgres` knows; several
     /// hosts are tried in turn, and the one that takes writes is used.
     pub url: String,
-    /// Connections for reading, 1 to 1,000; those of the lanes and one or two more come on top.
+    /// Connections for reading, 1 to 1,000; those of the writers and one or two more come on top.
     pub connections: u16,
-    /// Lanes that commit, 1 to the number of shards; each has a connection.
+    /// Writers that commit, 1 to the number of shards; each has a connection.
     pub writers: u16,
     /// Into how many shards a new database is divided, 1 to 1,024. One that exists keeps what it has.
     pub shards: u16,
 }
 
 impl Settings {
-    /// The defaults: 16 connections for reading, 2 lanes, 16 shards.
+    /// The defaults: 16 connections for reading, 2 writers, 16 shards.
     pub fn new(url: impl Into<String>) -> Self {
         Self { url: url.into(), connections: 16, writers: 2, shards: 16 }
     }
@@ -122,7 +121,7 @@ pub struct Postgres {
     shards: Shards,
     reads: Arc<Reads>,
     lookups: Lookups,
-    lanes: Lanes,
+    writers: Writers,
     heads: Arc<Heads>,
     claim: Option<Claim>,
     stop: CancellationToken,
@@ -171,7 +170,7 @@ impl Lookups {
 }
 
 impl Postgres {
-    /// Connects, makes or migrates the schema, and starts the lanes.
+    /// Connects, makes or migrates the schema, and starts the writers.
     pub async fn open(settings: &Settings) -> Result<Self, OpenError> {
         let connector = Connector::new(&settings.url)?;
         let place = connector.place().to_owned();
@@ -184,12 +183,12 @@ impl Postgres {
             Arc::new(Heads::new(schema::heads(&db).await.map_err(unusable)?))
         };
         let availability = Arc::new(Availability::new(connector.clone(), stop.clone()));
-        let lanes =
-            Lanes::start(&connector, settings.writers, shards, &heads, &availability).await.map_err(unusable)?;
+        let writers =
+            Writers::start(&connector, settings.writers, shards, &heads, &availability).await.map_err(unusable)?;
         let reads = Arc::new(Reads { pool, connector, availability, shards });
         let lookups = Lookups::start(&reads);
-        let store = Self { shards, reads, lookups, lanes, heads, claim: None, stop };
-        store.follow_heads();
+        let store = Self { shards, reads, lookups, writers, heads, claim: None, stop };
+        tokio::spawn(store.heads.clone().follow(store.reads.clone(), store.stop.clone()));
         Ok(store)
     }
 
@@ -198,31 +197,12 @@ impl Postgres {
         self.claim = Some(Claim::take(&self.reads.connector).await?);
         Ok(())
     }
-
-    /// Looks at what other nodes have committed, until the store is dropped.
-    fn follow_heads(&self) {
-        let (heads, reads, stop) = (self.heads.clone(), self.reads.clone(), self.stop.clone());
-        tokio::spawn(async move {
-            while tokio::time::timeout(LOOK_AT_HEADS, stop.cancelled()).await.is_err() {
-                let before = heads.all();
-                // If it fails, whoever needs the database will notice; the next look is soon.
-                let Ok(db) = reads.connection().await else { continue };
-                let Ok(Ok(newest)) = tokio::time::timeout(READ_WITHIN, schema::heads(&db)).await else { continue };
-                db.done();
-                let has_gone_back = newest.iter().any(|(shard, position)| before.get(shard) > Some(position));
-                if has_gone_back && let Ok(Some(error)) = heads.have_gone_back(&reads.connector, before).await {
-                    reads.availability.give_up(&error);
-                }
-                newest.into_iter().for_each(|(shard, position)| heads.advance(shard, position));
-            }
-        });
-    }
 }
 
 #[async_trait]
 impl Store for Postgres {
     async fn commit(&self, changes: Changes) -> Result<Committed, CommitError> {
-        self.lanes.commit(changes).await
+        self.writers.commit(changes).await
     }
 
     async fn accounts(&self, ids: &[AccountId]) -> Result<Vec<Account>, Fault> {
@@ -369,7 +349,7 @@ impl Ledger for Postgres {
     }
 
     async fn save_progress(&self, endpoint: &str, shard: Shard, progress: Progress) -> Result<(), Fault> {
-        self.lanes.save_progress(endpoint.to_owned(), shard, progress).await
+        self.writers.save_progress(endpoint.to_owned(), shard, progress).await
     }
 }
 
@@ -378,7 +358,7 @@ impl Durable for Postgres {
     async fn ready(&self) -> Result<(), Fault> {
         self.reads.availability.check()?;
         self.claim.as_ref().map_or(Ok(()), Claim::check)?;
-        self.lanes.probe().await
+        self.writers.probe().await
     }
 }
 
@@ -391,51 +371,6 @@ impl Drop for Postgres {
 impl std::fmt::Debug for Postgres {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Postgres").field("place", &self.reads.connector.place()).finish_non_exhaustive()
-    }
-}
-
-/// The newest position of each shard, as far as this process knows.
-#[derive(Debug)]
-struct Heads(HashMap<Shard, watch::Sender<Position>>);
-
-impl Heads {
-    fn new(heads: Vec<(Shard, Position)>) -> Self {
-        Self(heads.into_iter().map(|(shard, position)| (shard, watch::Sender::new(position))).collect())
-    }
-
-    fn all(&self) -> HashMap<Shard, Position> {
-        self.0.iter().map(|(shard, head)| (*shard, *head.borrow())).collect()
-    }
-
-    /// Whether the database has lost what was there `before`, looked at over a new connection: an old one may lead to a
-    /// server that has been replaced.
-    async fn have_gone_back(&self, connector: &Connector, before: HashMap<Shard, Position>) -> Result<Option<Error>> {
-        let newest = schema::heads(&connector.connect().await?).await?;
-        let lost = newest.into_iter().find(|(shard, position)| before.get(shard) > Some(position));
-        Ok(lost.map(|(shard, _)| Error::WentBack(shard.0)))
-    }
-
-    /// Whether a head is what it was, or later.
-    fn is_known(&self, shard: Shard, position: Position) -> bool {
-        self.0.get(&shard).is_none_or(|known| *known.borrow() <= position)
-    }
-
-    fn advance(&self, shard: Shard, position: Position) {
-        if let Some(head) = self.0.get(&shard) {
-            head.send_if_modified(|newest| {
-                let is_newer = *newest < position;
-                *newest = position.max(*newest);
-                is_newer
-            });
-        }
-    }
-
-    fn of(&self, shard: Shard) -> watch::Receiver<Position> {
-        match self.0.get(&shard) {
-            Some(head) => head.subscribe(),
-            // Nothing ever happens in a shard that there is not.
-            None => watch::Sender::new(Position(0)).subscribe(),
-        }
     }
 }
 
@@ -460,6 +395,11 @@ pub(crate) fn int(number: u64) -> i64 {
 /// A number from a column, which has none below 0.
 pub(crate) fn nat(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
+}
+
+/// The place of what was looked up among what was asked for, from a column that `WITH ORDINALITY` counts from 1.
+pub(crate) fn place(row: &tokio_postgres::Row, column: usize) -> usize {
+    row.get::<_, i64>(column) as usize - 1
 }
 
 /// A column of JSON.

@@ -84,7 +84,7 @@ pub(crate) mod pg {
 
     use super::TopicRow;
     use crate::migrate::InPostgres;
-    use crate::postgres::{CopyIn, Db, Result, from_json, to_json};
+    use crate::postgres::{CopyIn, Db, Result, from_json, place, to_json};
     use crate::shard::{Shards, SmallInt};
 
     /// Which of the topics exist, as their places among them.
@@ -99,7 +99,7 @@ pub(crate) mod pg {
         let places: Vec<_> = topics.iter().map(|(group, _)| shards.of_group(group).int()).collect();
         let (groups, ids): (Vec<_>, Vec<_>) = topics.iter().map(|(group, id)| (group.as_str(), id.as_str())).unzip();
         let rows = db.query(&query, &[&places, &groups, &ids]).await?;
-        Ok(rows.iter().map(|row| row.get::<_, i64>(0) as usize - 1).collect())
+        Ok(rows.iter().map(|row| place(row, 0)).collect())
     }
 
     /// One topic.

@@ -8,10 +8,10 @@ CREATE TABLE log_shard (
     conversations BIGINT NOT NULL DEFAULT 0      -- the newest conversation key
 ) WITH (fillfactor = 10);
 
--- Which of its transactions each lane of a process has committed last: how one that lost its connection learns whether its
+-- Which of its transactions each writer of a process has committed last: how one that lost its connection learns whether its
 -- commit came through.
 CREATE TABLE writer (
-    shard SMALLINT NOT NULL,                     -- the first that the lane writes
+    shard SMALLINT NOT NULL,                     -- the first that the writer writes
     id    BIGINT GENERATED ALWAYS AS IDENTITY,
     batch BIGINT NOT NULL DEFAULT 0,
     seen  TIMESTAMPTZ NOT NULL DEFAULT now(),

@@ -28,11 +28,11 @@ use crate::shard::{Shards, SmallInt};
 use crate::topic::pg as topic;
 
 /// Whatever the database prefers: what is read under a lock has to be as new as the lock.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
 /// Locks shards until the transaction ends, in their order, so that nobody waits for each other in a circle. What is read
 /// after that, nobody changes.
-const LOCK: &str = "SELECT shard, head, conversations FROM log_shard WHERE shard = ANY($1) ORDER BY shard
+pub(super) const LOCK: &str = "SELECT shard, head, conversations FROM log_shard WHERE shard = ANY($1) ORDER BY shard
      FOR NO KEY UPDATE";
 
 /// A row that is looked up, or is not there, and may change.
@@ -541,45 +541,4 @@ async fn put_heads(db: &Db, heads: &[(&Shard, &Head)]) -> Result<()> {
     let conversations: Vec<_> = heads.iter().map(|(_, head)| head.conversations).collect();
     db.execute(&put, &[&shards, &positions, &conversations]).await?;
     Ok(())
-}
-
-/// The row of a lane in `writer`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Writer {
-    /// The first that the lane writes.
-    pub(super) shard: Shard,
-    pub(super) id: i64,
-}
-
-impl Writer {
-    /// A row for a new lane; those that have not been used for a day are nobody's any more.
-    pub(super) async fn register(db: &Db, shard: Shard) -> Result<Self> {
-        let place = shard.int();
-        db.execute("DELETE FROM writer WHERE shard = $1 AND seen < now() - interval '1 day'", &[&place]).await?;
-        let row = db.query_one("INSERT INTO writer (shard) VALUES ($1) RETURNING id", &[&place]).await?;
-        Ok(Self { shard, id: row.get(0) })
-    }
-
-    /// Notes the number of the lane's transaction.
-    pub(super) async fn put_number(self, db: &Db, number: i64) -> Result<()> {
-        let put = db
-            .prepare_cached(
-                "INSERT INTO writer (shard, id, batch) OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3)
-                 ON CONFLICT (shard, id) DO UPDATE SET batch = excluded.batch, seen = now()",
-            )
-            .await?;
-        db.execute(&put, &[&self.shard.int(), &self.id, &number]).await?;
-        Ok(())
-    }
-
-    /// The number of the lane's newest transaction that came through, once those that had locked these shards have ended.
-    pub(super) async fn number(self, db: &Db, shards: &BTreeSet<Shard>) -> Result<Option<i64>> {
-        let places: Vec<_> = shards.iter().map(|shard| shard.int()).collect();
-        db.batch_execute(BEGIN).await?;
-        db.query(LOCK, &[&places]).await?;
-        let query = "SELECT batch FROM writer WHERE shard = $1 AND id = $2 FOR UPDATE";
-        let row = db.query_opt(query, &[&self.shard.int(), &self.id]).await?;
-        db.batch_execute("COMMIT").await?;
-        Ok(row.map(|row| row.get(0)))
-    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use store::{Durable, OpenError};
 
-use crate::home::{Home, one_lane, open};
+use crate::home::{Home, one_writer, open};
 use crate::proxy::{Deed, Proxy, Seen};
 use crate::{has_two, says, send, timed, unreadable, until};
 
@@ -63,7 +63,7 @@ async fn whoever_has_lost_the_claim_is_not_ready() {
         _ => Deed::Pass,
     });
     proxy.cut();
-    let mut other = open(&one_lane(home.url())).await;
+    let mut other = open(&one_writer(home.url())).await;
     other.claim().await.unwrap();
     is_open.store(true, Ordering::SeqCst);
     until("the loss is noticed", async || {

@@ -19,7 +19,7 @@ cases! {
     a_commit_that_prepares_its_statements_is_done_once_too,
     a_commit_that_is_cut_is_answered_as_what_it_came_to,
     a_commit_that_is_cut_is_answered_when_the_database_is_back,
-    a_lane_whose_row_is_gone_still_learns_what_became_of_a_commit,
+    a_writer_whose_row_is_gone_still_learns_what_became_of_a_commit,
     a_commit_of_which_nothing_can_be_learnt_is_there_once_after_a_retry,
     a_transaction_that_is_cut_each_time_is_given_up,
     reads_and_commits_after_all_connections_were_cut_go_on_at_once,
@@ -193,8 +193,8 @@ async fn a_commit_that_is_cut_is_answered_when_the_database_is_back() {
     assert_eq!(texts(&store).await, ["Lost", "Done", "OnItsWay"]);
 }
 
-/// Rows of lanes that have long been idle are nobody's any more, and are removed by whoever opens the store next.
-async fn a_lane_whose_row_is_gone_still_learns_what_became_of_a_commit() {
+/// Rows of writers that have long been idle are nobody's any more, and are removed by whoever opens the store next.
+async fn a_writer_whose_row_is_gone_still_learns_what_became_of_a_commit() {
     let home = Home::new().await;
     let proxy = Proxy::to(&home).await;
     let store = home.open_through(&proxy).await;
@@ -260,7 +260,7 @@ async fn a_transaction_that_is_cut_each_time_is_given_up() {
     let proxy = Proxy::to(&home).await;
     let store = home.open_through(&proxy).await;
     has_two(&store).await;
-    // What says how far the lane is passes.
+    // What says how far the writer is passes.
     let mut has_written = None;
     proxy.judge(move |seen| match seen {
         Seen::FromStore(message) if message.kind == 'P' && contains(message, b"INSERT INTO event") => {

@@ -10,7 +10,7 @@ use store::Durable;
 use store::postgres::Settings;
 use webhook::ledger::Ledger;
 
-use crate::home::{Home, one_lane, open};
+use crate::home::{Home, one_writer, open};
 use crate::proxy::{Deed, Proxy, Seen};
 use crate::{has_two, head, look, says, send, texts, timed, unavailable, unreadable, until, within};
 
@@ -61,7 +61,7 @@ async fn a_database_that_hangs_is_away_until_new_connections_work() {
 async fn old_connections_that_lead_nowhere_are_not_tried_again() {
     let home = Home::new().await;
     let proxy = Proxy::to(&home).await;
-    let store = open(&Settings { connections: 8, ..one_lane(home.url_through(&proxy)) }).await;
+    let store = open(&Settings { connections: 8, ..one_writer(home.url_through(&proxy)) }).await;
     has_two(&store).await;
     let read_all = async || {
         let reads = [(); 8].map(|()| head(&store));

@@ -71,14 +71,14 @@ impl Home {
         format!("postgres://{place}?application_name={0}&options=-csearch_path%3D{0}", self.name)
     }
 
-    /// A store with one lane, so that everything is committed over one connection.
+    /// A store with one writer, so that everything is committed over one connection.
     pub(crate) async fn open(&self) -> Postgres {
-        open(&one_lane(self.url())).await
+        open(&one_writer(self.url())).await
     }
 
     /// ... whose connections go through a proxy.
     pub(crate) async fn open_through(&self, proxy: &Proxy) -> Postgres {
-        open(&one_lane(self.url_through(proxy))).await
+        open(&one_writer(self.url_through(proxy))).await
     }
 
     /// A connection of the test, which is not counted among those of the stores.
@@ -138,8 +138,8 @@ impl Home {
     }
 }
 
-/// Settings with one lane, one connection for reading, and few shards.
-pub(crate) fn one_lane(url: String) -> Settings {
+/// Settings with one writer, one connection for reading, and few shards.
+pub(crate) fn one_writer(url: String) -> Settings {
     Settings { connections: 1, writers: 1, shards: 4, ..Settings::new(url) }
 }
 

@@ -6,7 +6,7 @@ use store::{OpenError, Postgres};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::home::{Home, one_lane, open, refusal};
+use crate::home::{Home, one_writer, open, refusal};
 use crate::{conversation, has_two, says, send, texts};
 
 cases! {
@@ -25,7 +25,7 @@ cases! {
     a_schema_of_which_a_part_is_missing_is_refused,
     many_who_open_an_empty_schema_at_the_same_time_all_succeed,
     the_number_of_shards_is_that_of_the_beginning,
-    the_most_and_the_fewest_shards_and_lanes_work,
+    the_most_and_the_fewest_shards_and_writers_work,
     a_schema_may_have_any_name,
 }
 
@@ -57,27 +57,27 @@ async fn a_server_that_is_not_there_may_come() {
     // Bound, and then free again: nobody listens there.
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let url = home.url_of(&format!("user:hush@127.0.0.1:{port}/db"));
-    let error = refusal(&one_lane(url)).await;
+    let error = refusal(&one_writer(url)).await;
     is_unusable(&error, false, &[&format!("127.0.0.1:{port}, database \"db\""), "refused"]);
 }
 
 async fn a_database_that_is_not_there_is_refused() {
     let home = Home::new().await;
     let url = home.url().replace(&format!("/{}?", home.database()), "/nothing_of_this_name?");
-    is_unusable(&refusal(&one_lane(url)).await, true, &["\"nothing_of_this_name\" does not exist"]);
+    is_unusable(&refusal(&one_writer(url)).await, true, &["\"nothing_of_this_name\" does not exist"]);
 }
 
 async fn a_schema_that_is_not_there_is_refused() {
     let home = Home::new().await;
     home.sql(&format!("DROP SCHEMA {}", home.name)).await;
-    is_unusable(&refusal(&one_lane(home.url())).await, true, &["no schema"]);
+    is_unusable(&refusal(&one_writer(home.url())).await, true, &["no schema"]);
 }
 
 async fn a_user_who_may_not_log_in_is_refused() {
     let home = Home::new().await;
     let user = home.make_user("ALL").await;
     home.sql(&format!("ALTER ROLE {user} NOLOGIN")).await;
-    is_unusable(&refusal(&one_lane(home.url_as(&user))).await, true, &["not permitted to log in"]);
+    is_unusable(&refusal(&one_writer(home.url_as(&user))).await, true, &["not permitted to log in"]);
 }
 
 /// The server of the tests trusts everybody, so this is one that says what a stricter one would.
@@ -96,17 +96,17 @@ async fn a_wrong_password_is_refused() {
         _ = stream.read_u8().await;
     });
     let url = home.url_of(&format!("u:hush@127.0.0.1:{port}/db"));
-    is_unusable(&refusal(&one_lane(url)).await, true, &["password authentication failed for user \"u\""]);
+    is_unusable(&refusal(&one_writer(url)).await, true, &["password authentication failed for user \"u\""]);
 }
 
 async fn a_user_who_may_make_no_tables_is_refused_and_one_who_may_is_enough() {
     let home = Home::new().await;
     let user = home.make_user("USAGE").await;
-    let error = refusal(&one_lane(home.url_as(&user))).await;
+    let error = refusal(&one_writer(home.url_as(&user))).await;
     is_unusable(&error, true, &["permission denied for schema"]);
     assert_eq!(tables(&home).await, Vec::<String>::new());
     home.sql(&format!("GRANT CREATE ON SCHEMA {} TO {user}", home.name)).await;
-    let mut store = open(&one_lane(home.url_as(&user))).await;
+    let mut store = open(&one_writer(home.url_as(&user))).await;
     store.claim().await.unwrap();
     has_two(&store).await;
     send(&store, "text").await.unwrap();
@@ -115,13 +115,13 @@ async fn a_user_who_may_make_no_tables_is_refused_and_one_who_may_is_enough() {
 async fn a_server_that_takes_no_writes_is_refused() {
     let home = Home::new().await;
     let url = format!("{}%20-cdefault_transaction_read_only%3Don", home.url());
-    is_unusable(&refusal(&one_lane(url)).await, true, &["does not allow writes"]);
+    is_unusable(&refusal(&one_writer(url)).await, true, &["does not allow writes"]);
 }
 
 async fn a_server_without_tls_is_refused_where_tls_is_asked_for() {
     let home = Home::new().await;
     let url = format!("{}&sslmode=require", home.url());
-    let error = refusal(&one_lane(url)).await;
+    let error = refusal(&one_writer(url)).await;
     says(&error.to_string(), &["TLS"]);
 }
 
@@ -130,7 +130,7 @@ async fn of_several_hosts_the_one_that_is_there_is_used() {
     let (host, port) = home.address();
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let url = home.url().replace(&format!("@{host}:{port}/"), &format!("@127.0.0.1:{nobody},{host}:{port}/"));
-    let store = open(&one_lane(url)).await;
+    let store = open(&one_writer(url)).await;
     has_two(&store).await;
     assert_eq!(send(&store, "text").await.unwrap(), 1);
 }
@@ -138,7 +138,7 @@ async fn of_several_hosts_the_one_that_is_there_is_used() {
 async fn a_schema_with_tables_of_others_is_refused_and_left_alone() {
     let home = Home::new().await;
     home.sql("CREATE TABLE thing (id INT); CREATE TABLE other_thing (id INT)").await;
-    is_foreign(&refusal(&one_lane(home.url())).await, &["belongs to something else", "the table other_thing"]);
+    is_foreign(&refusal(&one_writer(home.url())).await, &["belongs to something else", "the table other_thing"]);
     assert_eq!(tables(&home).await, ["other_thing", "thing"]);
 }
 
@@ -151,7 +151,7 @@ async fn a_schema_of_a_newer_version_is_refused_and_left_alone() {
          VALUES (999, 'hence', '2100-01-01T00:00:00Z', '1')",
     )
     .await;
-    is_foreign(&refusal(&one_lane(home.url())).await, &["newer version of ringback", "V999__hence"]);
+    is_foreign(&refusal(&one_writer(home.url())).await, &["newer version of ringback", "V999__hence"]);
     assert_eq!(tables(&home).await, before);
 }
 
@@ -159,14 +159,17 @@ async fn a_schema_that_was_made_in_another_way_is_refused() {
     let home = Home::new().await;
     drop(home.open().await);
     home.sql("UPDATE refinery_schema_history SET checksum = '1' WHERE version = 1").await;
-    is_foreign(&refusal(&one_lane(home.url())).await, &["another version of ringback", "V1__begin", "in another way"]);
+    is_foreign(
+        &refusal(&one_writer(home.url())).await,
+        &["another version of ringback", "V1__begin", "in another way"],
+    );
 }
 
 async fn a_schema_of_which_a_part_is_missing_is_refused() {
     let home = Home::new().await;
     drop(home.open().await);
     home.sql("DROP TABLE behind").await;
-    is_foreign(&refusal(&one_lane(home.url())).await, &["half migrated", "the table behind is not there"]);
+    is_foreign(&refusal(&one_writer(home.url())).await, &["half migrated", "the table behind is not there"]);
 }
 
 /// The migrations are made once, whoever comes first.
@@ -175,7 +178,7 @@ async fn many_who_open_an_empty_schema_at_the_same_time_all_succeed() {
     let mut opening = tokio::task::JoinSet::new();
     for number in 0..6 {
         // They do not even agree on the number of shards.
-        let settings = Settings { shards: 3 + number, ..one_lane(home.url()) };
+        let settings = Settings { shards: 3 + number, ..one_writer(home.url()) };
         opening.spawn(async move { open(&settings).await });
     }
     let stores: Vec<Postgres> = opening.join_all().await;
@@ -192,21 +195,21 @@ async fn many_who_open_an_empty_schema_at_the_same_time_all_succeed() {
 
 async fn the_number_of_shards_is_that_of_the_beginning() {
     let home = Home::new().await;
-    let store = open(&Settings { shards: 7, ..one_lane(home.url()) }).await;
+    let store = open(&Settings { shards: 7, ..one_writer(home.url()) }).await;
     has_two(&store).await;
     send(&store, "text").await.unwrap();
     drop(store);
     for (shards, writers) in [(1, 1), (16, 16), (1024, 1024)] {
-        let store = open(&Settings { shards, writers, ..one_lane(home.url()) }).await;
+        let store = open(&Settings { shards, writers, ..one_writer(home.url()) }).await;
         assert_eq!(store.shards().len(), 7);
         assert_eq!(texts(&store).await, ["text"]);
     }
 }
 
-async fn the_most_and_the_fewest_shards_and_lanes_work() {
+async fn the_most_and_the_fewest_shards_and_writers_work() {
     for (shards, writers) in [(1, 1), (1, 9), (1024, 1)] {
         let home = Home::new().await;
-        let store = open(&Settings { shards, writers, ..one_lane(home.url()) }).await;
+        let store = open(&Settings { shards, writers, ..one_writer(home.url()) }).await;
         has_two(&store).await;
         assert_eq!(send(&store, "text").await.unwrap(), 1);
         assert_eq!(store.conversation(&conversation()).await.unwrap().head, 1);
@@ -218,10 +221,10 @@ async fn a_schema_may_have_any_name() {
     let odd = format!("Odd-{}.é", home.name);
     home.sql(&format!("CREATE SCHEMA \"{odd}\"")).await;
     let url = home.url().replace(&format!("search_path%3D{}", home.name), &format!("search_path%3D%22{odd}%22"));
-    let mut store = open(&one_lane(url.clone())).await;
+    let mut store = open(&one_writer(url.clone())).await;
     store.claim().await.unwrap();
     has_two(&store).await;
     send(&store, "text").await.unwrap();
     assert_eq!(tables(&home).await, Vec::<String>::new());
-    assert_eq!(texts(&open(&one_lane(url)).await).await, ["text"]);
+    assert_eq!(texts(&open(&one_writer(url)).await).await, ["text"]);
 }

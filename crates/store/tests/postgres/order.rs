@@ -22,9 +22,9 @@ use crate::home::{Home, open};
 use crate::{changes, import, message, send_to};
 
 cases! {
-    nothing_is_missed_with_one_lane,
-    nothing_is_missed_with_four_lanes,
-    nothing_is_missed_with_a_lane_for_each_shard,
+    nothing_is_missed_with_one_writer,
+    nothing_is_missed_with_four_writers,
+    nothing_is_missed_with_a_writer_for_each_shard,
     a_log_with_positions_from_a_sequence_loses_an_event,
 }
 
@@ -146,7 +146,7 @@ async fn nothing_is_missed(writers: u16) {
 
     // One stands still: it has its position, and nobody can see it. In the last shard: others can be locked before.
     let (still, shard) = places.iter().max_by_key(|(_, shard)| **shard).unwrap();
-    let lane = |shard: Shard| shard.0 % writers;
+    let writer = |shard: Shard| shard.0 % writers;
     let gate = Gate::closed(&home, "event").await;
     let mut sent = vec![spawn(&one, still, MARK.to_owned())];
     home.until_waiting(&["advisory"], 1).await;
@@ -154,13 +154,13 @@ async fn nothing_is_missed(writers: u16) {
     sent.push(spawn(&other, still, "behind it".to_owned()));
     home.until_waiting(&["transactionid"], 1).await;
 
-    // In every conversation, from both nodes. What is in another lane comes through; the rest waits in line.
+    // In every conversation, from both nodes. What is in another writer comes through; the rest waits in line.
     let mut coming_through = Vec::new();
     for (conversation, place) in &places {
         for (name, node) in [("one", &one), ("other", &other)] {
             let text = format!("{name} to {conversation:?}");
             let sending = spawn(node, conversation, text.clone());
-            if lane(*place) == lane(*shard) { sent.push(sending) } else { coming_through.push((text, sending)) }
+            if writer(*place) == writer(*shard) { sent.push(sending) } else { coming_through.push((text, sending)) }
         }
     }
     let mut through = Vec::new();
@@ -169,7 +169,7 @@ async fn nothing_is_missed(writers: u16) {
         through.push(text);
     }
     // One that needs two shards has locked the first and waits for the second.
-    let elsewhere = places.iter().find(|(_, place)| lane(**place) != lane(*shard));
+    let elsewhere = places.iter().find(|(_, place)| writer(**place) != writer(*shard));
     if let Some((elsewhere, _)) = elsewhere {
         let both = [(elsewhere, "both: elsewhere"), (still, "both: behind it")];
         expected.extend(both.map(|(_, text)| text.to_owned()));
@@ -206,15 +206,15 @@ async fn nothing_is_missed(writers: u16) {
     }
 }
 
-async fn nothing_is_missed_with_one_lane() {
+async fn nothing_is_missed_with_one_writer() {
     nothing_is_missed(1).await;
 }
 
-async fn nothing_is_missed_with_four_lanes() {
+async fn nothing_is_missed_with_four_writers() {
     nothing_is_missed(4).await;
 }
 
-async fn nothing_is_missed_with_a_lane_for_each_shard() {
+async fn nothing_is_missed_with_a_writer_for_each_shard() {
     nothing_is_missed(SHARDS).await;
 }
 

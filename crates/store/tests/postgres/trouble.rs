@@ -12,7 +12,7 @@ use chat::port::{Assertion, Changes, CommitError, Store, Write};
 use store::postgres::Settings;
 use store::{Durable, Postgres};
 
-use crate::home::{Home, one_lane, open};
+use crate::home::{Home, one_writer, open};
 use crate::order::{Gate, MARK, group_of};
 use crate::proxy::{Deed, Proxy, Seen};
 use crate::{
@@ -51,7 +51,7 @@ async fn all_connections_are_ended_again_and_again_under_load() {
     const SENDERS: usize = 8;
     const EACH: usize = 60;
     let home = Home::new().await;
-    let store = Arc::new(open(&Settings { writers: 2, connections: 4, ..one_lane(home.url()) }).await);
+    let store = Arc::new(open(&Settings { writers: 2, connections: 4, ..one_writer(home.url()) }).await);
     has_two(&store).await;
     let done = Arc::new(AtomicUsize::new(0));
     let mut sending = tokio::task::JoinSet::new();
@@ -170,7 +170,7 @@ async fn a_full_disk_is_said_and_passes() {
 async fn a_database_that_became_read_only_is_away_until_it_takes_writes() {
     let home = Home::new().await;
     let user = home.make_user("ALL").await;
-    let store = open(&one_lane(home.url_as(&user))).await;
+    let store = open(&one_writer(home.url_as(&user))).await;
     has_two(&store).await;
     send(&store, "before").await.unwrap();
     home.sql(&format!("ALTER ROLE {user} SET default_transaction_read_only = on")).await;
@@ -196,13 +196,13 @@ async fn transactions_that_became_read_only_are_refused_until_they_are_not() {
     assert_eq!(send(&store, "text").await.unwrap(), 1);
 }
 
-/// A lane whose process stands still in the middle of a transaction is sent away by the server; its commit is tried
+/// A writer whose process stands still in the middle of a transaction is sent away by the server; its commit is tried
 /// again.
 async fn a_transaction_that_idles_too_long_is_ended_and_tried_again() {
     let home = Home::new().await;
     let proxy = Proxy::to(&home).await;
     let url = format!("{}%20-cidle_in_transaction_session_timeout%3D200ms", home.url_through(&proxy));
-    let store = open(&one_lane(url)).await;
+    let store = open(&one_writer(url)).await;
     has_two(&store).await;
     // The first `COMMIT` does not get through; PostgreSQL's farewell does.
     let mut is_first = true;
@@ -231,8 +231,8 @@ async fn the_isolation_that_a_database_prefers_does_not_matter() {
         let home = Home::new().await;
         let user = home.make_user("ALL").await;
         home.sql(&format!("ALTER ROLE {user} SET default_transaction_isolation = '{isolation}'")).await;
-        let store = Arc::new(open(&one_lane(home.url_as(&user))).await);
-        let other = open(&one_lane(home.url_as(&user))).await;
+        let store = Arc::new(open(&one_writer(home.url_as(&user))).await);
+        let other = open(&one_writer(home.url_as(&user))).await;
         has_two(&store).await;
         let mut group = group_of("g");
         store.commit(changes(vec![Write::PutGroup(Box::new(group.clone()))])).await.unwrap();
@@ -264,7 +264,7 @@ async fn commits_are_durable_whatever_a_user_is_set_to() {
     let home = Home::new().await;
     let user = home.make_user("ALL").await;
     home.sql(&format!("ALTER ROLE {user} SET synchronous_commit = off")).await;
-    let store = open(&one_lane(home.url_as(&user))).await;
+    let store = open(&one_writer(home.url_as(&user))).await;
     has_two(&store).await;
     let check = "IF current_setting('synchronous_commit') <> 'on' THEN RAISE 'it would not be durable'; END IF;";
     home.before_insert("event", "true", check).await;
@@ -335,7 +335,7 @@ async fn what_postgresql_refuses_is_refused_alone() {
 async fn a_server_with_too_many_connections_is_said() {
     let home = Home::new().await;
     let user = home.make_user("ALL").await;
-    let store = open(&Settings { connections: 8, ..one_lane(home.url_as(&user)) }).await;
+    let store = open(&Settings { connections: 8, ..one_writer(home.url_as(&user)) }).await;
     has_two(&store).await;
     // One waits for a table, with a connection that it has; there is one more at most.
     let holder = home.connect().await;

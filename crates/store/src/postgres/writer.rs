@@ -1,10 +1,10 @@
-//! Lanes: each gathers what waits for its shards and commits it in one transaction, over a connection of its own.
+//! Writers: each gathers what waits for its shards and commits it in one transaction, over a connection of its own.
 //!
 //! As with SQLite's writer, batching is the design: while one batch is being committed, the next one gathers. Changes go
-//! to the lane of their first shard; those that touch several lanes' shards are kept apart by the locks on the shards' rows,
+//! to the writer of their first shard; those that touch several writers' shards are kept apart by the locks on the shards' rows,
 //! as the changes of other nodes are.
 //!
-//! Whether a commit came through is never guessed. Each transaction notes its number in the lane's row of `writer`. A lane
+//! Whether a commit came through is never guessed. Each transaction notes its number in the writer's row of `writer`. A writer
 //! that lost its connection while it committed locks the shards again (the old transaction has ended by then, one way or
 //! the other) and looks at the number.
 
@@ -21,15 +21,16 @@ use tokio::time::{Instant, timeout, timeout_at};
 use webhook::ledger::Progress;
 
 use super::availability::Availability;
-use super::batch::{Batch, Writer};
+use super::batch::Batch;
 use super::connect::Connector;
+use super::last_commit::LastCommit;
 use super::needs::Needs;
 use super::{Db, Error, Heads, Result, trouble};
 use crate::commit::{self, Applied, Prepared};
 use crate::cursor::pg as cursor;
 use crate::shard::Shards;
 
-/// How many jobs may wait in a lane. A sender beyond that waits to get in, which slows it down and nobody else.
+/// How many jobs may wait in a writer. A sender beyond that waits to get in, which slows it down and nobody else.
 const QUEUE: usize = 4096;
 
 /// How many jobs one transaction takes at most: it holds its shards for so long.
@@ -51,11 +52,11 @@ const RESOLVE_EVERY: Duration = Duration::from_millis(100);
 /// How often a transaction is tried that failed in passing: a conflict, a connection that turned out to be dead.
 const MOST_ATTEMPTS: u32 = 4;
 
-/// So many accounts that exist are remembered per lane, some 10 MB; then all are forgotten, and looked up again.
+/// So many accounts that exist are remembered per writer, some 10 MB; then all are forgotten, and looked up again.
 const MOST_KNOWN: usize = 100_000;
 
-/// All lanes of this process.
-pub(super) struct Lanes {
+/// All writers of this process.
+pub(super) struct Writers {
     queues: Vec<mpsc::Sender<Job>>,
     shards: Shards,
     availability: Arc<Availability>,
@@ -72,14 +73,14 @@ enum Job {
         progress: Progress,
         reply: oneshot::Sender<Result<(), Fault>>,
     },
-    /// Writes nothing but the lane's number.
+    /// Writes nothing but the writer's number.
     Probe {
         reply: oneshot::Sender<Result<(), Fault>>,
     },
 }
 
-impl Lanes {
-    /// Starts the lanes. They end when this is dropped and their queues are empty.
+impl Writers {
+    /// Starts the writers. They end when this is dropped and their queues are empty.
     pub(super) async fn start(
         connector: &Connector,
         writers: u16,
@@ -88,12 +89,12 @@ impl Lanes {
         availability: &Arc<Availability>,
     ) -> Result<Self> {
         let mut queues = Vec::new();
-        // A lane writes the shards that have its number modulo their count.
+        // A writer writes the shards that have its number modulo their count.
         for first in shards.all().take(usize::from(writers.max(1))) {
             let db = connector.connect().await?;
-            let lane = Lane {
+            let writer = Writer {
                 connector: connector.clone(),
-                writer: Writer::register(&db, first).await?,
+                last_commit: LastCommit::register(&db, first).await?,
                 db: Some(db),
                 connected: Instant::now(),
                 number: 0,
@@ -103,7 +104,7 @@ impl Lanes {
                 known: HashSet::new(),
             };
             let (sender, queue) = mpsc::channel(QUEUE);
-            tokio::spawn(lane.run(queue));
+            tokio::spawn(writer.run(queue));
             queues.push(sender);
         }
         Ok(Self { queues, shards, availability: availability.clone() })
@@ -130,7 +131,7 @@ impl Lanes {
         answer.await.unwrap_or_else(|_| Err(stopped()))
     }
 
-    /// Whether a write gets through, in every lane.
+    /// Whether a write gets through, in every writer.
     pub(super) async fn probe(&self) -> Result<(), Fault> {
         let mut answers = Vec::with_capacity(self.queues.len());
         for queue in &self.queues {
@@ -153,12 +154,12 @@ fn stopped() -> Fault {
     Fault::new("the store has stopped")
 }
 
-struct Lane {
+struct Writer {
     connector: Connector,
     db: Option<Db>,
     /// When that was made.
     connected: Instant,
-    writer: Writer,
+    last_commit: LastCommit,
     /// Of the newest transaction that was begun.
     number: i64,
     shards: Shards,
@@ -184,7 +185,7 @@ enum Trouble {
     Doubt { outcomes: Vec<Outcome>, shards: BTreeSet<Shard>, heads: Vec<(Shard, Position)>, error: Error },
 }
 
-impl Lane {
+impl Writer {
     async fn run(mut self, mut queue: mpsc::Receiver<Job>) {
         let mut jobs = Vec::new();
         while queue.recv_many(&mut jobs, MAX_BATCH).await > 0 {
@@ -222,7 +223,9 @@ impl Lane {
     /// Commits jobs in one transaction and answers them. An error is of a statement, with nothing done and nobody
     /// answered.
     async fn together(&mut self, jobs: Vec<Job>) -> Result<(), (Error, Vec<Job>)> {
-        for attempt in 1.. {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
             let trouble = match self.transact(&jobs).await {
                 Ok(outcomes) => {
                     answer(jobs, outcomes);
@@ -273,7 +276,6 @@ impl Lane {
                 Trouble::Failed(error) | Trouble::Doubt { error, .. } => return Err((error, jobs)),
             }
         }
-        Ok(())
     }
 
     /// Carries out jobs in one transaction.
@@ -302,7 +304,7 @@ impl Lane {
                 if !progress.is_empty() {
                     cursor::save(&db, &progress).await?;
                 }
-                self.writer.put_number(&db, self.number).await?;
+                self.last_commit.put(&db, self.number).await?;
             }
             Ok((batch, outcomes))
         };
@@ -347,7 +349,7 @@ impl Lane {
         loop {
             let look = async {
                 let db = self.connection().await?;
-                let number = self.writer.number(&db, shards).await?;
+                let number = self.last_commit.find(&db, shards).await?;
                 self.db = Some(db);
                 Ok::<_, Error>(number)
             };
@@ -363,7 +365,7 @@ impl Lane {
         }
     }
 
-    /// The lane's connection, taken out: whoever is done with it and finds it good puts it back.
+    /// The writer's connection, taken out: whoever is done with it and finds it good puts it back.
     async fn connection(&mut self) -> Result<Db> {
         match self.db.take() {
             Some(db) if !db.is_closed() && !self.availability.is_stale(self.connected) => Ok(db),

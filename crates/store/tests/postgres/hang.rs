@@ -17,6 +17,7 @@ use crate::{has_two, head, look, says, send, texts, timed, unavailable, unreadab
 cases! {
     a_database_that_hangs_is_away_until_new_connections_work,
     old_connections_that_lead_nowhere_are_not_tried_again,
+    a_read_that_nobody_waits_for_any_more_leaves_no_connection_behind,
     a_database_that_accepts_connections_and_says_nothing_is_away,
     late_answers_are_not_mistaken_for_others,
     a_commit_that_hangs_is_answered_as_what_it_came_to,
@@ -77,6 +78,20 @@ async fn old_connections_that_lead_nowhere_are_not_tried_again() {
     for read in [a, b, c, d, e, f, g, h] {
         assert_eq!(read.unwrap(), 0);
     }
+}
+
+/// Whoever asked has hung up while the database did not answer. Its connection, with the answer still to come, is not given
+/// to the next one. (The other one is for who follows the heads.)
+async fn a_read_that_nobody_waits_for_any_more_leaves_no_connection_behind() {
+    let home = Home::new().await;
+    let proxy = Proxy::to(&home).await;
+    let store = open(&Settings { connections: 2, ..one_writer(home.url_through(&proxy)) }).await;
+    has_two(&store).await;
+    head(&store).await.unwrap();
+    proxy.freeze();
+    assert!(tokio::time::timeout(Duration::from_millis(100), head(&store)).await.is_err(), "nothing passes");
+    proxy.thaw_new_ones();
+    assert_eq!(within(Duration::from_secs(3), "the next read", head(&store)).await.unwrap(), 0);
 }
 
 /// Connections are lost, and new ones are accepted by somebody who says nothing.

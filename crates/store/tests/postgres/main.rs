@@ -22,6 +22,7 @@ mod hang;
 mod home;
 mod opening;
 mod order;
+mod plans;
 mod proxy;
 mod trouble;
 
@@ -41,7 +42,8 @@ use libtest_mimic::{Arguments, Trial};
 use store::Postgres;
 
 /// Every file's cases.
-const CASES: &[&[Case]] = &[claim::CASES, cut::CASES, hang::CASES, opening::CASES, order::CASES, trouble::CASES];
+const CASES: &[&[Case]] =
+    &[claim::CASES, cut::CASES, hang::CASES, opening::CASES, order::CASES, plans::CASES, trouble::CASES];
 
 /// Many cases wait for something to be given up, so that more of them run at a time than there are processors.
 const THREADS: usize = 6;

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use chat::account::import::NewAccount;
 use chat::command::{Actor, Origin};
 use chat::conversation::ConversationId;
-use chat::element::Element;
 use chat::event::{Event, GroupChange, LogEntry, NotSent, Position};
 use chat::group::{Group, GroupKind, GroupProfile, GroupRules, GroupStatus, Joining, Topic};
 use chat::id::{AccountId, ClientMessageId, GroupId, MessageId, Seq, Timestamp, TopicId};
@@ -15,6 +14,7 @@ use chat::port::{Assertion, Changes, CommitError, Committed, MemberQuery, Messag
 use tokio::task::JoinSet;
 
 use crate::fresh::Fresh;
+use crate::plain;
 
 /// When most of it happens.
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -77,22 +77,10 @@ pub(crate) fn message(sender: &str, conversation: ConversationId) -> Message {
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     Message {
         id: MessageId::new(NOW, number.into()),
-        conversation,
-        group_kind: None,
-        seq: 0,
-        sender: sender.into(),
-        actor: Actor::Account(sender.into()),
-        origin: Origin::default(),
         client_id: ClientMessageId::new(format!("client-{number}")),
         time: NOW,
         created: NOW,
-        sender_name: String::new(),
-        sender_face: String::new(),
-        elements: vec![Element::text(format!("message {number}"))],
-        custom_data: None,
-        mentions: Vec::new(),
-        delivery: Delivery::default(),
-        carried: None,
+        ..plain::text(sender, conversation, &format!("message {number}"))
     }
 }
 

@@ -34,6 +34,8 @@ mod log;
 mod members;
 mod nodes;
 mod odd_ids;
+#[path = "../support/plain.rs"]
+mod plain;
 mod reopening;
 mod repeats;
 mod seqs;

@@ -5,6 +5,8 @@
 mod fixtures;
 mod fresh;
 mod places;
+#[path = "../support/plain.rs"]
+mod plain;
 mod refusing;
 mod resuming;
 mod sizes;

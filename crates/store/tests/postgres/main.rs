@@ -22,6 +22,8 @@ mod hang;
 mod home;
 mod opening;
 mod order;
+#[path = "../support/plain.rs"]
+mod plain;
 mod plans;
 mod proxy;
 mod trouble;
@@ -31,11 +33,9 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use chat::account::import::NewAccount;
-use chat::command::{Actor, Origin};
 use chat::conversation::ConversationId;
-use chat::element::Element;
-use chat::id::{MessageId, Seq, Timestamp};
-use chat::message::{Delivery, Message, RepeatKey};
+use chat::id::{Seq, Timestamp};
+use chat::message::{Message, RepeatKey};
 use chat::port::{Assertion, Changes, CommitError, Committed, MessageQuery, Store, Write};
 use chat::{Fault, Refusal};
 use libtest_mimic::{Arguments, Trial};
@@ -75,25 +75,7 @@ fn conversation() -> ConversationId {
 }
 
 fn message(text: &str) -> Message {
-    Message {
-        id: MessageId::new(Timestamp::default(), 0),
-        conversation: conversation(),
-        group_kind: None,
-        seq: 0,
-        sender: "a".into(),
-        actor: Actor::System,
-        origin: Origin::default(),
-        client_id: "client".into(),
-        time: Timestamp::default(),
-        created: Timestamp::default(),
-        sender_name: String::new(),
-        sender_face: String::new(),
-        elements: vec![Element::text(text)],
-        custom_data: None,
-        mentions: Vec::new(),
-        delivery: Delivery::default(),
-        carried: None,
-    }
+    plain::text("a", conversation(), text)
 }
 
 fn import(id: &str) -> Write {

@@ -3,15 +3,14 @@
 mod crash;
 mod full_disk;
 mod opening;
+#[path = "../support/plain.rs"]
+mod plain;
 
 use std::path::Path;
 
 use chat::account::import::NewAccount;
-use chat::command::{Actor, Origin};
 use chat::conversation::ConversationId;
-use chat::element::Element;
-use chat::id::{MessageId, Seq, Timestamp};
-use chat::message::{Delivery, Message};
+use chat::id::{Seq, Timestamp};
 use chat::port::{Changes, CommitError, MessageQuery, Store, Write};
 use store::Sqlite;
 
@@ -31,25 +30,7 @@ async fn open(path: &Path) -> Sqlite {
 
 /// Sends a text.
 async fn send(store: &Sqlite, text: &str) -> Result<Seq, CommitError> {
-    let message = Message {
-        id: MessageId::new(Timestamp::default(), 0),
-        conversation: conversation(),
-        group_kind: None,
-        seq: 0,
-        sender: "a".into(),
-        actor: Actor::System,
-        origin: Origin::default(),
-        client_id: "client".into(),
-        time: Timestamp::default(),
-        created: Timestamp::default(),
-        sender_name: String::new(),
-        sender_face: String::new(),
-        elements: vec![Element::text(text)],
-        custom_data: None,
-        mentions: Vec::new(),
-        delivery: Delivery::default(),
-        carried: None,
-    };
+    let message = plain::text("a", conversation(), text);
     let write = Write::Send { message: Box::new(message), repeat: None, reads: false };
     let receipt = store.commit(Changes { assertions: Vec::new(), writes: vec![write] }).await?;
     Ok(receipt.seqs[0])

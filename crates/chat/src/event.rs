@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::command::{Actor, Origin};
 use crate::conversation::ConversationId;
 use crate::group::GroupKind;
-use crate::id::{EventId, GroupId, Timestamp};
+use crate::id::{AccountId, EventId, GroupId, Timestamp};
 use crate::message::Message;
 use crate::refusal::Refusal;
 
@@ -27,6 +27,44 @@ pub enum Event {
     },
     /// A group's profile or rules changed.
     GroupChanged(GroupChange),
+    /// An endpoint is not called any more until somebody has it resumed. For the operator, not for the app: whoever watches
+    /// over the endpoints is told by way of another one.
+    EndpointPaused(EndpointPause),
+}
+
+/// What an event is about. Events of one subject are in one shard, and are told in order; those of different ones do not
+/// wait for each other.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// An account, outside its conversations.
+    Account(AccountId),
+    /// The app as a whole.
+    App,
+    /// A conversation, or the group that has it.
+    #[serde(untagged)]
+    Conversation(ConversationId),
+}
+
+impl From<ConversationId> for Subject {
+    fn from(conversation: ConversationId) -> Self {
+        Self::Conversation(conversation)
+    }
+}
+
+/// See [`Event::EndpointPaused`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointPause {
+    /// The event's id.
+    pub id: EventId,
+    /// Which endpoint.
+    pub endpoint: String,
+    /// When.
+    pub time: Timestamp,
+    /// A stable name of the reason.
+    pub reason: String,
+    /// The reason in words.
+    pub detail: String,
 }
 
 /// Why an accepted message was not delivered.
@@ -83,14 +121,18 @@ impl Event {
         match self {
             Self::MessageSent(message) | Self::MessageNotSent { message, .. } => message.id,
             Self::GroupChanged(change) => change.id,
+            Self::EndpointPaused(pause) => pause.id,
         }
     }
 
-    /// The conversation that it is ordered in: after-callbacks of one conversation keep their order.
-    pub fn conversation(&self) -> ConversationId {
+    /// What it is about, and so ordered by: after-callbacks of one subject keep their order.
+    pub fn subject(&self) -> Subject {
         match self {
-            Self::MessageSent(message) | Self::MessageNotSent { message, .. } => message.conversation.clone(),
-            Self::GroupChanged(change) => ConversationId::Group(change.group.clone()),
+            Self::MessageSent(message) | Self::MessageNotSent { message, .. } => {
+                Subject::Conversation(message.conversation.clone())
+            }
+            Self::GroupChanged(change) => Subject::Conversation(ConversationId::Group(change.group.clone())),
+            Self::EndpointPaused(_) => Subject::App,
         }
     }
 
@@ -99,6 +141,7 @@ impl Event {
         match self {
             Self::MessageSent(message) | Self::MessageNotSent { message, .. } => message.time,
             Self::GroupChanged(change) => change.time,
+            Self::EndpointPaused(pause) => pause.time,
         }
     }
 
@@ -108,17 +151,20 @@ impl Event {
             Self::MessageSent(_) => "message_sent",
             Self::MessageNotSent { .. } => "message_not_sent",
             Self::GroupChanged(_) => "group_changed",
+            Self::EndpointPaused(_) => "endpoint_paused",
         }
     }
 }
 
-/// The unit of log reading and of delivery work. SQLite has one; PostgreSQL will have many. All events of a
-/// conversation are in the same shard.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// The unit of log reading and of delivery work. SQLite has one, PostgreSQL many. All events of a
+/// subject are in the same shard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Shard(pub u16);
 
 /// A place in one shard of the log. Grows with each event; never skips backwards, never is reused.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Position(pub u64);
 
 /// An event in its place.

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use crate::account::Account;
 use crate::account::import::NewAccount;
 use crate::conversation::ConversationId;
-use crate::event::{Event, LogEntry, Position, Shard};
+use crate::event::{Event, LogEntry, Position, Shard, Subject};
 use crate::group::{Group, Topic};
 use crate::id::{AccountId, GroupId, Seq, Timestamp, TopicId};
 use crate::member::{Member, Role};
@@ -20,7 +20,7 @@ use crate::refusal::Fault;
 ///
 /// Reads see every commit that was answered before them.
 #[async_trait]
-pub trait Store: Send + Sync {
+pub trait Store: Log {
     /// Carries out `changes` in one transaction: all of them or none. Returns after they are durable.
     async fn commit(&self, changes: Changes) -> Result<Committed, CommitError>;
 
@@ -67,21 +67,31 @@ pub trait Store: Send + Sync {
 
     /// How many unread one-to-one messages `account` has in the conversation with `peer`; with all if `None`.
     async fn unread_direct(&self, account: &AccountId, peer: Option<&AccountId>) -> Result<u64, Fault>;
+}
 
+/// The log, for its readers: everything that follows a commit. Each reader has a position of its own in each shard.
+#[async_trait]
+pub trait Log: Send + Sync {
     /// The shards of the log.
     fn shards(&self) -> Vec<Shard>;
+
+    /// The shard that all events of a subject are in.
+    fn shard_of(&self, subject: &Subject) -> Shard;
 
     /// Up to `limit` events of a shard after a position, in order.
     async fn log_after(&self, shard: Shard, after: Position, limit: usize) -> Result<Vec<LogEntry>, Fault>;
 
-    /// Up to `limit` events of one conversation after a position and up to another, in order.
+    /// Up to `limit` events of one subject after a position and up to another, in order.
     async fn log_of(
         &self,
-        conversation: &ConversationId,
+        subject: &Subject,
         after: Position,
         up_to: Position,
         limit: usize,
     ) -> Result<Vec<LogEntry>, Fault>;
+
+    /// Up to `limit` events of one subject before a position, newest first.
+    async fn log_before(&self, subject: &Subject, before: Position, limit: usize) -> Result<Vec<LogEntry>, Fault>;
 
     /// The position of a shard's newest event; changes with each commit that appends one.
     fn head(&self, shard: Shard) -> watch::Receiver<Position>;

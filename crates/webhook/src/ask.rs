@@ -11,21 +11,20 @@ use chat::question::{MessageEdit, Question, Verdict};
 use chat::refusal::AskFailure;
 use tokio::time::Instant;
 
-use crate::client::Client;
 use crate::endpoint::{Endpoint, OnFailure};
+use crate::request::{self, Envelope};
 
 /// Asks every endpoint that wants to be asked, in configured order. The first rejection wins; a later endpoint sees
 /// what an earlier one changed.
 pub struct Asker {
     endpoints: Vec<Arc<Endpoint>>,
-    client: Client,
     clock: Arc<dyn Clock>,
 }
 
 impl Asker {
     /// An asker of these endpoints.
-    pub fn new(endpoints: Vec<Arc<Endpoint>>, client: Client, clock: Arc<dyn Clock>) -> Self {
-        Self { endpoints, client, clock }
+    pub fn new(endpoints: Vec<Arc<Endpoint>>, clock: Arc<dyn Clock>) -> Self {
+        Self { endpoints, clock }
     }
 
     async fn ask_one(&self, endpoint: &Endpoint, command: &'static str, question: &Question) -> Verdict {
@@ -55,7 +54,12 @@ impl Asker {
         let call = endpoint.codec.question(command, question);
         let Question::BeforeSend(message) = question;
         let id = format!("{}.{}.{command}", message.id, endpoint.name);
-        let answer = self.client.post(endpoint, &call, &id, self.clock.now()).await?;
+        let envelope = Envelope { id, headers: Vec::new() };
+        let answer = request::post(endpoint, &call, &envelope, self.clock.now(), endpoint.timeout).await;
+        let answer = answer.map_err(|failure| failure.kind)?;
+        if !answer.status.is_success() {
+            return Err(AskFailure::BadStatus);
+        }
         endpoint.codec.verdict(command, question, &answer.body).map_err(|unreadable| {
             tracing::debug!(endpoint = endpoint.name, command, %unreadable, "unreadable answer");
             AskFailure::Unreadable

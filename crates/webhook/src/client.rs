@@ -4,18 +4,17 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use chat::id::Timestamp;
 use chat::refusal::AskFailure;
 use http_body_util::{BodyExt, Full};
-use hyper::header::{CONTENT_TYPE, USER_AGENT};
-use hyper::{Method, Request, StatusCode};
+use hyper::Request;
+use hyper::header::{HeaderValue, RETRY_AFTER};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-use crate::codec::Call;
-use crate::endpoint::Endpoint;
+use crate::transport::{Answer, CallFailure, Transport};
 
 /// An answer is read up to this size; more than that is [`AskFailure::Unreadable`]. Real answers are a few hundred
 /// bytes; a modified message is at most `max_message_bytes` (1 MiB), escaped.
@@ -34,15 +33,6 @@ pub struct Client {
     http: hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
-/// A complete answer.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// Its HTTP status.
-    pub status: StatusCode,
-    /// Its body.
-    pub body: Bytes,
-}
-
 impl Client {
     /// A client that trusts the operating system's certificates.
     pub fn new() -> std::io::Result<Self> {
@@ -58,53 +48,40 @@ impl Client {
             .build(connector);
         Ok(Self { http })
     }
+}
 
-    /// Posts one callback, within the endpoint's deadline. `id` is its `webhook-id`.
-    pub async fn post(&self, endpoint: &Endpoint, call: &Call, id: &str, now: Timestamp) -> Result<Answer, AskFailure> {
-        let request = build(endpoint, call, id, now)?;
-        match tokio::time::timeout(endpoint.timeout, self.exchange(request)).await {
-            Ok(result) => result,
-            Err(_) => Err(AskFailure::Timeout),
-        }
-    }
-
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, AskFailure> {
-        let response = self.http.request(request).await.map_err(|error| {
-            tracing::debug!(%error, "no answer");
-            AskFailure::Unreachable
-        })?;
+#[async_trait]
+impl Transport for Client {
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, CallFailure> {
+        let response = self.http.request(request).await.map_err(|error| unreachable(&error))?;
         let status = response.status();
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(seconds);
         let mut body = response.into_body();
         let mut bytes = BytesMut::new();
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|_| AskFailure::Unreachable)?;
+            let frame = frame.map_err(|error| unreachable(&error))?;
             if let Some(data) = frame.data_ref() {
                 if bytes.len() + data.len() > MAX_ANSWER_BYTES {
-                    return Err(AskFailure::Unreadable);
+                    let detail = format!("the answer is longer than {MAX_ANSWER_BYTES} bytes");
+                    return Err(CallFailure::new(AskFailure::Unreadable, detail));
                 }
                 bytes.extend_from_slice(data);
             }
         }
-        if status.is_success() { Ok(Answer { status, body: bytes.freeze() }) } else { Err(AskFailure::BadStatus) }
+        Ok(Answer { status, retry_after, body: bytes.freeze() })
     }
 }
 
-fn build(endpoint: &Endpoint, call: &Call, id: &str, now: Timestamp) -> Result<Request<Full<Bytes>>, AskFailure> {
-    let mut request = Request::builder()
-        .method(Method::POST)
-        .uri(endpoint.codec.url(call, now))
-        .header(CONTENT_TYPE, "application/json; charset=utf-8")
-        .header(USER_AGENT, concat!("ringback/", env!("CARGO_PKG_VERSION")));
-    for (name, value) in &call.headers {
-        request = request.header(*name, value);
+/// `Retry-After` in its form of seconds.
+fn seconds(value: &HeaderValue) -> Option<Duration> {
+    value.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+}
+
+fn unreachable(error: &(dyn std::error::Error + 'static)) -> CallFailure {
+    // The outermost error says only that something failed.
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
     }
-    if let Some(secret) = &endpoint.secret {
-        for (name, value) in secret.headers(id, now, &call.body) {
-            request = request.header(name, value);
-        }
-    }
-    request.body(Full::new(call.body.clone())).map_err(|error| {
-        tracing::error!(endpoint = endpoint.name, %error, "a callback could not be built");
-        AskFailure::Unreachable
-    })
+    CallFailure::new(AskFailure::Unreachable, innermost.to_string())
 }

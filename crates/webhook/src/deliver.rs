@@ -1,7 +1,7 @@
 //! Telling after: a reader of the log with a durable cursor.
 //!
 //! One deliverer per endpoint. It reads ahead of what it has told, up to a bound, in each shard of the log ([`reader`]),
-//! puts each event into the lane of its conversation ([`crate::lanes`]), and keeps as many calls in flight as the endpoint
+//! puts each event into the lane of its subject ([`crate::lanes`]), and keeps as many calls in flight as the endpoint
 //! allows. What is told writes nothing; progress is saved some times a second. After a crash at most those few moments are
 //! told again.
 
@@ -12,27 +12,26 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chat::Fault;
-use chat::conversation::ConversationId;
-use chat::event::{LogEntry, Shard};
-use chat::port::{Clock, Store};
+use chat::event::{LogEntry, Shard, Subject};
+use chat::port::{Clock, Log};
 use chat::refusal::AskFailure;
 use tokio::sync::Notify;
 use tokio::task::{self, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::client::Client;
 use crate::codec::Call;
 use crate::deliver::reader::{Reader, Saved};
 use crate::endpoint::{Acknowledge, Endpoint};
 use crate::lanes::Next;
 use crate::ledger::Ledger;
+use crate::request::{self, Envelope};
 
 /// How many events may be read ahead of the cursors. Each is at most some 20 KB (a message of the default size limit), so
 /// an endpoint that is down costs at most 40 MB.
 const WINDOW: usize = 2048;
 
-/// In how many conversations there may be something to tell at once; beyond that the log is not read on. A lane that is
+/// In how many subjects there may be something to tell at once; beyond that the log is not read on. A lane that is
 /// behind keeps one event while it rests, so that all of them cost at most 200 MB, and usually a hundredth of it.
 const MAX_LANES: usize = 10_000;
 
@@ -52,22 +51,21 @@ const MAX_PAUSE: Duration = Duration::from_secs(15);
 /// instead of one per lane.
 const DOWN_AFTER: u32 = 8;
 
-/// So many calls of one conversation in a row without an answer, while others get theirs, and it lags.
+/// So many calls of one subject in a row without an answer, while others get theirs, and it lags.
 const LAGS_AFTER: u32 = 2;
 
 /// Tells one endpoint of the events of some shards.
 pub struct Deliverer {
     endpoint: Arc<Endpoint>,
-    store: Arc<dyn Store>,
+    log: Arc<dyn Log>,
     ledger: Arc<dyn Ledger>,
     clock: Arc<dyn Clock>,
-    client: Client,
     readers: Vec<Reader>,
     /// Which reader has its turn next.
     turn: usize,
     flights: JoinSet<Outcome>,
     /// Whose call is which task.
-    calling: HashMap<task::Id, (usize, ConversationId)>,
+    calling: HashMap<task::Id, (usize, Subject)>,
     saves: JoinSet<(usize, Saved)>,
     unanswered: u32,
     /// When to probe next, while the endpoint is down.
@@ -94,7 +92,7 @@ impl Metrics {
             unanswered: tellings("unanswered"),
             seconds: metrics::histogram!("ringback_telling_seconds", "endpoint" => endpoint.to_owned()),
             lag: metrics::gauge!("ringback_delivery_lag_events", "endpoint" => endpoint.to_owned()),
-            behind: metrics::gauge!("ringback_delivery_lagging_conversations", "endpoint" => endpoint.to_owned()),
+            behind: metrics::gauge!("ringback_delivery_lagging_subjects", "endpoint" => endpoint.to_owned()),
         }
     }
 }
@@ -123,23 +121,21 @@ impl Deliverer {
     pub async fn open(
         endpoint: Arc<Endpoint>,
         shards: Vec<Shard>,
-        store: Arc<dyn Store>,
+        log: Arc<dyn Log>,
         ledger: Arc<dyn Ledger>,
         clock: Arc<dyn Clock>,
-        client: Client,
     ) -> Result<Self, Fault> {
         let mut readers = Vec::with_capacity(shards.len());
         let share = shards.len();
         for shard in shards {
-            readers.push(Reader::open(&endpoint.name, shard, share, &*store, &*ledger).await?);
+            readers.push(Reader::open(&endpoint.name, shard, share, &*log, &*ledger).await?);
         }
         Ok(Self {
             metrics: Arc::new(Metrics::of(&endpoint.name)),
             endpoint,
-            store,
+            log,
             ledger,
             clock,
-            client,
             readers,
             turn: 0,
             flights: JoinSet::new(),
@@ -220,7 +216,7 @@ impl Deliverer {
             let reader = &mut self.readers[place];
             self.turn = self.turn.wrapping_add(1);
             let before = (reader.lanes.untold(), reader.lanes.len());
-            if reader.read_ahead(&self.endpoint, &*self.store).await {
+            if reader.read_ahead(&self.endpoint, &*self.log).await {
                 idle = 0;
                 // A lane that fell behind may have taken some away.
                 untold = (untold + reader.lanes.untold()).saturating_sub(before.0);
@@ -253,11 +249,11 @@ impl Deliverer {
                     idle += 1;
                     continue;
                 }
-                Some(Next::Tell(conversation, telling)) => self.start_call(place, conversation, telling),
-                Some(Next::Read(conversation, after, limit)) => {
+                Some(Next::Tell(subject, telling)) => self.start_call(place, subject, telling),
+                Some(Next::Read(subject, after, limit)) => {
                     reads += 1;
                     let reader = &mut self.readers[place];
-                    if !reader.read_lane(&self.endpoint, &*self.store, conversation, after, limit).await {
+                    if !reader.read_lane(&self.endpoint, &*self.log, subject, after, limit).await {
                         // A probe that could not be read is not due again at once.
                         self.probe_at = self.probe_at.map(|_| Instant::now() + FIRST_PAUSE);
                     }
@@ -267,12 +263,12 @@ impl Deliverer {
         }
     }
 
-    fn start_call(&mut self, place: usize, conversation: ConversationId, telling: Arc<Telling>) {
-        let (endpoint, client) = (self.endpoint.clone(), self.client.clone());
+    fn start_call(&mut self, place: usize, subject: Subject, telling: Arc<Telling>) {
+        let endpoint = self.endpoint.clone();
         let (clock, metrics) = (self.clock.clone(), self.metrics.clone());
         let flight = self.flights.spawn(async move {
             let started = Instant::now();
-            let outcome = tell(&endpoint, &client, &*clock, &telling).await;
+            let outcome = tell(&endpoint, &*clock, &telling).await;
             metrics.seconds.record(started.elapsed().as_secs_f64());
             match outcome {
                 Outcome::Told => metrics.told.increment(1),
@@ -282,7 +278,7 @@ impl Deliverer {
             }
             outcome
         });
-        self.calling.insert(flight.id(), (place, conversation));
+        self.calling.insert(flight.id(), (place, subject));
     }
 
     /// When to look for work again although nothing has finished.
@@ -307,19 +303,19 @@ impl Deliverer {
                 (error.id(), Outcome::Broken)
             }
         };
-        let Some((place, conversation)) = self.calling.remove(&id) else { return };
+        let Some((place, subject)) = self.calling.remove(&id) else { return };
         let lanes = &mut self.readers[place].lanes;
         match outcome {
             Outcome::Told => {
-                lanes.told(conversation);
+                lanes.told(subject);
                 self.is_up();
             }
             Outcome::Refused | Outcome::Unanswered | Outcome::Broken => {
-                let failures = lanes.failures(&conversation);
+                let failures = lanes.failures(&subject);
                 let pause = pause_after(failures, self.clock.random());
-                // What is not answered lags, too, if it is this conversation and not the endpoint.
+                // What is not answered lags, too, if it is this subject and not the endpoint.
                 let is_its_own = outcome != Outcome::Unanswered || (self.probe_at.is_none() && failures >= LAGS_AFTER);
-                lanes.rest(conversation, Instant::now() + pause, is_its_own);
+                lanes.rest(subject, Instant::now() + pause, is_its_own);
                 match outcome {
                     Outcome::Refused => self.is_up(),
                     Outcome::Unanswered => self.is_unanswered(),
@@ -384,7 +380,7 @@ fn pause_after(failures: u32, random: u128) -> Duration {
 }
 
 /// One attempt.
-async fn tell(endpoint: &Endpoint, client: &Client, clock: &dyn Clock, telling: &Telling) -> Outcome {
+async fn tell(endpoint: &Endpoint, clock: &dyn Clock, telling: &Telling) -> Outcome {
     let started = Instant::now();
     let command = telling.command;
     let call = match telling.call.get() {
@@ -398,13 +394,15 @@ async fn tell(endpoint: &Endpoint, client: &Client, clock: &dyn Clock, telling: 
         },
     };
     let id = format!("{}.{}", telling.entry.event.id(), endpoint.name);
-    let (outcome, name) = match client.post(endpoint, call, &id, clock.now()).await {
+    let envelope = Envelope { id, headers: Vec::new() };
+    let (outcome, name) = match request::post(endpoint, call, &envelope, clock.now(), endpoint.timeout).await {
+        Ok(answer) if !answer.status.is_success() => (Outcome::Refused, "bad_status"),
         Ok(answer) => match endpoint.acknowledge {
             Acknowledge::Body if !endpoint.codec.acknowledges(&answer.body) => (Outcome::Refused, "not_acknowledged"),
             Acknowledge::Body | Acknowledge::Status => (Outcome::Told, "told"),
         },
-        Err(failure @ (AskFailure::BadStatus | AskFailure::Unreadable)) => (Outcome::Refused, failure.name()),
-        Err(failure) => (Outcome::Unanswered, failure.name()),
+        Err(failure) if failure.kind == AskFailure::Unreadable => (Outcome::Refused, failure.kind.name()),
+        Err(failure) => (Outcome::Unanswered, failure.kind.name()),
     };
     let took = started.elapsed();
     let (position, millis) = (telling.entry.position.0, took.as_millis());

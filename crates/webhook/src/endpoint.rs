@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 
 use crate::codec::Codec;
 use crate::sign::SigningSecret;
+use crate::transport::Transport;
 
 /// A registered callback URL.
 pub struct Endpoint {
@@ -30,6 +31,8 @@ pub struct Endpoint {
     pub concurrency: usize,
     /// Signs each call by Standard Webhooks.
     pub secret: Option<SigningSecret>,
+    /// How calls get there.
+    pub transport: Arc<dyn Transport>,
     pub(crate) asking: Semaphore,
 }
 
@@ -81,7 +84,11 @@ pub struct EndpointSettings {
 
 impl Endpoint {
     /// Puts an endpoint together. Fails with the first subscribed command that its dialect does not have.
-    pub fn new(settings: EndpointSettings, codec: Arc<dyn Codec>) -> Result<Self, String> {
+    pub fn new(
+        settings: EndpointSettings,
+        codec: Arc<dyn Codec>,
+        transport: Arc<dyn Transport>,
+    ) -> Result<Self, String> {
         if let Commands::Only(commands) = &settings.commands
             && let Some(unknown) = commands.iter().find(|command| !codec.knows(command))
         {
@@ -96,6 +103,7 @@ impl Endpoint {
             acknowledge: settings.acknowledge,
             concurrency: settings.concurrency,
             secret: settings.secret,
+            transport,
             asking: Semaphore::new(settings.concurrency),
         })
     }

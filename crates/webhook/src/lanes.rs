@@ -1,6 +1,6 @@
-//! Lanes: which event of which conversation is told next. Pure bookkeeping; `deliver` does the calling.
+//! Lanes: which event of which subject is told next. Pure bookkeeping; `deliver` does the calling.
 //!
-//! Each conversation is a lane: one call at a time, in order. Lanes do not wait for each other.
+//! Each subject is a lane: one call at a time, in order. Lanes do not wait for each other.
 //!
 //! The *cursor* stands before the oldest event that is not told yet, lanes that are *behind* left out: those have a
 //! position of their own, up to which they are told. A lane falls behind when the endpoint refuses its event, or when it
@@ -11,8 +11,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use chat::conversation::ConversationId;
-use chat::event::Position;
+use chat::event::{Position, Subject};
 use tokio::time::Instant;
 
 /// So many events of one lane are kept in memory.
@@ -24,9 +23,9 @@ const KEPT_BEHIND: usize = 2048;
 /// All lanes of one endpoint in one shard.
 #[derive(Debug)]
 pub(crate) struct Lanes<W> {
-    lanes: HashMap<ConversationId, Lane<W>>,
-    ready: VecDeque<ConversationId>,
-    resting: BinaryHeap<Reverse<(Instant, ConversationId)>>,
+    lanes: HashMap<Subject, Lane<W>>,
+    ready: VecDeque<Subject>,
+    resting: BinaryHeap<Reverse<(Instant, Subject)>>,
     /// Events in lanes that are not behind.
     untold: BTreeSet<Position>,
     /// How many events the lanes that are behind keep in memory.
@@ -34,7 +33,7 @@ pub(crate) struct Lanes<W> {
     kept_most: usize,
     read_to: Position,
     /// Lanes whose being behind is not saved as it is.
-    unsaved: HashSet<ConversationId>,
+    unsaved: HashSet<Subject>,
 }
 
 #[derive(Debug)]
@@ -59,15 +58,15 @@ enum LaneState {
 #[derive(Debug)]
 pub(crate) enum Next<W> {
     /// Tell this event.
-    Tell(ConversationId, Arc<W>),
+    Tell(Subject, Arc<W>),
     /// Read the lane's next events from the log, after this position and up to [`Lanes::read_to`], at most so many, and
     /// [`Lanes::refill`] it.
-    Read(ConversationId, Position, usize),
+    Read(Subject, Position, usize),
 }
 
 impl<W> Lanes<W> {
     /// All is told up to `read_to`, but for the lanes that are behind. `share`: how many shards share an endpoint's memory.
-    pub(crate) fn new(read_to: Position, behind: Vec<(ConversationId, Position)>, share: usize) -> Self {
+    pub(crate) fn new(read_to: Position, behind: Vec<(Subject, Position)>, share: usize) -> Self {
         let mut lanes = Self {
             lanes: HashMap::new(),
             ready: VecDeque::new(),
@@ -78,8 +77,8 @@ impl<W> Lanes<W> {
             read_to,
             unsaved: HashSet::new(),
         };
-        for (conversation, told) in behind {
-            let lane = lanes.lane(conversation);
+        for (subject, told) in behind {
+            let lane = lanes.lane(subject);
             lane.behind = Some(told);
             lane.rest_after = Some(told);
         }
@@ -115,19 +114,19 @@ impl<W> Lanes<W> {
     }
 
     /// Takes what has changed about lanes that are behind. If it could not be saved, [`Self::not_saved`] takes it back.
-    pub(crate) fn take_unsaved(&mut self) -> Vec<(ConversationId, Option<Position>)> {
+    pub(crate) fn take_unsaved(&mut self) -> Vec<(Subject, Option<Position>)> {
         let unsaved = std::mem::take(&mut self.unsaved);
         unsaved
             .into_iter()
-            .map(|conversation| {
-                let behind = self.lanes.get(&conversation).and_then(|lane| lane.behind);
-                (conversation, behind)
+            .map(|subject| {
+                let behind = self.lanes.get(&subject).and_then(|lane| lane.behind);
+                (subject, behind)
             })
             .collect()
     }
 
-    pub(crate) fn not_saved(&mut self, changes: Vec<(ConversationId, Option<Position>)>) {
-        self.unsaved.extend(changes.into_iter().map(|(conversation, _)| conversation));
+    pub(crate) fn not_saved(&mut self, subjects: impl Iterator<Item = Subject>) {
+        self.unsaved.extend(subjects);
     }
 
     /// The next event of the log is nobody's business here.
@@ -136,15 +135,15 @@ impl<W> Lanes<W> {
     }
 
     /// The next event of the log waits in its lane.
-    pub(crate) fn push(&mut self, conversation: ConversationId, position: Position, work: W) {
+    pub(crate) fn push(&mut self, subject: Subject, position: Position, work: W) {
         self.read_to = position;
-        let lane = self.lane(conversation.clone());
+        let lane = self.lane(subject.clone());
         if lane.rest_after.is_some() {
             return;
         }
         if lane.queue.len() >= LANE_LENGTH {
-            self.fall_behind(&conversation);
-            self.shorten(&conversation);
+            self.fall_behind(&subject);
+            self.shorten(&subject);
             return;
         }
         lane.queue.push_back((position, Arc::new(work)));
@@ -159,41 +158,41 @@ impl<W> Lanes<W> {
     /// looked at, and `has_more` says whether there is more.
     pub(crate) fn refill(
         &mut self,
-        conversation: ConversationId,
+        subject: Subject,
         events: Vec<(Position, W)>,
         read: Option<Position>,
         has_more: bool,
     ) {
-        let Some(lane) = self.lanes.get_mut(&conversation) else { return };
+        let Some(lane) = self.lanes.get_mut(&subject) else { return };
         self.kept += events.len();
         lane.queue.extend(events.into_iter().map(|(position, work)| (position, Arc::new(work))));
         lane.rest_after = read.filter(|_| has_more);
         if lane.queue.is_empty() {
             if !has_more {
-                return self.close(&conversation);
+                return self.close(&subject);
             }
             // Nothing on that page is told of: others have their turn before the next one is read.
             lane.behind = read;
-            self.unsaved.insert(conversation.clone());
+            self.unsaved.insert(subject.clone());
             lane.state = LaneState::Ready;
-            self.ready.push_back(conversation);
+            self.ready.push_back(subject);
         } else {
             lane.state = LaneState::Ready;
             // It had its turn, and did not use it.
-            self.ready.push_front(conversation);
+            self.ready.push_front(subject);
         }
     }
 
     /// What is to be done next.
     pub(crate) fn next(&mut self) -> Option<Next<W>> {
-        let conversation = self.ready.pop_front()?;
-        let lane = self.lanes.get_mut(&conversation)?;
+        let subject = self.ready.pop_front()?;
+        let lane = self.lanes.get_mut(&subject)?;
         lane.state = LaneState::Calling;
         match (lane.queue.front(), lane.rest_after) {
-            (Some((_, work)), _) => Some(Next::Tell(conversation, work.clone())),
+            (Some((_, work)), _) => Some(Next::Tell(subject, work.clone())),
             (None, Some(after)) => {
                 let room = self.kept_most.saturating_sub(self.kept).clamp(1, LANE_LENGTH);
-                Some(Next::Read(conversation, after, room))
+                Some(Next::Read(subject, after, room))
             }
             // A lane without anything to tell is closed.
             (None, None) => None,
@@ -201,41 +200,41 @@ impl<W> Lanes<W> {
     }
 
     /// The event that [`Self::next`] gave was told.
-    pub(crate) fn told(&mut self, conversation: ConversationId) {
-        let Some(lane) = self.lanes.get_mut(&conversation) else { return };
+    pub(crate) fn told(&mut self, subject: Subject) {
+        let Some(lane) = self.lanes.get_mut(&subject) else { return };
         if let Some((position, _)) = lane.queue.pop_front() {
             self.untold.remove(&position);
             if let Some(told) = &mut lane.behind {
                 *told = position;
                 self.kept -= 1;
-                self.unsaved.insert(conversation.clone());
+                self.unsaved.insert(subject.clone());
             }
         }
         lane.failures = 0;
         if lane.queue.is_empty() && lane.rest_after.is_none() {
-            self.close(&conversation);
+            self.close(&subject);
         } else {
             lane.state = LaneState::Ready;
-            self.ready.push_back(conversation);
+            self.ready.push_back(subject);
         }
     }
 
     /// How often in a row the lane has failed.
-    pub(crate) fn failures(&self, conversation: &ConversationId) -> u32 {
-        self.lanes.get(conversation).map_or(0, |lane| lane.failures)
+    pub(crate) fn failures(&self, subject: &Subject) -> u32 {
+        self.lanes.get(subject).map_or(0, |lane| lane.failures)
     }
 
     /// The event that [`Self::next`] gave was not told; its lane rests until then. If it `lags`, it falls behind. A lane
     /// that is behind keeps only that event in memory.
-    pub(crate) fn rest(&mut self, conversation: ConversationId, until: Instant, lags: bool) {
+    pub(crate) fn rest(&mut self, subject: Subject, until: Instant, lags: bool) {
         if lags {
-            self.fall_behind(&conversation);
+            self.fall_behind(&subject);
         }
-        self.shorten(&conversation);
-        let Some(lane) = self.lanes.get_mut(&conversation) else { return };
+        self.shorten(&subject);
+        let Some(lane) = self.lanes.get_mut(&subject) else { return };
         lane.failures = lane.failures.saturating_add(1);
         lane.state = LaneState::Resting(until);
-        self.resting.push(Reverse((until, conversation)));
+        self.resting.push(Reverse((until, subject)));
     }
 
     /// When the first resting lane is rested.
@@ -258,26 +257,26 @@ impl<W> Lanes<W> {
     }
 
     fn wake_first(&mut self) {
-        let Some(Reverse((until, conversation))) = self.resting.pop() else { return };
-        if let Some(lane) = self.lanes.get_mut(&conversation)
+        let Some(Reverse((until, subject))) = self.resting.pop() else { return };
+        if let Some(lane) = self.lanes.get_mut(&subject)
             && lane.state == LaneState::Resting(until)
         {
             lane.state = LaneState::Ready;
-            self.ready.push_back(conversation);
+            self.ready.push_back(subject);
         }
     }
 
     /// The lane, which is ready if it is new.
-    fn lane(&mut self, conversation: ConversationId) -> &mut Lane<W> {
-        self.lanes.entry(conversation.clone()).or_insert_with(|| {
-            self.ready.push_back(conversation);
+    fn lane(&mut self, subject: Subject) -> &mut Lane<W> {
+        self.lanes.entry(subject.clone()).or_insert_with(|| {
+            self.ready.push_back(subject);
             Lane { queue: VecDeque::new(), state: LaneState::Ready, failures: 0, behind: None, rest_after: None }
         })
     }
 
     /// The lane has a position of its own from now on, and no longer holds the cursor.
-    fn fall_behind(&mut self, conversation: &ConversationId) {
-        let Some(lane) = self.lanes.get_mut(conversation) else { return };
+    fn fall_behind(&mut self, subject: &Subject) {
+        let Some(lane) = self.lanes.get_mut(subject) else { return };
         if lane.behind.is_some() {
             return;
         }
@@ -287,12 +286,12 @@ impl<W> Lanes<W> {
             self.untold.remove(position);
         }
         self.kept += lane.queue.len();
-        self.unsaved.insert(conversation.clone());
+        self.unsaved.insert(subject.clone());
     }
 
     /// A lane that is behind keeps its first event; the rest of it is in the log.
-    fn shorten(&mut self, conversation: &ConversationId) {
-        let Some(lane) = self.lanes.get_mut(conversation) else { return };
+    fn shorten(&mut self, subject: &Subject) {
+        let Some(lane) = self.lanes.get_mut(subject) else { return };
         if lane.behind.is_none() {
             return;
         }
@@ -303,9 +302,9 @@ impl<W> Lanes<W> {
     }
 
     /// Nothing is left to tell.
-    fn close(&mut self, conversation: &ConversationId) {
-        if self.lanes.remove(conversation).is_some_and(|lane| lane.behind.is_some()) {
-            self.unsaved.insert(conversation.clone());
+    fn close(&mut self, subject: &Subject) {
+        if self.lanes.remove(subject).is_some_and(|lane| lane.behind.is_some()) {
+            self.unsaved.insert(subject.clone());
         }
     }
 }

@@ -1,27 +1,100 @@
-//! How far each endpoint has been told: the port that the store implements.
+//! What is remembered about endpoints: the port that the store implements.
+//!
+//! A delivered event writes nothing of its own: a cursor says how far an endpoint was told. What goes wrong is rows: a
+//! subject that lags, an attempt that failed, a letter that waits for the operator.
 
 use async_trait::async_trait;
 use chat::Fault;
-use chat::conversation::ConversationId;
-use chat::event::{Position, Shard};
+use chat::event::{Position, Shard, Subject};
+use chat::id::{EventId, Timestamp};
+use serde::{Deserialize, Serialize};
 
-/// Durable progress. A delivered event writes nothing of its own; progress is saved now and then.
+/// Durable memory of endpoints, by their names.
 #[async_trait]
 pub trait Ledger: Send + Sync {
-    /// Up to where an endpoint has been told of everything in a shard, but for what [`Ledger::behind`] says; none if it
-    /// is new.
-    async fn cursor(&self, endpoint: &str, shard: Shard) -> Result<Option<Position>, Fault>;
+    /// Where an endpoint stands in a shard; none if it is new.
+    async fn cursor(&self, endpoint: &str, shard: Shard) -> Result<Option<Cursor>, Fault>;
 
-    /// The conversations that lag behind the cursor, each with the position up to which it was told.
-    async fn behind(&self, endpoint: &str, shard: Shard) -> Result<Vec<(ConversationId, Position)>, Fault>;
+    /// The subjects that lag behind the cursor.
+    async fn behind(&self, endpoint: &str, shard: Shard) -> Result<Vec<(Subject, Behind)>, Fault>;
 
-    /// Saves progress, all of it or nothing.
+    /// Saves progress, all of it or nothing. A cursor that is new is started where it stands.
     async fn save_progress(&self, endpoint: &str, shard: Shard, progress: Progress) -> Result<(), Fault>;
 
-    /// Saves a cursor alone.
-    async fn save_cursor(&self, endpoint: &str, shard: Shard, cursor: Position) -> Result<(), Fault> {
-        self.save_progress(endpoint, shard, Progress { cursor, behind: Vec::new() }).await
-    }
+    /// Whether the endpoint is paused, and why; none: it is called.
+    async fn pause(&self, endpoint: &str) -> Result<Option<Pause>, Fault>;
+
+    /// Pauses an endpoint, or has it go on.
+    async fn set_pause(&self, endpoint: &str, pause: Option<Pause>) -> Result<(), Fault>;
+
+    /// Letters in order of endpoint, shard and position.
+    async fn letters(&self, query: &LetterQuery) -> Result<Vec<Letter>, Fault>;
+
+    /// How many letters an endpoint has: dead, and to be told again.
+    async fn count_letters(&self, endpoint: &str) -> Result<LetterCount, Fault>;
+
+    /// Writes letters. One that is there already (same endpoint, shard and position) is replaced.
+    async fn put_letters(&self, letters: Vec<Letter>) -> Result<(), Fault>;
+
+    /// Removes letters. Those that are not there are none.
+    async fn remove_letters(&self, endpoint: &str, places: Vec<(Shard, Position)>) -> Result<(), Fault>;
+
+    /// Notes attempts.
+    async fn note_attempts(&self, attempts: Vec<Attempt>) -> Result<(), Fault>;
+
+    /// The noted attempts to tell of an event, oldest first; at most the newest 1,000.
+    async fn attempts(&self, event: EventId) -> Result<Vec<Attempt>, Fault>;
+
+    /// Notes that it is now so late, and that the log has come so far.
+    async fn note_time(&self, now: Timestamp, heads: Vec<(Shard, Position)>) -> Result<(), Fault>;
+
+    /// The newest noted position that is not later than a time; 0 if there is none.
+    async fn position_at(&self, shard: Shard, time: Timestamp) -> Result<Position, Fault>;
+
+    /// The newest noted time at which the log had not come beyond a position; none if there is none.
+    async fn time_of(&self, shard: Shard, position: Position) -> Result<Option<Timestamp>, Fault>;
+
+    /// Removes events that are not in the history, up to a position; at most `limit`, the oldest first. Those that a letter
+    /// is about, and the newest event of the shard, stay. Returns what was removed.
+    async fn trim(&self, shard: Shard, up_to: Position, limit: usize) -> Result<Trimmed, Fault>;
+
+    /// Notes that events were removed although an endpoint was still owed them.
+    async fn note_gap(&self, gap: Gap) -> Result<(), Fault>;
+
+    /// The gaps of an endpoint, oldest first; at most the newest 1,000.
+    async fn gaps(&self, endpoint: &str) -> Result<Vec<Gap>, Fault>;
+
+    /// Forgets attempts and noted times before a time, and all but the newest `attempts` attempts of each endpoint.
+    async fn forget(&self, before: Timestamp, attempts: u64) -> Result<(), Fault>;
+}
+
+/// Where an endpoint stands in a shard of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// It is told of everything up to here, but for what lags behind.
+    pub position: Position,
+    /// It is owed nothing up to here: it was new then.
+    pub started: Position,
+}
+
+/// A subject that lags behind the cursor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Behind {
+    /// Everything of it up to here is told.
+    pub told: Position,
+    /// The next event was refused already.
+    pub trouble: Option<Trouble>,
+}
+
+/// An event that an endpoint refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// How often, by the schedule.
+    pub attempts: u32,
+    /// When first.
+    pub since: Timestamp,
+    /// When it is due again.
+    pub due: Timestamp,
 }
 
 /// What has changed since progress was saved last.
@@ -29,6 +102,151 @@ pub trait Ledger: Send + Sync {
 pub struct Progress {
     /// The cursor. It only moves forward: a smaller one is ignored.
     pub cursor: Position,
-    /// Conversations that lag behind it, with the position up to which they are told; none: this one lags no longer.
-    pub behind: Vec<(ConversationId, Option<Position>)>,
+    /// Subjects that lag behind it; none: this one lags no longer.
+    pub behind: Vec<(Subject, Option<Behind>)>,
+    /// Events that are given up: they become letters in the same moment in which their subject goes on.
+    pub dead: Vec<Letter>,
+}
+
+/// An event apart from its subject's order: given up, or to be told again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Letter {
+    /// To whom.
+    pub endpoint: String,
+    /// Where its event is.
+    pub shard: Shard,
+    /// Where its event is.
+    pub position: Position,
+    /// What its event is about.
+    pub subject: Subject,
+    /// The event's id.
+    pub event: EventId,
+    /// The callback command.
+    pub command: String,
+    /// What is to become of it.
+    pub state: LetterState,
+    /// Why it is a letter, in words: the last failure, or who asked for it.
+    pub why: String,
+    /// How often it was tried before it was given up.
+    pub attempts: u32,
+    /// Since when it is in this state.
+    pub since: Timestamp,
+}
+
+/// What is to become of a letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LetterState {
+    /// Its schedule is spent, or the operator skipped it. It waits for the operator.
+    Dead,
+    /// It is told again as soon as possible.
+    Replay,
+}
+
+/// Which letters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LetterQuery {
+    /// Of one endpoint only.
+    pub endpoint: Option<String>,
+    /// In one state only.
+    pub state: Option<LetterState>,
+    /// Of one event only.
+    pub event: Option<EventId>,
+    /// After this one, in order.
+    pub after: Option<(String, Shard, Position)>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// How many letters there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LetterCount {
+    /// Dead ones.
+    pub dead: u64,
+    /// To be told again.
+    pub replay: u64,
+}
+
+/// One call, for those who want to know what happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Whom.
+    pub endpoint: String,
+    /// What about.
+    pub event: EventId,
+    /// The callback command.
+    pub command: String,
+    /// When it began.
+    pub time: Timestamp,
+    /// How long it took, in milliseconds.
+    pub took: u64,
+    /// A stable name of what became of it: `told`, or the class of the failure.
+    pub outcome: String,
+    /// The HTTP status, if there was an answer.
+    pub status: Option<u16>,
+    /// The first bytes of the answer, or what went wrong, in words.
+    pub detail: String,
+}
+
+/// Why an endpoint is not called.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// Why.
+    pub reason: PauseReason,
+    /// In words.
+    pub detail: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// Who or what paused an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PauseReason {
+    /// The operator.
+    Operator,
+    /// The endpoint itself: it answered 410.
+    Gone,
+    /// It is further behind than its `max_age`. Until it is resumed the log may be trimmed without it.
+    TooFarBehind,
+    /// It has as many dead letters as it may.
+    TooManyDead,
+}
+
+impl PauseReason {
+    /// A stable name for logs and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::Gone => "gone",
+            Self::TooFarBehind => "too_far_behind",
+            Self::TooManyDead => "too_many_dead",
+        }
+    }
+}
+
+/// What [`Ledger::trim`] removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Trimmed {
+    /// How many events.
+    pub events: u64,
+    /// The first of them.
+    pub first: Position,
+    /// The last of them.
+    pub last: Position,
+}
+
+/// Events that were removed before an endpoint was told of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// Whose.
+    pub endpoint: String,
+    /// In which shard.
+    pub shard: Shard,
+    /// They were after this position,
+    pub after: Position,
+    /// and up to this one.
+    pub up_to: Position,
+    /// When it was noted.
+    pub time: Timestamp,
 }

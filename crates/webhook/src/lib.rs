@@ -13,9 +13,12 @@ pub mod deliver;
 pub mod endpoint;
 mod lanes;
 pub mod ledger;
+pub mod request;
 pub mod sign;
+pub mod transport;
 
 pub use ask::Asker;
 pub use client::Client;
 pub use deliver::Deliverer;
 pub use endpoint::Endpoint;
+pub use transport::Transport;

@@ -3,16 +3,15 @@
 use std::sync::{Arc, OnceLock};
 
 use chat::Fault;
-use chat::conversation::ConversationId;
-use chat::event::{LogEntry, Position, Shard};
-use chat::port::Store;
+use chat::event::{LogEntry, Position, Shard, Subject};
+use chat::port::Log;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{FIRST_PAUSE, MAX_PAUSE, Telling};
 use crate::endpoint::Endpoint;
 use crate::lanes::Lanes;
-use crate::ledger::{Ledger, Progress};
+use crate::ledger::{Behind, Ledger, Progress};
 
 /// How many events are read from the log at once.
 const READ_BATCH: usize = 256;
@@ -42,19 +41,21 @@ impl Reader {
         endpoint: &str,
         shard: Shard,
         share: usize,
-        store: &dyn Store,
+        log: &dyn Log,
         ledger: &dyn Ledger,
     ) -> Result<Self, Fault> {
-        let head = store.head(shard);
+        let head = log.head(shard);
         let cursor = match ledger.cursor(endpoint, shard).await? {
-            Some(cursor) => cursor,
+            Some(cursor) => cursor.position,
             None => {
                 let newest = *head.borrow();
-                ledger.save_cursor(endpoint, shard, newest).await?;
+                let progress = Progress { cursor: newest, ..Progress::default() };
+                ledger.save_progress(endpoint, shard, progress).await?;
                 newest
             }
         };
         let behind = ledger.behind(endpoint, shard).await?;
+        let behind = behind.into_iter().map(|(subject, behind)| (subject, behind.told)).collect();
         let lanes = Lanes::new(cursor, behind, share);
         Ok(Self { shard, head, lanes, saved: cursor, is_saving: false, save_again_at: None, read_again_at: None })
     }
@@ -65,11 +66,11 @@ impl Reader {
     }
 
     /// Reads on in the log. Returns whether there was anything.
-    pub(super) async fn read_ahead(&mut self, endpoint: &Endpoint, store: &dyn Store) -> bool {
+    pub(super) async fn read_ahead(&mut self, endpoint: &Endpoint, log: &dyn Log) -> bool {
         if self.read_again_at.is_some_and(|at| at > Instant::now()) || self.lanes.read_to() >= *self.head.borrow() {
             return false;
         }
-        let entries = match store.log_after(self.shard, self.lanes.read_to(), READ_BATCH).await {
+        let entries = match log.log_after(self.shard, self.lanes.read_to(), READ_BATCH).await {
             Ok(entries) => entries,
             Err(fault) => {
                 // Tried again at the first tick after the pause.
@@ -82,8 +83,8 @@ impl Reader {
         for entry in entries {
             match endpoint.tells(&entry.event) {
                 Some(command) => {
-                    let (conversation, position) = (entry.event.conversation(), entry.position);
-                    self.lanes.push(conversation, position, Telling { entry, command, call: OnceLock::new() });
+                    let (subject, position) = (entry.event.subject(), entry.position);
+                    self.lanes.push(subject, position, Telling { entry, command, call: OnceLock::new() });
                 }
                 None => self.lanes.skip(entry.position),
             }
@@ -95,13 +96,13 @@ impl Reader {
     pub(super) async fn read_lane(
         &mut self,
         endpoint: &Arc<Endpoint>,
-        store: &dyn Store,
-        conversation: ConversationId,
+        log: &dyn Log,
+        subject: Subject,
         after: Position,
         limit: usize,
     ) -> bool {
         let up_to = self.lanes.read_to();
-        match store.log_of(&conversation, after, up_to, limit).await {
+        match log.log_of(&subject, after, up_to, limit).await {
             Ok(entries) => {
                 let has_more = entries.len() == limit;
                 let read = entries.last().map(|entry| entry.position);
@@ -110,12 +111,12 @@ impl Reader {
                     Some((entry.position, Telling { entry, command, call: OnceLock::new() }))
                 };
                 let events = entries.into_iter().filter_map(telling).collect();
-                self.lanes.refill(conversation, events, read, has_more);
+                self.lanes.refill(subject, events, read, has_more);
                 true
             }
             Err(fault) => {
                 self.unread(&endpoint.name, &fault);
-                self.lanes.rest(conversation, Instant::now() + MAX_PAUSE, false);
+                self.lanes.rest(subject, Instant::now() + MAX_PAUSE, false);
                 false
             }
         }
@@ -133,7 +134,9 @@ impl Reader {
         if self.is_saving || self.save_again_at.is_some_and(|at| at > Instant::now()) {
             return None;
         }
-        let progress = Progress { cursor: self.lanes.cursor(), behind: self.lanes.take_unsaved() };
+        let behind = self.lanes.take_unsaved().into_iter();
+        let behind = behind.map(|(subject, told)| (subject, told.map(|told| Behind { told, trouble: None })));
+        let progress = Progress { cursor: self.lanes.cursor(), behind: behind.collect(), dead: Vec::new() };
         self.is_saving = progress.cursor != self.saved || !progress.behind.is_empty();
         self.is_saving.then_some(progress)
     }
@@ -144,7 +147,7 @@ impl Reader {
             Ok(()) => self.saved = progress.cursor,
             // Until it is, a crash would repeat more.
             Err(fault) => {
-                self.lanes.not_saved(progress.behind);
+                self.lanes.not_saved(progress.behind.into_iter().map(|(subject, _)| subject));
                 self.save_again_at = Some(Instant::now() + FIRST_PAUSE);
                 if fault.is_unavailable() {
                     return;

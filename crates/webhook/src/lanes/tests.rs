@@ -1,11 +1,12 @@
 use std::time::Duration;
 
+use chat::conversation::ConversationId;
 use chat::id::GroupId;
 
 use super::*;
 
-fn lane(name: &str) -> ConversationId {
-    ConversationId::Group(GroupId::new(name))
+fn lane(name: &str) -> Subject {
+    ConversationId::Group(GroupId::new(name)).into()
 }
 
 fn empty(read_to: u64) -> Lanes<u64> {
@@ -17,10 +18,10 @@ fn push(lanes: &mut Lanes<u64>, name: &str, position: u64) {
 }
 
 /// The next event to tell; a lane that must be read is a surprise.
-fn take(lanes: &mut Lanes<u64>) -> Option<(ConversationId, u64)> {
+fn take(lanes: &mut Lanes<u64>) -> Option<(Subject, u64)> {
     match lanes.next()? {
-        Next::Tell(conversation, work) => Some((conversation, *work)),
-        Next::Read(conversation, after, _) => panic!("{conversation:?} is to be read after {after:?}"),
+        Next::Tell(subject, work) => Some((subject, *work)),
+        Next::Read(subject, after, _) => panic!("{subject:?} is to be read after {after:?}"),
     }
 }
 

@@ -56,7 +56,7 @@ impl Moves for BehindRow {
 
 /// In SQLite.
 pub(crate) mod lite {
-        use chat::event::{Position, Shard, Subject};
+    use chat::event::{Position, Shard, Subject};
     use rusqlite::{Connection, OptionalExtension, Result, Row};
     use webhook::ledger::{Behind, Cursor, Progress};
 
@@ -67,14 +67,20 @@ pub(crate) mod lite {
     /// Up to where an endpoint has been told.
     pub(crate) fn find(db: &Connection, endpoint: &str, shard: Shard) -> Result<Option<Cursor>> {
         let mut statement = db.prepare_cached("SELECT position FROM cursor WHERE endpoint = ?1 AND shard = ?2")?;
-        statement.query_row((endpoint, shard.0), |row| Ok(Cursor { position: Position(row.get(0)?), started: Position(0) })).optional()
+        statement
+            .query_row((endpoint, shard.0), |row| Ok(Cursor { position: Position(row.get(0)?), started: Position(0) }))
+            .optional()
     }
 
     /// The conversations that lag behind the cursor.
     pub(crate) fn behind(db: &Connection, endpoint: &str, shard: Shard) -> Result<Vec<(Subject, Behind)>> {
         let mut statement =
             db.prepare_cached("SELECT conversation, position FROM behind WHERE endpoint = ?1 AND shard = ?2")?;
-        statement.query_map((endpoint, shard.0), |row| Ok((from_json(row, 0)?, Behind { told: Position(row.get(1)?), trouble: None })))?.collect()
+        statement
+            .query_map((endpoint, shard.0), |row| {
+                Ok((from_json(row, 0)?, Behind { told: Position(row.get(1)?), trouble: None }))
+            })?
+            .collect()
     }
 
     /// Moves a cursor forward, never back, and notes which conversations lag behind it.
@@ -140,7 +146,7 @@ pub(crate) mod lite {
 pub(crate) mod pg {
     use std::collections::BTreeMap;
 
-        use chat::event::{Position, Shard, Subject};
+    use chat::event::{Position, Shard, Subject};
     use tokio_postgres::Row;
     use tokio_postgres::types::Type;
     use webhook::ledger::{Behind, Cursor, Progress};
@@ -162,7 +168,9 @@ pub(crate) mod pg {
         let query =
             db.prepare_cached("SELECT conversation, position FROM behind WHERE shard = $1 AND endpoint = $2").await?;
         let rows = db.query(&query, &[&shard.int(), &endpoint]).await?;
-        rows.iter().map(|row| Ok((from_json(row, 0)?, Behind { told: Position(nat(row.get(1))), trouble: None }))).collect()
+        rows.iter()
+            .map(|row| Ok((from_json(row, 0)?, Behind { told: Position(nat(row.get(1))), trouble: None })))
+            .collect()
     }
 
     /// Moves cursors forward, never back, and notes which conversations lag behind them. What is said later of the same

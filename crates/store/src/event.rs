@@ -164,12 +164,7 @@ pub(crate) mod lite {
     }
 
     /// Events of one subject before a position, newest first. Found as those of [`of_subject`] are.
-    pub(crate) fn before(
-        db: &Connection,
-        conversation: i64,
-        before: Position,
-        limit: usize,
-    ) -> Result<Vec<LogEntry>> {
+    pub(crate) fn before(db: &Connection, conversation: i64, before: Position, limit: usize) -> Result<Vec<LogEntry>> {
         let last = match before.0.checked_sub(1) {
             Some(before) => seq_at(db, conversation, Position(before))?,
             None => return Ok(Vec::new()),

@@ -250,8 +250,7 @@ impl<'a> Batch<'a> {
         let blocks = changed(&self.blocks).filter_map(|((owner, target), since)| Some((owner, target, (*since)?)));
         let blocks: Vec<_> = blocks.collect();
         let moved = |is_new: bool| {
-            let entries =
-                self.subjects.iter().filter(move |(_, entry)| entry.is_changed && entry.is_new == is_new);
+            let entries = self.subjects.iter().filter(move |(_, entry)| entry.is_changed && entry.is_new == is_new);
             entries.filter_map(|(id, entry)| Some((id, entry.row.as_ref()?))).collect::<Vec<_>>()
         };
         let (made, advanced) = (moved(true), moved(false));

@@ -20,6 +20,8 @@ mod claim;
 mod cut;
 mod hang;
 mod home;
+#[path = "../support/ledger.rs"]
+mod ledger;
 mod opening;
 mod order;
 #[path = "../support/plain.rs"]

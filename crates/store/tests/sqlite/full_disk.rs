@@ -14,6 +14,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use store::Sqlite;
 use webhook::ledger::Ledger;
 
+use crate::ledger::Cursors;
 use crate::{open, send, texts};
 
 /// Where a child works.

@@ -2,6 +2,8 @@
 
 mod crash;
 mod full_disk;
+#[path = "../support/ledger.rs"]
+mod ledger;
 mod opening;
 #[path = "../support/plain.rs"]
 mod plain;

@@ -18,6 +18,7 @@ pub mod schedule;
 pub mod settings;
 mod telling;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -33,7 +34,6 @@ use tokio::task::{self, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::telling::excerpt;
 pub use self::telling::webhook_id;
 
 use self::handle::{Failing, Handle, Instruction, Shown, Skipped, Standing, State};
@@ -42,7 +42,7 @@ use self::letters::{LetterChanges, Letters, Place};
 use self::rate::Rate;
 use self::reader::{Reader, Saved};
 use self::recent::RecentCall;
-use self::settings::{Order, WhenFull};
+use self::settings::WhenFull;
 use self::telling::{Attempted, Outcome, Telling};
 use crate::endpoint::Endpoint;
 use crate::lanes::{Failed, LaneKey, Next};
@@ -67,6 +67,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How often its age is looked at, while it is behind.
 const AGE_EVERY: Duration = Duration::from_secs(10);
+
+/// For so long after a start, or after it is resumed, an endpoint may catch up without being too far behind.
+const GRACE: Duration = Duration::from_secs(60 * 60);
 
 /// How long after the store failed it is tried again.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -123,6 +126,7 @@ pub struct Deliverer {
     /// The pause is in the log, too.
     is_announced: bool,
     is_pausing: bool,
+    announce_at: Instant,
     is_too_old: bool,
     /// Failed attempts that are not noted yet.
     attempts: Vec<Attempt>,
@@ -139,7 +143,7 @@ pub struct Deliverer {
 /// What one call is about.
 enum Flight {
     Lanes(Vec<Item>),
-    Letter(Place, Option<Arc<Telling>>),
+    Letter(Place),
 }
 
 /// The first events of one lane.
@@ -154,13 +158,12 @@ enum Done {
     Progress(usize, Saved),
     Letters(LetterChanges, Result<(), Fault>),
     Attempts(Result<(), Fault>),
-    Pause(Pause, Result<(), Fault>),
+    Pause(Result<(), Fault>),
     Age(Result<Option<Timestamp>, Fault>),
 }
 
 /// Looked up once: an event is told in some 40 µs, and looking up four metrics by their labels would be a tenth of it.
 struct Metrics {
-    endpoint: String,
     told: metrics::Counter,
     refused: metrics::Counter,
     unanswered: metrics::Counter,
@@ -169,6 +172,7 @@ struct Metrics {
     seconds: metrics::Histogram,
     lag: metrics::Gauge,
     lag_seconds: metrics::Gauge,
+    states: [(State, metrics::Gauge); 5],
     lagging: metrics::Gauge,
     failing: metrics::Gauge,
     dead: metrics::Gauge,
@@ -179,8 +183,13 @@ impl Metrics {
     fn of(endpoint: &str) -> Self {
         let tellings = |outcome: &'static str| metrics::counter!("ringback_tellings_total", "endpoint" => endpoint.to_owned(), "outcome" => outcome);
         let gauge = |name: &'static str| metrics::gauge!(name, "endpoint" => endpoint.to_owned());
+        let state = |state: State| {
+            (
+                state,
+                metrics::gauge!("ringback_endpoint_state", "endpoint" => endpoint.to_owned(), "state" => state.name()),
+            )
+        };
         Self {
-            endpoint: endpoint.to_owned(),
             told: tellings("told"),
             refused: tellings("refused"),
             unanswered: tellings("unanswered"),
@@ -189,6 +198,7 @@ impl Metrics {
             seconds: metrics::histogram!("ringback_telling_seconds", "endpoint" => endpoint.to_owned()),
             lag: gauge("ringback_delivery_lag_events"),
             lag_seconds: gauge("ringback_delivery_lag_seconds"),
+            states: [State::Up, State::Down, State::Held, State::Paused, State::Full].map(state),
             lagging: gauge("ringback_delivery_lagging_subjects"),
             failing: gauge("ringback_delivery_failing_subjects"),
             dead: gauge("ringback_delivery_dead_letters"),
@@ -214,9 +224,8 @@ impl Metrics {
         self.failing.set(standing.failing as f64);
         self.dead.set(standing.letters.dead as f64);
         self.replay.set(standing.letters.replay as f64);
-        for state in [State::Up, State::Down, State::Held, State::Paused, State::Full] {
-            let labels = [("endpoint", self.endpoint.clone()), ("state", state.name().to_owned())];
-            metrics::gauge!("ringback_endpoint_state", &labels).set(if standing.state == state { 1.0 } else { 0.0 });
+        for (state, gauge) in &self.states {
+            gauge.set(if standing.state == *state { 1.0 } else { 0.0 });
         }
     }
 }
@@ -235,6 +244,7 @@ impl Deliverer {
         let shown = Arc::new(Shown::default());
         let (handle, instructions) = Handle::new(endpoint.clone(), shown.clone());
         let now = Instant::now();
+        let grace = endpoint.telling.max_age.min(GRACE);
         let deliverer = Self {
             metrics: Metrics::of(&endpoint.name),
             rate: endpoint.telling.rate.map(|rate| Rate::new(rate, now)),
@@ -251,10 +261,12 @@ impl Deliverer {
             pause,
             is_announced: true,
             is_pausing: false,
+            announce_at: now,
             is_too_old: false,
             attempts: Vec::new(),
             is_noting: false,
-            age_at: now,
+            // What waited while nobody was there to tell it is not held against the endpoint.
+            age_at: now + grace,
             lag_since: None,
             look_at: now,
             is_changed: false,
@@ -346,7 +358,7 @@ impl Deliverer {
 
     /// How many calls may be in flight now.
     fn allowed(&mut self, now: Instant) -> usize {
-        if self.pause.is_some() || self.is_pausing {
+        if self.pause.is_some() {
             return 0;
         }
         match self.health.allowance(now) {
@@ -385,6 +397,9 @@ impl Deliverer {
                 self.give_rate_back();
                 break;
             }
+        }
+        if reads >= MAX_READS {
+            self.changed();
         }
         if self.flights.is_empty() && allowed == 1 && self.health.is_down() {
             // Nothing to probe with: not looked for again at once.
@@ -442,9 +457,9 @@ impl Deliverer {
         let tellings: Vec<_> = items.iter().flat_map(|item| item.tellings.iter().cloned()).collect();
         let started = self.readers[items[0].reader].started;
         let (endpoint, parts) = (self.endpoint.clone(), self.parts.clone());
-        let flight = self.flights.spawn(async move {
-            telling::tell(&endpoint, &*parts.log, &*parts.clock, started, &tellings).await
-        });
+        let flight = self
+            .flights
+            .spawn(async move { telling::tell(&endpoint, &*parts.log, &*parts.clock, started, &tellings).await });
         self.calling.insert(flight.id(), Flight::Lanes(items));
         true
     }
@@ -466,7 +481,7 @@ impl Deliverer {
     fn wake_at(&self) -> Instant {
         let now = Instant::now();
         let mut at = self.look_at;
-        if self.pause.is_some() || self.is_pausing {
+        if self.pause.is_some() {
             return at;
         }
         match self.health.allowance(now) {
@@ -522,7 +537,7 @@ impl Deliverer {
         match self.calling.remove(&id) {
             Some(Flight::Lanes(items)) => {
                 for telling in items.iter().flat_map(|item| &item.tellings) {
-                    self.note(&attempted, telling.event(), telling.command);
+                    self.note(&attempted, telling.event(), Cow::Borrowed(telling.command));
                 }
                 let events: usize = items.iter().map(|item| item.tellings.len()).sum();
                 self.metrics.count(attempted.outcome, events as u64);
@@ -564,7 +579,11 @@ impl Deliverer {
             Outcome::Unsendable | Outcome::Unread => false,
         };
         if is_down_now {
-            tracing::warn!(endpoint = self.endpoint.name, why = attempted.name, "the endpoint is down; its events wait");
+            tracing::warn!(
+                endpoint = self.endpoint.name,
+                why = attempted.name,
+                "the endpoint is down; its events wait"
+            );
         }
     }
 
@@ -671,7 +690,7 @@ impl Deliverer {
 
     fn settle_letter(&mut self, place: Place, attempted: &Attempted) {
         let Some(letter) = self.letters.called(place) else { return };
-        self.note(attempted, letter.event, self.endpoint.command(&letter.command));
+        self.note(attempted, letter.event, Cow::Owned(letter.command.clone()));
         self.metrics.count(attempted.outcome, 1);
         let (subject, tried) = (letter.subject.clone(), letter.attempts);
         let was_down = self.health.is_down();
@@ -707,17 +726,17 @@ impl Deliverer {
     }
 
     /// One line of each call, its figures, and a row if it failed.
-    fn note(&mut self, attempted: &Attempted, event: EventId, command: &'static str) {
+    fn note(&mut self, attempted: &Attempted, event: EventId, command: Cow<'static, str>) {
         let Attempted { time, took, status, name, .. } = *attempted;
-        self.shown.recent.note(RecentCall { event, command, time, took, outcome: name, status });
+        self.shown.recent.note(RecentCall { event, command: command.clone(), time, took, outcome: name, status });
         let (endpoint, millis) = (&self.endpoint.name, took.as_millis());
         let trace = event;
         if attempted.outcome == Outcome::Told {
-            tracing::debug!(endpoint, command, %event, trace.id = %trace, status, took.ms = millis, "told");
+            tracing::debug!(endpoint, %command, %event, trace.id = %trace, status, took.ms = millis, "told");
             return;
         }
         let why = attempted.detail.as_str();
-        tracing::warn!(endpoint, command, %event, trace.id = %trace, outcome = name, status, why, took.ms = millis, "not told; will be again");
+        tracing::warn!(endpoint, %command, %event, trace.id = %trace, outcome = name, status, why, took.ms = millis, "not told; will be again");
         if self.attempts.len() >= UNNOTED {
             self.metrics.unnoted.increment(1);
             return;
@@ -725,7 +744,7 @@ impl Deliverer {
         self.attempts.push(Attempt {
             endpoint: endpoint.clone(),
             event,
-            command: command.to_owned(),
+            command: command.into_owned(),
             time,
             took: u64::try_from(millis).unwrap_or(u64::MAX),
             outcome: name.to_owned(),
@@ -774,7 +793,13 @@ impl Deliverer {
             }
         };
         match done {
-            Ok(Done::Progress(place, saved)) => self.readers[place].saved(endpoint, saved),
+            Ok(Done::Progress(place, saved)) => {
+                let has_letters = !saved.progress.letters.is_empty() && saved.result.is_ok();
+                self.readers[place].saved(endpoint, saved);
+                if has_letters {
+                    self.letters.look_again();
+                }
+            }
             Ok(Done::Letters(changes, result)) => {
                 if let Err(fault) = &result {
                     say("letters could not be saved", fault);
@@ -787,13 +812,13 @@ impl Deliverer {
                     say("attempts could not be noted", &fault);
                 }
             }
-            Ok(Done::Pause(pause, result)) => {
+            Ok(Done::Pause(result)) => {
                 self.is_pausing = false;
+                self.announce_at = Instant::now() + AGAIN_AFTER;
                 match result {
                     Ok(()) => self.is_announced = true,
                     Err(fault) => say("a pause could not be saved", &fault),
                 }
-                self.pause = Some(pause);
             }
             Ok(Done::Age(result)) => match result {
                 Ok(since) => self.judge_age(since),
@@ -858,7 +883,12 @@ impl Deliverer {
                 if self.endpoint.is_full.swap(is_full, Ordering::Relaxed) != is_full {
                     let (endpoint, dead) = (&self.endpoint.name, self.letters.count.dead);
                     match is_full {
-                        true => tracing::error!(endpoint, dead, is_too_old = self.is_too_old, "nothing new is accepted: the endpoint is full (when_full)"),
+                        true => tracing::error!(
+                            endpoint,
+                            dead,
+                            is_too_old = self.is_too_old,
+                            "nothing new is accepted: the endpoint is full (when_full)"
+                        ),
                         false => tracing::info!(endpoint, "new work is accepted again"),
                     }
                 }
@@ -868,10 +898,16 @@ impl Deliverer {
 
     /// Makes no more calls from now on, and remembers that.
     fn start_pausing(&mut self, reason: PauseReason, detail: String) {
-        if self.is_pausing {
+        // Until it is saved, it is the same pause.
+        if self.is_pausing || !self.is_announced {
             return;
         }
-        tracing::error!(endpoint = self.endpoint.name, reason = reason.name(), detail, "paused; its events wait until somebody has it resumed");
+        tracing::error!(
+            endpoint = self.endpoint.name,
+            reason = reason.name(),
+            detail,
+            "paused; its events wait until somebody has it resumed"
+        );
         let pause = Pause { reason, detail, since: self.parts.clock.now() };
         self.pause = Some(pause);
         self.is_announced = false;
@@ -880,15 +916,16 @@ impl Deliverer {
 
     /// Saves and announces a pause, until that has succeeded.
     fn announce(&mut self) {
-        let Some(pause) = self.pause.clone().filter(|_| !self.is_announced && !self.is_pausing) else { return };
+        let is_due = !self.is_announced && !self.is_pausing && self.announce_at <= Instant::now();
+        let Some(pause) = self.pause.clone().filter(|_| is_due) else { return };
         self.is_pausing = true;
         let (parts, name) = (self.parts.clone(), self.endpoint.name.clone());
         self.background.spawn(async move {
             let result = match parts.announcer.announce(&name, &pause).await {
-                Ok(()) => parts.ledger.set_pause(&name, Some(pause.clone())).await,
+                Ok(()) => parts.ledger.set_pause(&name, Some(pause)).await,
                 Err(fault) => Err(fault),
             };
-            Done::Pause(pause, result)
+            Done::Pause(result)
         });
     }
 
@@ -896,6 +933,9 @@ impl Deliverer {
         let ledger = self.parts.ledger.clone();
         // Whoever asked and does not wait for the answer does not want it.
         match instruction {
+            Instruction::Pause(_, reply) | Instruction::Resume(reply) if !self.is_announced => {
+                let _ = reply.send(Err(Fault::unavailable("the endpoint is being paused; ask again in a moment")));
+            }
             Instruction::Pause(pause, reply) => {
                 let result = ledger.set_pause(&self.endpoint.name, Some(pause.clone())).await;
                 if result.is_ok() {
@@ -912,8 +952,7 @@ impl Deliverer {
                     self.health.forget();
                     self.readers.iter_mut().for_each(|reader| reader.lanes.wake_waiting());
                     self.letters.look_again();
-                    // An endpoint that is too far behind has until the next look to catch up some.
-                    self.age_at = Instant::now() + self.endpoint.telling.max_age.min(RESUME_GRACE);
+                    self.age_at = Instant::now() + self.endpoint.telling.max_age.min(GRACE);
                 }
                 let _ = reply.send(result);
             }
@@ -933,7 +972,8 @@ impl Deliverer {
         for reader in 0..self.readers.len() {
             let lanes = &self.readers[reader].lanes;
             let failing = lanes.failing().map(|(key, failed, _)| (key.clone(), failed));
-            let is_it = |(key, _): &(LaneKey, Failed)| lanes.first(key).is_some_and(|(_, first)| first.event() == event);
+            let is_it =
+                |(key, _): &(LaneKey, Failed)| lanes.first(key).is_some_and(|(_, first)| first.event() == event);
             let Some((key, failed)) = failing.into_iter().find(is_it) else { continue };
             if lanes.is_calling(&key) {
                 return Skipped::Calling;
@@ -993,9 +1033,6 @@ impl Deliverer {
         *self.shown.standing.lock().unwrap_or_else(PoisonError::into_inner) = standing;
     }
 }
-
-/// After it is resumed, an endpoint that was too far behind is not judged again for so long.
-const RESUME_GRACE: Duration = Duration::from_secs(60 * 60);
 
 /// A time of day, and so much later.
 fn later(time: Timestamp, by: Duration) -> Timestamp {

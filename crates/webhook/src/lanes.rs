@@ -287,7 +287,12 @@ impl<W> Lanes<W> {
         self.lanes.get(key).and_then(|lane| lane.failed).unwrap_or_default()
     }
 
-    /// The position of a lane's first event.
+    /// Whether a call about a lane is under way.
+    pub(crate) fn is_calling(&self, key: &LaneKey) -> bool {
+        self.lanes.get(key).is_some_and(|lane| lane.state == LaneState::Calling)
+    }
+
+    /// A lane's first event, if it is in memory.
     pub(crate) fn first(&self, key: &LaneKey) -> Option<(Position, Arc<W>)> {
         self.lanes.get(key)?.queue.front().cloned()
     }
@@ -405,7 +410,15 @@ impl<W> Lanes<W> {
 
 impl<W> Lane<W> {
     fn in_state(state: LaneState) -> Self {
-        Self { queue: VecDeque::new(), state, failed: None, calling: 0, is_alone: false, behind: None, rest_after: None }
+        Self {
+            queue: VecDeque::new(),
+            state,
+            failed: None,
+            calling: 0,
+            is_alone: false,
+            behind: None,
+            rest_after: None,
+        }
     }
 }
 

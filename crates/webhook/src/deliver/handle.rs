@@ -78,6 +78,19 @@ pub enum State {
     Full,
 }
 
+impl State {
+    /// A stable name for metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::Held => "held",
+            Self::Paused => "paused",
+            Self::Full => "full",
+        }
+    }
+}
+
 /// A subject whose next event fails.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Failing {

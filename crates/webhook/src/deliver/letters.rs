@@ -35,6 +35,8 @@ pub(super) struct Letters {
     /// As saved.
     pub(super) count: LetterCount,
     load_at: Instant,
+    /// There may be more in the ledger than the count says.
+    is_news: bool,
     is_saving: bool,
 }
 
@@ -49,44 +51,43 @@ impl Letters {
     pub(super) fn new(count: LetterCount) -> Self {
         let (waiting, calling) = (BTreeMap::new(), BTreeMap::new());
         let (removed, changed) = (BTreeSet::new(), BTreeMap::new());
-        Self { waiting, calling, removed, changed, count, load_at: Instant::now(), is_saving: false }
+        Self { waiting, calling, removed, changed, count, load_at: Instant::now(), is_news: true, is_saving: false }
     }
 
     /// There are new ones in the ledger.
     pub(super) fn look_again(&mut self) {
         self.waiting.clear();
+        self.is_news = true;
         self.load_at = Instant::now();
     }
 
-    /// When to read on.
-    pub(super) fn load_at(&self) -> Instant {
-        self.load_at
+    /// When to read on, if there is anything to read.
+    pub(super) fn load_at(&self) -> Option<Instant> {
+        let is_any = self.count.replay > 0 || self.is_news;
+        (is_any && self.waiting.is_empty()).then_some(self.load_at)
     }
 
     pub(super) fn is_due(&self, now: Instant) -> bool {
-        self.load_at <= now
+        self.load_at().is_some_and(|at| at <= now)
     }
 
     /// Reads the next page from the ledger, and how many there are.
     pub(super) async fn load(&mut self, endpoint: &Endpoint, ledger: &dyn Ledger, now: Timestamp) {
         self.load_at = Instant::now() + LOAD_EVERY;
         // What is not saved yet would be read as it was.
-        if self.is_saving || !self.removed.is_empty() || !self.changed.is_empty() || !self.waiting.is_empty() {
+        if self.is_saving || !self.removed.is_empty() || !self.changed.is_empty() {
             return;
         }
-        if let Err(fault) = self.read(endpoint, ledger, now).await
-            && !fault.is_unavailable()
-        {
-            tracing::error!(endpoint = endpoint.name, %fault, "letters could not be read");
+        self.is_news = false;
+        if let Err(fault) = self.read(endpoint, ledger, now).await {
+            self.is_news = true;
+            if !fault.is_unavailable() {
+                tracing::error!(endpoint = endpoint.name, %fault, "letters could not be read");
+            }
         }
     }
 
-    async fn read(
-        &mut self,
-        endpoint: &Endpoint,
-        ledger: &dyn Ledger,
-        now: Timestamp,
-    ) -> Result<(), Fault> {
+    async fn read(&mut self, endpoint: &Endpoint, ledger: &dyn Ledger, now: Timestamp) -> Result<(), Fault> {
         self.count = ledger.count_letters(&endpoint.name).await?;
         if self.count.replay == 0 {
             return Ok(());
@@ -117,8 +118,14 @@ impl Letters {
         Some(letter)
     }
 
+    /// How many of them are being told.
     pub(super) fn calling(&self) -> usize {
         self.calling.len()
+    }
+
+    /// The one that is being told.
+    pub(super) fn called(&self, place: Place) -> Option<Letter> {
+        self.calling.get(&place).cloned()
     }
 
     /// What was told, or cannot be: it is no letter any more.
@@ -171,11 +178,7 @@ impl Letters {
 }
 
 /// Saves what has changed. Removing first and changing later are two steps: what is between them is a repeat at worst.
-pub(super) async fn save(
-    endpoint: &Arc<Endpoint>,
-    ledger: &dyn Ledger,
-    changes: &LetterChanges,
-) -> Result<(), Fault> {
+pub(super) async fn save(endpoint: &Arc<Endpoint>, ledger: &dyn Ledger, changes: &LetterChanges) -> Result<(), Fault> {
     if !changes.removed.is_empty() {
         ledger.remove_letters(&endpoint.name, changes.removed.clone()).await?;
     }

@@ -31,6 +31,11 @@ impl Rate {
         // Rounded up, so that there is a whole one then.
         Err(now + Duration::from_secs_f64((1.0 - self.left) / self.per_second) + Duration::from_millis(1))
     }
+
+    /// A call that was taken is not made.
+    pub(super) fn give_back(&mut self) {
+        self.left += 1.0;
+    }
 }
 
 #[cfg(test)]

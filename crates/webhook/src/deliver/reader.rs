@@ -1,7 +1,6 @@
 //! One shard of the log, as a deliverer reads it: what is read and not yet told, and how far that is saved.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use chat::Fault;

@@ -1,5 +1,6 @@
 //! The newest calls of an endpoint, in memory: what its figures are made of.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -14,12 +15,12 @@ const REMEMBERED: usize = 1024;
 pub(crate) struct Recent(Mutex<VecDeque<RecentCall>>);
 
 /// One call about one event.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct RecentCall {
     /// The event.
     pub event: EventId,
     /// The callback command.
-    pub command: &'static str,
+    pub command: Cow<'static, str>,
     /// When it began.
     pub time: Timestamp,
     /// How long it took.
@@ -55,7 +56,7 @@ impl Recent {
     }
 
     pub(crate) fn of(&self, event: EventId) -> Vec<RecentCall> {
-        self.lock().iter().filter(|call| call.event == event).copied().collect()
+        self.lock().iter().filter(|call| call.event == event).cloned().collect()
     }
 
     pub(crate) fn figures(&self, now: Timestamp) -> Figures {
@@ -90,7 +91,7 @@ mod tests {
             let time = Timestamp::from_millis(number);
             let took = Duration::from_millis(number.unsigned_abs());
             let event = EventId::new(time, 0);
-            recent.note(RecentCall { event, command: "c", time, took, outcome, status });
+            recent.note(RecentCall { event, command: "c".into(), time, took, outcome, status });
         }
         let figures = recent.figures(Timestamp::from_millis(2 * REMEMBERED as i64));
         assert_eq!((figures.calls, figures.success), (REMEMBERED, 0.75));

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::settings::Acknowledge;
 use crate::codec::Call;
 use crate::endpoint::Endpoint;
+use crate::ledger::Letter;
 use crate::request::{self, Envelope};
 use crate::transport::Answer;
 
@@ -106,6 +107,21 @@ impl Telling {
     }
 }
 
+impl Attempted {
+    /// A call that broke off in our own code.
+    pub(super) fn broken(time: Timestamp, detail: String) -> Self {
+        Self { outcome: Outcome::Refused, name: "broken", time, took: Duration::ZERO, status: None, detail }
+    }
+
+    /// What went wrong, in one line.
+    pub(super) fn why(&self) -> String {
+        match self.status {
+            Some(status) => format!("{} {status}: {}", self.name, self.detail),
+            None => format!("{}: {}", self.name, self.detail),
+        }
+    }
+}
+
 /// The same for ever, and of no other event or endpoint.
 pub fn webhook_id(event: EventId, endpoint: &Endpoint) -> String {
     format!("{event}.{}", endpoint.name)
@@ -160,6 +176,32 @@ pub(super) async fn tell(
     Attempted { outcome, name, time, took: began.elapsed(), status, detail }
 }
 
+/// One attempt to tell of a letter's event, which is read from the log first.
+pub(super) async fn tell_letter(
+    endpoint: &Endpoint,
+    log: &dyn Log,
+    clock: &dyn Clock,
+    started: Position,
+    letter: &Letter,
+) -> Attempted {
+    let (began, time) = (Instant::now(), clock.now());
+    let failed = |outcome, name, detail| Attempted { outcome, name, time, took: began.elapsed(), status: None, detail };
+    let entry = match log.log_after(letter.shard, Position(letter.position.0.saturating_sub(1)), 1).await {
+        Ok(mut entries) => entries.pop().filter(|entry| entry.position == letter.position),
+        Err(fault) => return failed(Outcome::Unread, "unread", fault.to_string()),
+    };
+    let Some(entry) = entry else {
+        return failed(Outcome::Unsendable, "trimmed", "its event is no longer in the log".to_owned());
+    };
+    match endpoint.codec.tells(&entry.event) {
+        Some(command) => {
+            let telling = Arc::new(Telling::new(entry, command, None));
+            tell(endpoint, log, clock, started, &[telling]).await
+        }
+        None => failed(Outcome::Unsendable, "unworded", "the endpoint's dialect has no command for it".to_owned()),
+    }
+}
+
 type Unprepared = (Outcome, &'static str, String);
 
 async fn prepare(
@@ -210,7 +252,7 @@ fn judge(endpoint: &Endpoint, answer: &Answer) -> (Outcome, &'static str, Option
 }
 
 /// The beginning of an answer, as text on one line.
-pub(crate) fn excerpt(body: &[u8]) -> String {
+fn excerpt(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(&body[..body.len().min(EXCERPT_BYTES)]);
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

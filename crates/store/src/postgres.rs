@@ -399,7 +399,14 @@ impl Ledger for Postgres {
     async fn time_of(&self, _: Shard, _: Position) -> Result<Option<Timestamp>, Fault> {
         Ok(None)
     }
-    async fn trim(&self, _: Shard, _: Position, _: usize, _: Vec<(String, Position)>, _: Timestamp) -> Result<Trimmed, Fault> {
+    async fn trim(
+        &self,
+        _: Shard,
+        _: Position,
+        _: usize,
+        _: Vec<(String, Position)>,
+        _: Timestamp,
+    ) -> Result<Trimmed, Fault> {
         Ok(Trimmed::default())
     }
     async fn gaps(&self, _: &str) -> Result<Vec<Gap>, Fault> {

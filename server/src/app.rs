@@ -15,7 +15,6 @@ use store::{Durable, OpenError, Postgres, Sqlite, postgres};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use webhook::deliver::handle::Handle;
-use webhook::deliver::settings::{Acknowledge, TellingSettings};
 use webhook::deliver::{Announcer, Parts};
 use webhook::endpoint::{Commands, EndpointSettings, OnFailure};
 use webhook::keeper::Retention;
@@ -181,13 +180,7 @@ fn build_endpoint(
             config::OnFailure::Allow => OnFailure::Allow,
             config::OnFailure::Reject => OnFailure::Reject,
         },
-        telling: TellingSettings {
-            acknowledge: match endpoint.acknowledge {
-                config::Acknowledge::Status => Acknowledge::Status,
-                config::Acknowledge::Body => Acknowledge::Body,
-            },
-            ..TellingSettings::default()
-        },
+        telling: endpoint.telling.clone(),
         concurrency: usize::from(endpoint.concurrency),
         secret: secret.map_err(|problem| Failure::usage(format!("endpoint {name:?}: secret {problem}")))?,
     };

@@ -175,6 +175,7 @@ fn build_endpoint(
     let settings = EndpointSettings {
         name: name.clone(),
         commands,
+        filter: endpoint.filter.clone(),
         timeout: endpoint.timeout,
         on_failure: match endpoint.on_failure {
             config::OnFailure::Allow => OnFailure::Allow,

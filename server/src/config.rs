@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use webhook::deliver::settings::TellingSettings;
+use webhook::filter::Filter;
 
 mod check;
 mod error;
@@ -106,6 +107,8 @@ pub(crate) struct Endpoint {
     pub(crate) url: String,
     /// At least one; `*` is every command of the dialect.
     pub(crate) commands: Vec<String>,
+    /// In the words of the dialect.
+    pub(crate) filter: Filter,
     /// For one call, from connecting to the last byte of the answer; 1 ms to 60 s.
     pub(crate) timeout: Duration,
     pub(crate) on_failure: OnFailure,

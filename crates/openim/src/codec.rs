@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use chat::Fault;
+use chat::conversation::ConversationId;
 use chat::event::{Event, LogEntry};
 use chat::id::{AccountId, Timestamp};
 use chat::message::Message;
@@ -15,7 +16,7 @@ use crate::callback::commands::{
 };
 use crate::callback::url::{self, BaseUrl};
 use crate::callback::{modify, request};
-use crate::content;
+use crate::{content, conversation_id};
 use crate::msg_data::MsgData;
 
 /// The codec of an endpoint with `dialect = "openim"`.
@@ -91,6 +92,14 @@ impl Codec for OpenImCodec {
             }
             other => Err(Fault::new(format!("{} is not told by {command}", other.name()))),
         }
+    }
+
+    fn content_types(&self, message: &Message) -> Vec<String> {
+        vec![content::content_type(&message.elements, &message.mentions).to_string()]
+    }
+
+    fn conversation(&self, id: &ConversationId) -> Option<String> {
+        conversation_id::show(id)
     }
 
     fn url(&self, call: &Call, _: Timestamp) -> String {

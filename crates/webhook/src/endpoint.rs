@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 
 use crate::codec::Codec;
 use crate::deliver::settings::TellingSettings;
+use crate::filter::Filter;
 use crate::sign::SigningSecret;
 use crate::transport::Transport;
 
@@ -23,6 +24,8 @@ pub struct Endpoint {
     pub codec: Arc<dyn Codec>,
     /// What it subscribes to.
     pub commands: Commands,
+    /// Which of that.
+    pub filter: Filter,
     /// How long one call may take, from connecting to the last byte of the answer.
     pub timeout: Duration,
     /// What happens to a command when asking fails.
@@ -65,6 +68,8 @@ pub struct EndpointSettings {
     pub name: String,
     /// See [`Endpoint::commands`].
     pub commands: Commands,
+    /// See [`Endpoint::filter`].
+    pub filter: Filter,
     /// See [`Endpoint::timeout`].
     pub timeout: Duration,
     /// See [`Endpoint::on_failure`].
@@ -93,6 +98,7 @@ impl Endpoint {
             name: settings.name,
             codec,
             commands: settings.commands,
+            filter: settings.filter,
             timeout: settings.timeout,
             on_failure: settings.on_failure,
             telling: settings.telling,
@@ -106,12 +112,17 @@ impl Endpoint {
 
     /// The commands by which it wants to be asked this.
     pub(crate) fn asks<'a>(&'a self, question: &Question) -> impl Iterator<Item = &'static str> + use<'a> {
-        self.codec.asks(question).iter().copied().filter(|command| self.subscribes_to(command))
+        let commands = match self.filter.wants_question(question, &*self.codec) {
+            true => self.codec.asks(question),
+            false => &[],
+        };
+        commands.iter().copied().filter(|command| self.subscribes_to(command))
     }
 
     /// The command by which it wants to be told of this.
     pub(crate) fn tells(&self, event: &Event) -> Option<&'static str> {
-        self.codec.tells(event).filter(|command| self.subscribes_to(command))
+        let command = self.codec.tells(event).filter(|command| self.subscribes_to(command))?;
+        self.filter.wants(event, &*self.codec).then_some(command)
     }
 
     fn subscribes_to(&self, command: &str) -> bool {

@@ -11,6 +11,7 @@ pub mod client;
 pub mod codec;
 pub mod deliver;
 pub mod endpoint;
+pub mod filter;
 pub mod keeper;
 mod lanes;
 pub mod ledger;

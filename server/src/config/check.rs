@@ -11,6 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use hyper::Uri;
 use webhook::deliver::schedule::Schedule;
 use webhook::deliver::settings::{self, TellingSettings};
+use webhook::filter::{Criteria, Filter};
 
 use super::error::{Problem, endpoint_place};
 use super::raw::{self, Raw};
@@ -165,7 +166,7 @@ fn endpoints(raw: Vec<raw::Endpoint>, problems: &mut Problems) -> Vec<Endpoint> 
     checked.collect()
 }
 
-fn endpoint(raw: raw::Endpoint, place: &str, problems: &mut Problems) -> Option<Endpoint> {
+fn endpoint(mut raw: raw::Endpoint, place: &str, problems: &mut Problems) -> Option<Endpoint> {
     let key = |name: &str| format!("{place}.{name}");
     if !is_name(&raw.name) {
         problems.wrong(key("name"), format!("found {:?}", raw.name));
@@ -180,6 +181,16 @@ fn endpoint(raw: raw::Endpoint, place: &str, problems: &mut Problems) -> Option<
     if !(1..=1024).contains(&raw.concurrency) {
         problems.wrong(key("concurrency"), format!("found {}", raw.concurrency));
     }
+    let dialect = match raw.dialect {
+        raw::Dialect::Tencent => Dialect::Tencent,
+        raw::Dialect::Openim => Dialect::OpenIm,
+        raw::Dialect::Standard => {
+            problems.wrong(key("dialect"), "\"standard\" is not available in this version");
+            return None;
+        }
+    };
+    let only = criteria(std::mem::take(&mut raw.only), dialect, &|name| key(&format!("only.{name}")), problems);
+    let except = criteria(std::mem::take(&mut raw.except), dialect, &|name| key(&format!("except.{name}")), problems);
     let telling = telling(&raw, &key, problems);
     match &raw.token {
         Some(token) if token.expose().is_empty() => problems.wrong(key("token"), "is empty"),
@@ -191,14 +202,6 @@ fn endpoint(raw: raw::Endpoint, place: &str, problems: &mut Problems) -> Option<
     if raw.secret.as_ref().is_some_and(|secret| !is_webhook_secret(secret.expose())) {
         problems.wrong(key("secret"), "found something else");
     }
-    let dialect = match raw.dialect {
-        raw::Dialect::Tencent => Dialect::Tencent,
-        raw::Dialect::Openim => Dialect::OpenIm,
-        raw::Dialect::Standard => {
-            problems.wrong(key("dialect"), "\"standard\" is not available in this version");
-            return None;
-        }
-    };
     if let Err(found) = check_commands(&raw.commands, dialect) {
         problems.wrong(key("commands"), found);
     }
@@ -207,6 +210,7 @@ fn endpoint(raw: raw::Endpoint, place: &str, problems: &mut Problems) -> Option<
         dialect,
         url: raw.url,
         commands: raw.commands,
+        filter: Filter { only, except },
         timeout: raw.timeout,
         on_failure: raw.on_failure,
         telling: telling?,
@@ -214,6 +218,27 @@ fn endpoint(raw: raw::Endpoint, place: &str, problems: &mut Problems) -> Option<
         token: raw.token,
         secret: raw.secret,
     })
+}
+
+fn criteria(
+    raw: raw::Criteria,
+    dialect: Dialect,
+    key: &dyn Fn(&str) -> String,
+    problems: &mut Problems,
+) -> Criteria {
+    let raw::Criteria { conversations, groups, receivers, senders, group_types, content_types } = raw;
+    if !conversations.is_empty() && dialect == Dialect::Tencent {
+        problems.wrong(key("conversations"), "Tencent's dialect has no conversation ids; use `groups` and `receivers`");
+    }
+    if !group_types.is_empty() && dialect == Dialect::OpenIm {
+        problems.wrong(key("group_types"), "OpenIM's dialect has one type of group only");
+    }
+    let types = ["Private", "Public", "ChatRoom", "AVChatRoom", "Community"];
+    match group_types.iter().find(|name| dialect == Dialect::Tencent && !types.contains(&name.as_str())) {
+        Some(odd) => problems.wrong(key("group_types"), format!("found {odd:?}; there are {}", types.join(", "))),
+        None => {}
+    }
+    Criteria { conversations, groups, receivers, senders, group_types, content_types }
 }
 
 fn telling(raw: &raw::Endpoint, key: &dyn Fn(&str) -> String, problems: &mut Problems) -> Option<TellingSettings> {

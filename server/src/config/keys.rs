@@ -32,6 +32,8 @@ const fn key(path: &'static str, kind: Kind, right: &'static str) -> Key {
 
 const ADDRESS: &str = "an address and a port, such as \"127.0.0.1:10002\" (port 0: the system chooses)";
 
+const CRITERIA: &str = "a table of lists: conversations, groups, receivers, senders, group_types, content_types; such as { groups = [\"lobby\"] }";
+
 pub(crate) const KEYS: &[Key] = &[
     key("server.listen", Kind::Text, ADDRESS),
     key("server.gateway", Kind::Text, ADDRESS),
@@ -52,6 +54,8 @@ pub(crate) const KEYS: &[Key] = &[
     key("endpoint.dialect", Kind::Text, "\"tencent\" or \"openim\""),
     key("endpoint.url", Kind::Text, "an http or https URL with a host, such as \"http://127.0.0.1:9000/callback\""),
     key("endpoint.commands", Kind::List, "a list of callback commands in the endpoint's dialect, or [\"*\"] for all"),
+    key("endpoint.only", Kind::Table, CRITERIA),
+    key("endpoint.except", Kind::Table, CRITERIA),
     key("endpoint.timeout", Kind::Text, "a duration from \"1ms\" to \"60s\", such as \"2s\""),
     key("endpoint.on_failure", Kind::Text, "\"allow\" or \"reject\""),
     key("endpoint.acknowledge", Kind::Text, "\"status\" or \"body\""),

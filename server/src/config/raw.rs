@@ -3,6 +3,7 @@
 //! What has a default has it on the printed page (`default.toml`), except an endpoint's keys:
 //! endpoints are a list, and a list's items cannot be completed by a lower layer.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -78,6 +79,10 @@ pub(super) struct Endpoint {
     pub(super) dialect: Dialect,
     pub(super) url: String,
     pub(super) commands: Vec<String>,
+    #[serde(default)]
+    pub(super) only: Criteria,
+    #[serde(default)]
+    pub(super) except: Criteria,
     /// 2 s is what Tencent gives a callback.
     #[serde(default = "two_seconds", with = "humantime_serde")]
     pub(super) timeout: Duration,
@@ -148,6 +153,23 @@ fn one() -> u16 {
 /// A message of the largest size that may be configured, escaped.
 fn eight_mebibytes() -> u32 {
     8 << 20
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Criteria {
+    #[serde(default)]
+    pub(super) conversations: BTreeSet<String>,
+    #[serde(default)]
+    pub(super) groups: BTreeSet<String>,
+    #[serde(default)]
+    pub(super) receivers: BTreeSet<String>,
+    #[serde(default)]
+    pub(super) senders: BTreeSet<String>,
+    #[serde(default)]
+    pub(super) group_types: BTreeSet<String>,
+    #[serde(default)]
+    pub(super) content_types: BTreeSet<String>,
 }
 
 fn two_seconds() -> Duration {

@@ -11,7 +11,7 @@ use webhook::codec::{Call, Codec, Unreadable};
 
 use crate::callback::answer::Answer;
 use crate::callback::commands::{
-    AFTER_SEND_GROUP, AFTER_SEND_SINGLE, ALL, BEFORE_MSG_MODIFY, BEFORE_SEND_GROUP, BEFORE_SEND_SINGLE,
+    AFTER_SEND_GROUP, AFTER_SEND_SINGLE, ALL, BEFORE_MSG_MODIFY, BEFORE_SEND_GROUP, BEFORE_SEND_SINGLE, is_question,
 };
 use crate::callback::url::{self, BaseUrl};
 use crate::callback::{modify, request};
@@ -35,6 +35,10 @@ impl OpenImCodec {
 impl Codec for OpenImCodec {
     fn knows(&self, command: &str) -> bool {
         ALL.contains(&command)
+    }
+
+    fn is_question(&self, command: &str) -> bool {
+        is_question(command)
     }
 
     fn asks(&self, question: &Question) -> &'static [&'static str] {

@@ -19,7 +19,7 @@ cases! {
 }
 
 async fn cursor(store: &Fresh, endpoint: &str) -> Option<u64> {
-    store.cursor(endpoint, store.shards()[0]).await.unwrap().map(|position| position.0)
+    store.told(endpoint, store.shards()[0]).await.unwrap().map(|position| position.0)
 }
 
 async fn save(store: &Fresh, endpoint: &str, position: u64) {

@@ -12,12 +12,12 @@ use webhook::codec::{Call, Codec, Unreadable};
 
 use crate::callback::answer::Answer;
 use crate::callback::commands::{
-    AFTER_SEND_GROUP, AFTER_SEND_SINGLE, ALL, BEFORE_MSG_MODIFY, BEFORE_SEND_GROUP, BEFORE_SEND_SINGLE,
+    AFTER_SEND_GROUP, AFTER_SEND_SINGLE, ALL, BEFORE_MSG_MODIFY, BEFORE_SEND_GROUP, BEFORE_SEND_SINGLE, is_question,
 };
 use crate::callback::url::{self, BaseUrl};
 use crate::callback::{modify, request};
-use crate::{content, conversation_id};
 use crate::msg_data::MsgData;
+use crate::{content, conversation_id};
 
 /// The codec of an endpoint with `dialect = "openim"`.
 #[derive(Clone, Debug)]
@@ -36,6 +36,10 @@ impl OpenImCodec {
 impl Codec for OpenImCodec {
     fn knows(&self, command: &str) -> bool {
         ALL.contains(&command)
+    }
+
+    fn is_question(&self, command: &str) -> bool {
+        is_question(command)
     }
 
     fn asks(&self, question: &Question) -> &'static [&'static str] {

@@ -52,6 +52,10 @@ impl Codec for TencentCodec {
         commands::ALL.contains(&command)
     }
 
+    fn is_question(&self, command: &str) -> bool {
+        commands::is_question(command)
+    }
+
     fn asks(&self, question: &Question) -> &'static [&'static str] {
         let Question::BeforeSend(message) = question;
         if message.is_direct() { &[BEFORE_C2C] } else { &[BEFORE_GROUP] }

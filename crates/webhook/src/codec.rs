@@ -16,6 +16,9 @@ pub trait Codec: Send + Sync {
     /// Whether the dialect has this command; an endpoint that subscribes to another is a mistake in the configuration.
     fn knows(&self, command: &str) -> bool;
 
+    /// Whether something is asked by this command, and not told.
+    fn is_question(&self, command: &str) -> bool;
+
     /// The commands that put this question, in the order in which they are asked; none if the dialect never asks it.
     fn asks(&self, question: &Question) -> &'static [&'static str];
 

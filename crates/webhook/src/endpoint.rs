@@ -10,7 +10,8 @@ use chat::question::Question;
 use tokio::sync::Semaphore;
 
 use crate::codec::Codec;
-use crate::sign::SigningSecret;
+use crate::headers::CustomHeaders;
+use crate::sign::SigningSecrets;
 use crate::transport::Transport;
 
 /// A registered callback URL.
@@ -29,8 +30,10 @@ pub struct Endpoint {
     pub acknowledge: Acknowledge,
     /// At most this many questions, and as many tellings, are in flight at once.
     pub concurrency: usize,
-    /// Signs each call by Standard Webhooks.
-    pub secret: Option<SigningSecret>,
+    /// These sign each call by Standard Webhooks.
+    pub secret: Option<SigningSecrets>,
+    /// Sent with each call, beside our own.
+    pub headers: CustomHeaders,
     /// How calls get there.
     pub transport: Arc<dyn Transport>,
     pub(crate) asking: Semaphore,
@@ -79,7 +82,9 @@ pub struct EndpointSettings {
     /// See [`Endpoint::concurrency`].
     pub concurrency: usize,
     /// See [`Endpoint::secret`].
-    pub secret: Option<SigningSecret>,
+    pub secret: Option<SigningSecrets>,
+    /// See [`Endpoint::headers`].
+    pub headers: CustomHeaders,
 }
 
 impl Endpoint {
@@ -103,6 +108,7 @@ impl Endpoint {
             acknowledge: settings.acknowledge,
             concurrency: settings.concurrency,
             secret: settings.secret,
+            headers: settings.headers,
             transport,
             asking: Semaphore::new(settings.concurrency),
         })

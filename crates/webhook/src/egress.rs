@@ -433,7 +433,7 @@ mod tests {
             assert_eq!(refused.what, "loopback", "{host}");
             assert_eq!(Guard::new(Vec::new(), true).check_host(host), Ok(()), "{host}");
         }
-        for host in ["1.2.3.4.5", "256.1.1.1", "4294967296", "0x100000000", "1.2.3.08", "[::1%25lo]", "[::1", ""] {
+        for host in ["1.2.3.4.5", "256.1.1.1", "4294967296", "0x100000000", "1.2.3.08", "[::1%25lo]", "[::g]", ""] {
             assert_eq!(strict().check_host(host), Err(Refused::Host(host.to_owned())), "{host}");
         }
         for host in ["example.com", "localhost", "my_service", "1e100.net", "xn--bcher-kva.example", "8.8.8.8"] {

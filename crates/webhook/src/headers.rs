@@ -8,7 +8,7 @@ use hyper::header::{HeaderName, HeaderValue, USER_AGENT};
 /// Common servers take 8 KiB of headers in all (nginx, Node.js: 16 KiB); ours need one of them.
 const MAX_BYTES: usize = 6 << 10;
 
-/// A hundred headers are the most that Apache takes.
+/// Apache takes a hundred headers in all.
 const MAX_HEADERS: usize = 64;
 
 /// Those that frame the request, choose a connection, or say who signed what. Ours, or the client's.

@@ -176,7 +176,9 @@ mod tests {
     #[test]
     fn a_secret_is_checked_and_never_shown() {
         let public = SigningSecret::parse(ASYMMETRIC).unwrap().public_key().unwrap();
-        for text in ["MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_AAAA", "whsk_AAAA", "whsec_hush!", "whsk_", &public] {
+        for text in
+            ["MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_AAAA", "whsk_AAAA", "whsec_hush!", "whsk_hush!", &public]
+        {
             let problem = SigningSecret::parse(text).unwrap_err();
             assert!(!problem.contains(text), "{problem}");
         }

@@ -123,12 +123,20 @@ fn certificate(problem: &CertificateError) -> String {
             "is not valid yet; is this server's clock right?".to_owned()
         }
         Problem::NotValidForNameContext { expected, presented } => {
+            let presented: Vec<_> = presented.iter().map(|name| bare(name)).collect();
             format!("is not for {}, but for {}", expected.to_str(), presented.join(", "))
         }
         Problem::NotValidForName => "is not for this host".to_owned(),
         Problem::Revoked => "is revoked".to_owned(),
-        Problem::BadSignature => "is not signed by the authority that it names".to_owned(),
+        Problem::BadSignature => {
+            "is from an authority that is not trusted, only called like one that is; see ca_file".to_owned()
+        }
         other => format!("cannot be accepted: {other}"),
     };
     format!("TLS: the receiver's certificate {words}")
+}
+
+/// rustls quotes names from certificates as `DnsName("…")`.
+fn bare(name: &str) -> &str {
+    name.strip_prefix("DnsName(\"").and_then(|name| name.strip_suffix("\")")).unwrap_or(name)
 }

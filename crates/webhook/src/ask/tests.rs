@@ -19,7 +19,7 @@ use super::*;
 use crate::asking::{CommandSettings, OnFailures};
 use crate::breaker::{Position, View};
 use crate::codec::{Call, Codec, Unreadable};
-use crate::endpoint::{Acknowledge, Commands, EndpointSettings};
+use crate::endpoint::{Commands, EndpointSettings};
 use crate::transport::{Answer, Transport};
 
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -197,7 +197,9 @@ fn settings() -> EndpointSettings {
         on_failure: OnFailure::Allow,
         on_failures: OnFailures::default(),
         by_command: BTreeMap::new(),
-        acknowledge: Acknowledge::Status,
+        telling: Default::default(),
+        filter: Default::default(),
+        headers: Default::default(),
         concurrency: 64,
         secret: None,
     }

@@ -136,7 +136,7 @@ async fn certificates_come_from_files() {
 
     let endpoint = || asked(format!("https://localhost:{}/callback", peer.address.port()));
     let with_client = |endpoint: Endpoint| {
-        endpoint.also("client_cert_file", path("client.pem")).key("client_key_file", path("client.key"))
+        endpoint.also("client_cert_file", path("client.pem")).also("client_key_file", path("client.key"))
     };
     for (what, endpoint, passes) in [
         ("all it needs", with_client(endpoint()).also("ca_file", path("ours.pem")), true),

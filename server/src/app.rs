@@ -3,19 +3,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use axum::Router;
 use chat::account::import::{Existing, ImportAccounts, NewAccount};
+use chat::endpoint::AnnouncePause;
 use chat::id::AccountId;
 use chat::policy::RestrictedWords;
 use chat::port::Clock;
-use chat::{Actor, Chat, Origin};
+use chat::{Actor, Chat, Fault, Origin};
 use store::{Durable, OpenError, Postgres, Sqlite, postgres};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use webhook::endpoint::{Acknowledge, Commands, EndpointSettings, OnFailure};
+use webhook::deliver::handle::Handle;
+use webhook::deliver::{Announcer, Parts};
+use webhook::endpoint::{Commands, EndpointSettings, OnFailure};
+use webhook::keeper::Retention;
+use webhook::ledger::Pause;
 use webhook::sign::SigningSecret;
 use webhook::transport::Transport;
-use webhook::{Asker, Client, Deliverer, Endpoint};
+use webhook::{Asker, Client, Deliverer, Endpoint, Keeper};
 
 use crate::clock::SystemClock;
 use crate::config::{self, Config};
@@ -84,20 +90,43 @@ impl App {
         openim.merge(tencent::router(self.chat.clone(), self.tencent.clone()))
     }
 
-    /// Starts telling every endpoint, from where its cursor stands.
-    pub(crate) async fn start_delivering(&self, stop: &CancellationToken) -> Result<JoinSet<()>, Failure> {
-        let mut deliverers = JoinSet::new();
+    /// Starts telling every endpoint, from where its cursor stands, and the housekeeping that belongs to it.
+    pub(crate) async fn start_delivering(&self, stop: &CancellationToken) -> Result<Delivering, Failure> {
+        let announcer = Arc::new(InTheLog(self.chat.clone()));
+        let parts = Parts { log: self.store.clone(), ledger: self.store.clone(), clock: self.clock.clone(), announcer };
+        let mut delivering = Delivering { tasks: JoinSet::new(), handles: Vec::new() };
         for endpoint in &self.endpoints {
-            let opened = Deliverer::open(
-                endpoint.clone(),
-                self.store.shards(),
-                self.store.clone(),
-                self.store.clone(),
-                self.clock.clone(),
-            );
-            deliverers.spawn(opened.await.map_err(Failure::work)?.run(stop.clone()));
+            let opened = Deliverer::open(endpoint.clone(), self.store.shards(), parts.clone()).await;
+            let (deliverer, handle) = opened.map_err(Failure::work)?;
+            delivering.handles.push(handle);
+            delivering.tasks.spawn(deliverer.run(stop.clone()));
         }
-        Ok(deliverers)
+        let names = self.endpoints.iter().map(|endpoint| endpoint.name.clone()).collect();
+        let keeper = Keeper::new(names, parts, Retention::default());
+        delivering.tasks.spawn(keeper.run(stop.clone()));
+        Ok(delivering)
+    }
+}
+
+/// What tells endpoints, at work.
+#[derive(Debug)]
+pub(crate) struct Delivering {
+    pub(crate) tasks: JoinSet<()>,
+    pub(crate) handles: Vec<Handle>,
+}
+
+/// A pause is an event like others.
+struct InTheLog(Arc<Chat>);
+
+#[async_trait]
+impl Announcer for InTheLog {
+    async fn announce(&self, endpoint: &str, pause: &Pause) -> Result<(), Fault> {
+        let (endpoint, reason) = (endpoint.to_owned(), pause.reason.name().to_owned());
+        let announce = AnnouncePause { endpoint, reason, detail: pause.detail.clone() };
+        self.0.run(&Actor::System, &Origin::default(), announce).await.map_err(|error| match error {
+            chat::Error::Fault(fault) => fault,
+            chat::Error::Refused(refusal) => Fault::unavailable(refusal),
+        })
     }
 }
 
@@ -151,10 +180,7 @@ fn build_endpoint(
             config::OnFailure::Allow => OnFailure::Allow,
             config::OnFailure::Reject => OnFailure::Reject,
         },
-        acknowledge: match endpoint.acknowledge {
-            config::Acknowledge::Status => Acknowledge::Status,
-            config::Acknowledge::Body => Acknowledge::Body,
-        },
+        telling: endpoint.telling.clone(),
         concurrency: usize::from(endpoint.concurrency),
         secret: secret.map_err(|problem| Failure::usage(format!("endpoint {name:?}: secret {problem}")))?,
     };

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
+use webhook::deliver::settings::TellingSettings;
 
 mod check;
 mod error;
@@ -108,7 +109,8 @@ pub(crate) struct Endpoint {
     /// For one call, from connecting to the last byte of the answer; 1 ms to 60 s.
     pub(crate) timeout: Duration,
     pub(crate) on_failure: OnFailure,
-    pub(crate) acknowledge: Acknowledge,
+    /// How after-callbacks are told.
+    pub(crate) telling: TellingSettings,
     /// Calls in flight at once; 1 to 1024.
     pub(crate) concurrency: u16,
     /// For Tencent's `Sign`; only where the dialect is Tencent's.

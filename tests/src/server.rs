@@ -1,5 +1,6 @@
 //! The binary under test, as a running server: its configuration, its life and deaths, its log.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -43,6 +44,9 @@ pub struct Endpoint {
     concurrency: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     acknowledge: Option<&'static str>,
+    /// Any other keys of its section.
+    #[serde(flatten)]
+    more: BTreeMap<String, toml::Value>,
 }
 
 impl Endpoint {
@@ -68,6 +72,7 @@ impl Endpoint {
             secret: None,
             concurrency: None,
             acknowledge: None,
+            more: BTreeMap::new(),
         }
     }
 
@@ -105,6 +110,17 @@ impl Endpoint {
     /// `status` or `body`.
     pub fn acknowledge(mut self, by: &'static str) -> Self {
         self.acknowledge = Some(by);
+        self
+    }
+
+    /// When a refused event is tried again.
+    pub fn retries<const N: usize>(self, waits: [&str; N]) -> Self {
+        self.also("retry_schedule", waits.map(toml::Value::from).to_vec())
+    }
+
+    /// Any other key of its section.
+    pub fn also(mut self, key: &str, value: impl Into<toml::Value>) -> Self {
+        self.more.insert(key.to_owned(), value.into());
         self
     }
 

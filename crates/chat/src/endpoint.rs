@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::chat::Context;
+use crate::chat::{Context, commit_refused};
 use crate::command::{Actor, Command};
 use crate::event::{EndpointPause, Event};
 use crate::port::{Changes, Write};
@@ -32,7 +32,9 @@ impl Command for AnnouncePause {
         let Self { endpoint, reason, detail } = self;
         let time = cx.now();
         let event = Event::EndpointPaused(EndpointPause { id: cx.message_id(time), endpoint, time, reason, detail });
-        cx.commit(Changes { assertions: Vec::new(), writes: vec![Write::Append(Box::new(event))] }).await?;
+        let changes = Changes { assertions: Vec::new(), writes: vec![Write::Append(Box::new(event))] };
+        // Not `cx.commit`: an endpoint that is full must not keep this from being said.
+        cx.store().commit(changes).await.map_err(commit_refused)?;
         Ok(())
     }
 }

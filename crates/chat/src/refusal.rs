@@ -108,6 +108,9 @@ pub enum Refusal {
     /// The store cannot take the write now (full disk, database away).
     #[error("the server cannot store anything at the moment")]
     StoreUnavailable,
+    /// An endpoint cannot be told of any more for now, and its operator wants nothing new accepted then.
+    #[error("the app's backend has too much still to be told")]
+    BackendFull,
 }
 
 /// How asking the app's backend failed.
@@ -180,6 +183,7 @@ impl Refusal {
             Self::Rejected { .. } => "rejected",
             Self::BackendFailed(_) => "backend_failed",
             Self::StoreUnavailable => "store_unavailable",
+            Self::BackendFull => "backend_full",
         }
     }
 }

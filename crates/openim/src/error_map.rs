@@ -30,7 +30,7 @@ impl From<Refusal> for ApiError {
             Refusal::MemberMuted => Code::MutedInGroup,
             Refusal::GroupMuted => Code::MutedGroup,
             Refusal::Blocked => Code::Blocked,
-            Refusal::StoreUnavailable => Code::Database,
+            Refusal::StoreUnavailable | Refusal::BackendFull => Code::Database,
             Refusal::BackendFailed(failure) => failed(failure),
             Refusal::Invalid { .. }
             | Refusal::TooMany { .. }

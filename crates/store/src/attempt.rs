@@ -73,7 +73,8 @@ pub(crate) mod lite {
 
     /// Of each endpoint the newest attempt that is to be forgotten: those before a time, and all but the newest `keep`.
     pub(crate) fn forgettable(db: &Connection, before: Timestamp, keep: u64) -> Result<Vec<(String, AttemptPlace)>> {
-        let endpoints: Vec<String> = db.prepare_cached(ENDPOINTS)?.query_map([], |row| row.get(0))?.collect::<Result<_>>()?;
+        let endpoints: Vec<String> =
+            db.prepare_cached(ENDPOINTS)?.query_map([], |row| row.get(0))?.collect::<Result<_>>()?;
         let mut old = db.prepare_cached(
             "SELECT time, id FROM attempt WHERE endpoint = ?1 AND time < ?2 ORDER BY time DESC, id DESC LIMIT 1",
         )?;

@@ -109,7 +109,7 @@ pub(crate) mod lite {
         statement.query_map((endpoint, shard.0), |row| BehindRow::read(row).map(Into::into))?.collect()
     }
 
-    /// Moves a cursor forward, never back, notes which subjects lag behind it, and writes the letters of what is given up.
+    /// Moves a cursor forward, never back, notes which subjects lag behind it, and writes the letters of what leaves its order.
     pub(crate) fn save(db: &Connection, endpoint: &str, shard: Shard, progress: &Progress) -> Result<()> {
         let mut forward = db.prepare_cached(
             "INSERT INTO cursor (endpoint, shard, position, started) VALUES (?1, ?2, ?3, ?3)
@@ -127,7 +127,7 @@ pub(crate) mod lite {
                 None => drop(lags_no_longer.execute((endpoint, shard.0, to_json(subject)?))?),
             }
         }
-        if progress.dead.is_empty() { Ok(()) } else { letter::put(db, &progress.dead) }
+        if progress.letters.is_empty() { Ok(()) } else { letter::put(db, &progress.letters) }
     }
 
     fn put_behind(
@@ -192,7 +192,7 @@ pub(crate) mod pg {
     use chat::event::{Position, Shard, Subject};
     use tokio_postgres::Row;
     use tokio_postgres::types::Type;
-    use webhook::ledger::{Behind, Cursor, Progress};
+    use webhook::ledger::{Behind, Cursor, Letter, Progress};
 
     use super::{BehindRow, CursorRow, TroubleRow};
     use crate::letter::pg as letter;
@@ -220,7 +220,7 @@ pub(crate) mod pg {
         rows.iter().map(|row| BehindRow::read(row).map(Into::into)).collect()
     }
 
-    /// Moves cursors forward, never back, notes which subjects lag behind them, and writes the letters of what is given up.
+    /// Moves cursors forward, never back, notes which subjects lag behind them, and writes the letters of what leaves its order.
     /// What is said later of the same endpoint and shard wins.
     pub(crate) async fn save(db: &Db, progress: &[(&str, Shard, &Progress)]) -> Result<()> {
         // Where it stands, and where it stood first: there a new one has started.
@@ -279,11 +279,11 @@ pub(crate) mod pg {
             let subjects: Vec<_> = caught_up.iter().map(|((.., subject), _)| subject.as_str()).collect();
             db.execute(&lags_no_longer, &[&shards, &endpoints, &subjects]).await?;
         }
-        let mut dead = progress.iter().flat_map(|(.., progress)| &progress.dead).peekable();
-        if dead.peek().is_some() {
-            letter::put(db, dead).await?;
+        let mut letters: Vec<&Letter> = Vec::new();
+        for (.., progress) in progress {
+            letters.extend(&progress.letters);
         }
-        Ok(())
+        if letters.is_empty() { Ok(()) } else { letter::put(db, &letters).await }
     }
 
     impl InPostgres for CursorRow {
@@ -322,8 +322,7 @@ pub(crate) mod pg {
         }
 
         async fn add(db: &Db, _: Shards, rows: &[Self]) -> Result<()> {
-            let types =
-                [Type::TEXT, Type::INT2, Type::TEXT, Type::INT8, Type::INT8, Type::INT8, Type::INT8];
+            let types = [Type::TEXT, Type::INT2, Type::TEXT, Type::INT8, Type::INT8, Type::INT8, Type::INT8];
             let copy = "COPY behind (endpoint, shard, conversation, position, attempts, since, due)
                  FROM STDIN (FORMAT binary)";
             let mut copy = CopyIn::begin(db, copy, &types).await?;

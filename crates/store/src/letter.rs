@@ -26,7 +26,7 @@ pub(crate) struct LetterRow {
     state: LetterState,
     why: String,
     attempts: u32,
-    since: Timestamp,
+    at: Timestamp,
 }
 
 impl Moves for LetterRow {
@@ -39,15 +39,15 @@ impl Moves for LetterRow {
 
 impl From<LetterRow> for Letter {
     fn from(row: LetterRow) -> Self {
-        let LetterRow { endpoint, shard, position, subject, event, command, state, why, attempts, since } = row;
-        Self { endpoint, shard, position, subject, event, command, state, why, attempts, since }
+        let LetterRow { endpoint, shard, position, subject, event, command, state, why, attempts, at } = row;
+        Self { endpoint, shard, position, subject, event, command, state, why, attempts, at }
     }
 }
 
 impl From<Letter> for LetterRow {
     fn from(letter: Letter) -> Self {
-        let Letter { endpoint, shard, position, subject, event, command, state, why, attempts, since } = letter;
-        Self { endpoint, shard, position, subject, event, command, state, why, attempts, since }
+        let Letter { endpoint, shard, position, subject, event, command, state, why, attempts, at } = letter;
+        Self { endpoint, shard, position, subject, event, command, state, why, attempts, at }
     }
 }
 
@@ -96,9 +96,8 @@ impl<'a> Page<'a> {
     fn of(query: &'a LetterQuery) -> Option<Self> {
         /// Before the first of an endpoint.
         const FIRST: (i64, i64) = (-1, -1);
-        let place = |shard: &Shard, position: &Position| {
-            (i64::from(shard.0), i64::try_from(position.0).unwrap_or(i64::MAX))
-        };
+        let place =
+            |shard: &Shard, position: &Position| (i64::from(shard.0), i64::try_from(position.0).unwrap_or(i64::MAX));
         let (shard, position) = match (&query.endpoint, &query.after) {
             (Some(endpoint), Some((name, ..))) if name > endpoint => return None,
             (Some(endpoint), Some((name, shard, position))) if name == endpoint => place(shard, position),
@@ -112,26 +111,70 @@ impl<'a> Page<'a> {
         Some(Self { endpoint: query.endpoint.as_deref(), after: (after, shard, position) })
     }
 
-    /// The statement that selects it. Parameters: 1 to 3 are [`Self::after`], 4 the limit, 5 the state and 6 the event; each of
-    /// those two is in it if asked for, and else not.
-    fn sql(&self, query: &LetterQuery, parameter: char, lookup: &str) -> String {
-        let p = |number: u8| format!("{parameter}{number}");
-        let (endpoint, shard, position, limit) = (p(1), p(2), p(3), p(4));
+    /// The statement that selects it. Its parameters are [`Self::after`] and the limit, then those of state, time and event
+    /// that are asked for. `whole` is what keeps an inner statement from being taken apart by the planner.
+    fn sql(&self, query: &LetterQuery, dialect: Dialect, path: Path) -> String {
+        let Dialect { mark, whole } = dialect;
+        let [endpoint, shard, position, limit] = [1, 2, 3, 4].map(|number| format!("{mark}{number}"));
+        let mut last = 4;
+        let mut next = |condition: &str| {
+            last += 1;
+            format!("{condition} {mark}{last}")
+        };
+        let state = query.state.map(|_| next("state ="));
+        let due = query.due_by.map(|_| next("at <="));
+        let event = query.event.map(|_| next("event ="));
         let place = match self.endpoint {
             Some(_) => format!("endpoint = {endpoint} AND (shard, position) > ({shard}, {position})"),
             None => format!("(endpoint, shard, position) > ({endpoint}, {shard}, {position})"),
         };
-        let state = query.state.map(|_| format!(" AND state = {}", p(5))).unwrap_or_default();
-        // By the event, of which there are as many as there are endpoints at most; and not by way of all letters.
-        let from = match query.event {
-            Some(_) => format!("(SELECT * FROM letter WHERE event = {} {lookup}) l", p(if query.state.is_some() { 6 } else { 5 })),
-            None => "letter".to_owned(),
+        let mut outer = vec![place];
+        let mut inner = Vec::new();
+        match path {
+            Path::Place => outer.extend([state, due].into_iter().flatten()),
+            Path::Event => {
+                inner.extend(event);
+                outer.extend([state, due].into_iter().flatten());
+            }
+            Path::Due => {
+                inner.push(format!("endpoint = {endpoint}"));
+                inner.extend([state, due].into_iter().flatten());
+            }
+        }
+        let from = match path {
+            Path::Place => "letter".to_owned(),
+            Path::Event | Path::Due => format!("(SELECT * FROM letter WHERE {} {whole}) l", inner.join(" AND ")),
         };
-        format!("SELECT {COLUMNS} FROM {from} WHERE {place}{state} ORDER BY endpoint, shard, position LIMIT {limit}")
+        let wanted = outer.join(" AND ");
+        format!("SELECT {COLUMNS} FROM {from} WHERE {wanted} ORDER BY endpoint, shard, position LIMIT {limit}")
     }
 }
 
-const COLUMNS: &str = "endpoint, shard, position, subject, event, command, state, why, attempts, since";
+/// By what letters are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Path {
+    /// By their place, which is the order that they are wanted in.
+    Place,
+    /// By the event: there are as many as there are endpoints at most.
+    Event,
+    /// By when they are due, because there are few that are.
+    Due,
+}
+
+/// So many letters that are due are put in order each time they are asked for. If there are more, then not far behind each
+/// other, and those that are not due are passed over.
+const FEW_DUE: i64 = 4096;
+
+/// How statements are written.
+#[derive(Clone, Copy)]
+struct Dialect {
+    /// Before the number of a parameter.
+    mark: char,
+    /// Ends a statement inside of another that the planner is to leave as it is.
+    whole: &'static str,
+}
+
+const COLUMNS: &str = "endpoint, shard, position, subject, event, command, state, why, attempts, at";
 
 /// In SQLite.
 pub(crate) mod lite {
@@ -139,24 +182,40 @@ pub(crate) mod lite {
     use chat::id::Timestamp;
     use rusqlite::types::ToSql;
     use rusqlite::{Connection, OptionalExtension, Result, Row};
-    use webhook::ledger::{Letter, LetterCount, LetterQuery};
+    use webhook::ledger::{Letter, LetterCount, LetterQuery, LetterState};
 
-    use super::{Changes, LetterRow, Page, number, state};
+    use super::{Changes, Dialect, FEW_DUE, LetterRow, Page, Path, number, state};
     use crate::migrate::InSqlite;
     use crate::sqlite::{event_id, from_json, to_json};
 
     /// A page of letters.
     pub(crate) fn list(db: &Connection, query: &LetterQuery) -> Result<Vec<Letter>> {
         let Some(page) = Page::of(query) else { return Ok(Vec::new()) };
-        let mut statement = db.prepare_cached(&page.sql(query, '?', "LIMIT -1"))?;
+        let path = match (query.event, query.endpoint.as_deref(), query.state, query.due_by) {
+            (Some(_), ..) => Path::Event,
+            (None, Some(endpoint), Some(state), Some(time)) if are_few_due(db, endpoint, state, time)? => Path::Due,
+            _ => Path::Place,
+        };
+        let mut statement = db.prepare_cached(&page.sql(query, Dialect { mark: '?', whole: "LIMIT -1" }, path))?;
         let (endpoint, shard, position) = page.after;
-        let limit = query.limit as i64;
+        let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
         let state = query.state.map(number);
+        let due = query.due_by.map(Timestamp::millis);
         let event = query.event.map(|event| event.to_string());
         let mut values: Vec<&dyn ToSql> = vec![&endpoint, &shard, &position, &limit];
         values.extend(state.as_ref().map(|state| state as &dyn ToSql));
+        values.extend(due.as_ref().map(|due| due as &dyn ToSql));
         values.extend(event.as_ref().map(|event| event as &dyn ToSql));
         statement.query_map(&*values, |row| LetterRow::read(row).map(Letter::from))?.collect()
+    }
+
+    fn are_few_due(db: &Connection, endpoint: &str, state: LetterState, time: Timestamp) -> Result<bool> {
+        let mut count = db.prepare_cached(
+            "SELECT count(*) FROM
+                (SELECT 1 FROM letter INDEXED BY letter_due WHERE state = ?1 AND endpoint = ?2 AND at <= ?3 LIMIT ?4)",
+        )?;
+        let due: i64 = count.query_row((number(state), endpoint, time.millis(), FEW_DUE), |row| row.get(0))?;
+        Ok(due < FEW_DUE)
     }
 
     /// How many an endpoint has.
@@ -169,24 +228,24 @@ pub(crate) mod lite {
 
     /// Writes letters; what is there already is replaced.
     pub(crate) fn put(db: &Connection, letters: &[Letter]) -> Result<()> {
-        let mut find = db
-            .prepare_cached("SELECT state FROM letter WHERE endpoint = ?1 AND shard = ?2 AND position = ?3")?;
+        let mut find =
+            db.prepare_cached("SELECT state FROM letter WHERE endpoint = ?1 AND shard = ?2 AND position = ?3")?;
         let mut put = db.prepare_cached(
             "INSERT OR REPLACE INTO letter
-                (endpoint, shard, position, subject, event, command, state, why, attempts, since)
+                (endpoint, shard, position, subject, event, command, state, why, attempts, at)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?;
         let mut changes = Changes::default();
         for letter in letters {
-            let Letter { endpoint, shard, position, subject, event, command, why, attempts, since, .. } = letter;
+            let Letter { endpoint, shard, position, subject, event, command, why, attempts, at, .. } = letter;
             let before = find.query_row((endpoint, shard.0, position.0), |row| row.get(0)).optional()?;
             if let Some(before) = before {
                 changes.add(endpoint, *shard, state(before), -1);
             }
             changes.add(endpoint, *shard, letter.state, 1);
             let (subject, event, state) = (to_json(subject)?, event.to_string(), number(letter.state));
-            let since = since.millis();
-            put.execute((endpoint, shard.0, position.0, subject, event, command, state, why, attempts, since))?;
+            let at = at.millis();
+            put.execute((endpoint, shard.0, position.0, subject, event, command, state, why, attempts, at))?;
         }
         count_on(db, changes)
     }
@@ -220,7 +279,7 @@ pub(crate) mod lite {
     }
 
     impl InSqlite for LetterRow {
-        const ALL: &'static str = "SELECT endpoint, shard, position, subject, event, command, state, why, attempts, since
+        const ALL: &'static str = "SELECT endpoint, shard, position, subject, event, command, state, why, attempts, at
              FROM letter ORDER BY endpoint, shard, position";
 
         fn read(row: &Row<'_>) -> Result<Self> {
@@ -234,7 +293,7 @@ pub(crate) mod lite {
                 state: state(row.get(6)?),
                 why: row.get(7)?,
                 attempts: row.get(8)?,
-                since: Timestamp::from_millis(row.get(9)?),
+                at: Timestamp::from_millis(row.get(9)?),
             })
         }
 
@@ -252,9 +311,9 @@ pub(crate) mod pg {
     use chat::id::Timestamp;
     use tokio_postgres::Row;
     use tokio_postgres::types::ToSql;
-    use webhook::ledger::{Letter, LetterCount, LetterQuery};
+    use webhook::ledger::{Letter, LetterCount, LetterQuery, LetterState};
 
-    use super::{Changes, LetterRow, Page, number, state};
+    use super::{Changes, Dialect, FEW_DUE, LetterRow, Page, Path, number, state};
     use crate::migrate::InPostgres;
     use crate::postgres::{Db, Result, event_id, from_json, int, nat, place, plain, to_json};
     use crate::shard::{Shards, SmallInt};
@@ -262,18 +321,40 @@ pub(crate) mod pg {
     /// A page of letters.
     pub(crate) async fn list(db: &Db, query: &LetterQuery) -> Result<Vec<Letter>> {
         let Some(page) = Page::of(query) else { return Ok(Vec::new()) };
-        let list = db.prepare_cached(&page.sql(query, '$', "OFFSET 0")).await?;
+        let path = match (query.event, query.endpoint.as_deref(), query.state, query.due_by) {
+            (Some(_), ..) => Path::Event,
+            (None, Some(endpoint), Some(state), Some(time)) if are_few_due(db, endpoint, state, time).await? => {
+                Path::Due
+            }
+            _ => Path::Place,
+        };
+        let list = db.prepare_cached(&page.sql(query, Dialect { mark: '$', whole: "OFFSET 0" }, path)).await?;
         let (endpoint, shard, position) = page.after;
         // There are fewer shards than that has numbers.
         let shard = i16::try_from(shard).unwrap_or(i16::MAX);
         let limit = int(query.limit as u64);
         let state = query.state.map(number);
+        let due = query.due_by.map(Timestamp::millis);
         let event = query.event.map(|event| event.to_string());
         let mut values: Vec<&(dyn ToSql + Sync)> = vec![&endpoint, &shard, &position, &limit];
         values.extend(state.as_ref().map(|state| state as &(dyn ToSql + Sync)));
+        values.extend(due.as_ref().map(|due| due as &(dyn ToSql + Sync)));
         values.extend(event.as_ref().map(|event| event as &(dyn ToSql + Sync)));
         let rows = db.query(&list, &values).await?;
         rows.iter().map(|row| LetterRow::read(row).map(Letter::from)).collect()
+    }
+
+    async fn are_few_due(db: &Db, endpoint: &str, state: LetterState, time: Timestamp) -> Result<bool> {
+        // In the order of the index, so that it is the one that is used.
+        let count = db
+            .prepare_cached(
+                "SELECT count(*) FROM
+                    (SELECT 1 FROM letter WHERE state = $1 AND endpoint = $2 AND at <= $3
+                     ORDER BY state, endpoint, at LIMIT $4) due",
+            )
+            .await?;
+        let row = db.query_one(&count, &[&number(state), &endpoint, &time.millis(), &FEW_DUE]).await?;
+        Ok(row.get::<_, i64>(0) < FEW_DUE)
     }
 
     /// How many an endpoint has.
@@ -289,9 +370,9 @@ pub(crate) mod pg {
 
     /// Writes letters, of shards that are locked; what is there already is replaced. What is said later of the same place
     /// wins.
-    pub(crate) async fn put(db: &Db, letters: impl Iterator<Item = &Letter>) -> Result<()> {
+    pub(crate) async fn put(db: &Db, letters: &[&Letter]) -> Result<()> {
         let letters: BTreeMap<_, _> =
-            letters.map(|letter| ((letter.endpoint.as_str(), letter.shard, letter.position), letter)).collect();
+            letters.iter().map(|letter| ((letter.endpoint.as_str(), letter.shard, letter.position), *letter)).collect();
         let letters: Vec<_> = letters.into_values().collect();
         let endpoints: Vec<_> = letters.iter().map(|letter| letter.endpoint.as_str()).collect();
         let shards: Vec<_> = letters.iter().map(|letter| letter.shard.int()).collect();
@@ -316,12 +397,12 @@ pub(crate) mod pg {
         let put = db
             .prepare_cached(
                 "INSERT INTO letter
-                    (endpoint, shard, position, subject, event, command, state, why, attempts, since)
+                    (endpoint, shard, position, subject, event, command, state, why, attempts, at)
                  SELECT * FROM unnest($1::text[], $2::int2[], $3::int8[], $4::text[], $5::text[], $6::text[], $7::int2[],
                     $8::text[], $9::int8[], $10::int8[])
                  ON CONFLICT (endpoint, shard, position) DO UPDATE SET subject = excluded.subject, event = excluded.event,
                     command = excluded.command, state = excluded.state, why = excluded.why,
-                    attempts = excluded.attempts, since = excluded.since",
+                    attempts = excluded.attempts, at = excluded.at",
             )
             .await?;
         let subjects: Vec<_> = letters.iter().map(|letter| to_json(&letter.subject)).collect::<Result<_>>()?;
@@ -330,10 +411,10 @@ pub(crate) mod pg {
         let states: Vec<_> = letters.iter().map(|letter| number(letter.state)).collect();
         let whys: Vec<_> = letters.iter().map(|letter| plain(&letter.why)).collect();
         let attempts: Vec<_> = letters.iter().map(|letter| i64::from(letter.attempts)).collect();
-        let since: Vec<_> = letters.iter().map(|letter| letter.since.millis()).collect();
+        let at: Vec<_> = letters.iter().map(|letter| letter.at.millis()).collect();
         db.execute(
             &put,
-            &[&endpoints, &shards, &positions, &subjects, &events, &commands, &states, &whys, &attempts, &since],
+            &[&endpoints, &shards, &positions, &subjects, &events, &commands, &states, &whys, &attempts, &at],
         )
         .await?;
         count_on(db, changes).await
@@ -384,7 +465,7 @@ pub(crate) mod pg {
     }
 
     impl InPostgres for LetterRow {
-        const ALL: &'static str = "SELECT endpoint, shard, position, subject, event, command, state, why, attempts, since
+        const ALL: &'static str = "SELECT endpoint, shard, position, subject, event, command, state, why, attempts, at
              FROM letter ORDER BY endpoint, shard, position";
 
         fn read(row: &Row) -> Result<Self> {
@@ -398,13 +479,13 @@ pub(crate) mod pg {
                 state: state(row.get(6)),
                 why: row.get(7),
                 attempts: u32::try_from(row.get::<_, i64>(8)).unwrap_or(u32::MAX),
-                since: Timestamp::from_millis(row.get(9)),
+                at: Timestamp::from_millis(row.get(9)),
             })
         }
 
         async fn add(db: &Db, _: Shards, rows: &[Self]) -> Result<()> {
             let letters: Vec<Letter> = rows.iter().cloned().map(Letter::from).collect();
-            put(db, letters.iter()).await
+            put(db, &letters.iter().collect::<Vec<_>>()).await
         }
     }
 }

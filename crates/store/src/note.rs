@@ -3,7 +3,7 @@
 use chat::Fault;
 use chat::event::{Position, Shard};
 use chat::id::Timestamp;
-use webhook::ledger::{Attempt, Gap, Letter, Pause, Progress, Trimmed};
+use webhook::ledger::{Attempt, Letter, Pause, Progress, Trimmed};
 
 /// So many rows are written or removed by one note at most, but for what has to be in one transaction: some milliseconds
 /// of work, in which nobody else's changes get into the shard.
@@ -35,8 +35,10 @@ pub(crate) enum Note {
         shard: Shard,
         up_to: Position,
         limit: usize,
+        /// Who is not waited for, and up to where they were told.
+        let_go: Vec<(String, Position)>,
+        now: Timestamp,
     },
-    Gap(Gap),
     /// Some of the attempts of an endpoint up to one of them.
     NoAttempts {
         endpoint: String,
@@ -72,7 +74,6 @@ impl Note {
             Self::Progress { shard, .. } | Self::Trim { shard, .. } => *shard,
             Self::Letters(letters) => letters.first().map(|letter| letter.shard).unwrap_or_default(),
             Self::NoLetters { places, .. } => places.first().map(|(shard, _)| *shard).unwrap_or_default(),
-            Self::Gap(gap) => gap.shard,
             Self::Pause { .. }
             | Self::Attempts(_)
             | Self::Time { .. }
@@ -85,7 +86,7 @@ impl Note {
     /// counted.
     pub(crate) fn locks(&self) -> Vec<Shard> {
         match self {
-            Self::Progress { progress, .. } => progress.dead.iter().map(|letter| letter.shard).collect(),
+            Self::Progress { progress, .. } => progress.letters.iter().map(|letter| letter.shard).collect(),
             Self::Letters(letters) => letters.iter().map(|letter| letter.shard).collect(),
             Self::NoLetters { places, .. } => places.iter().map(|(shard, _)| *shard).collect(),
             Self::Trim { shard, .. } => vec![*shard],
@@ -96,14 +97,14 @@ impl Note {
     /// About how many rows it writes.
     pub(crate) fn rows(&self) -> usize {
         match self {
-            Self::Progress { progress, .. } => 1 + progress.behind.len() + progress.dead.len(),
+            Self::Progress { progress, .. } => 1 + progress.behind.len() + progress.letters.len(),
             Self::Letters(letters) => letters.len(),
             Self::NoLetters { places, .. } => places.len(),
             Self::Attempts(attempts) => attempts.len(),
             Self::Time { heads, .. } => heads.len(),
-            Self::Trim { limit, .. } => (*limit).min(usize::from(u16::MAX)),
+            Self::Trim { limit, let_go, .. } => (*limit).min(usize::from(u16::MAX)) + let_go.len(),
             Self::NoAttempts { .. } | Self::NoTimes { .. } => MAX_NOTED,
-            Self::Pause { .. } | Self::Gap(_) => 1,
+            Self::Pause { .. } => 1,
         }
     }
 }

@@ -54,8 +54,8 @@ pub(crate) mod lite {
             db.prepare_cached("DELETE FROM pause WHERE endpoint = ?1")?.execute([endpoint])?;
             return Ok(());
         };
-        let mut put =
-            db.prepare_cached("INSERT OR REPLACE INTO pause (endpoint, reason, detail, since) VALUES (?1, ?2, ?3, ?4)")?;
+        let mut put = db
+            .prepare_cached("INSERT OR REPLACE INTO pause (endpoint, reason, detail, since) VALUES (?1, ?2, ?3, ?4)")?;
         put.execute((endpoint, pause.reason.name(), &pause.detail, pause.since.millis()))?;
         Ok(())
     }

@@ -313,12 +313,15 @@ impl Ledger for Sqlite {
         self.look(|db| milestone::time_of(db, shard, position))
     }
 
-    async fn trim(&self, shard: Shard, up_to: Position, limit: usize) -> Result<Trimmed, Fault> {
-        note::trimmed(self.writer.note(Note::Trim { shard, up_to, limit }).await?)
-    }
-
-    async fn note_gap(&self, gap: Gap) -> Result<(), Fault> {
-        self.note(Note::Gap(gap)).await
+    async fn trim(
+        &self,
+        shard: Shard,
+        up_to: Position,
+        limit: usize,
+        let_go: Vec<(String, Position)>,
+        now: Timestamp,
+    ) -> Result<Trimmed, Fault> {
+        note::trimmed(self.writer.note(Note::Trim { shard, up_to, limit, let_go, now }).await?)
     }
 
     async fn gaps(&self, endpoint: &str) -> Result<Vec<Gap>, Fault> {

@@ -62,7 +62,7 @@ fn code(service: Service, refusal: &Refusal) -> i64 {
             | AskFailure::Busy,
         ) => CALLBACK_FAILED,
         Refusal::Blocked => BLOCKED,
-        Refusal::StoreUnavailable => internal(service),
+        Refusal::StoreUnavailable | Refusal::BackendFull => internal(service),
         other => match service {
             Service::Account => account(other),
             Service::Message => message(other),

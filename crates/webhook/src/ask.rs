@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -71,6 +72,10 @@ impl Asker {
 impl Callbacks for Asker {
     fn asks(&self, question: &Question) -> bool {
         self.endpoints.iter().any(|endpoint| endpoint.asks(question).next().is_some())
+    }
+
+    fn is_full(&self) -> bool {
+        self.endpoints.iter().any(|endpoint| endpoint.is_full.load(Ordering::Relaxed))
     }
 
     async fn ask(&self, mut question: Question) -> Verdict {

@@ -130,7 +130,12 @@ impl Keeper {
             }
             metrics::counter!("ringback_log_trimmed_events_total").increment(trimmed.events);
             for (endpoint, _) in owed.iter().filter(|(_, told)| *told < trimmed.last) {
-                tracing::error!(endpoint, shard = shard.0, events = trimmed.events, "trimmed before the endpoint was told; the gap is noted");
+                tracing::error!(
+                    endpoint,
+                    shard = shard.0,
+                    events = trimmed.events,
+                    "trimmed before the endpoint was told; the gap is noted"
+                );
             }
         }
         Ok(())

@@ -9,11 +9,13 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use hyper::Uri;
+use webhook::deliver::schedule::Schedule;
+use webhook::deliver::settings::{self, TellingSettings};
 
 use super::error::{Problem, endpoint_place};
 use super::raw::{self, Raw};
 use super::secret::Secret;
-use super::{Config, Dialect, Endpoint, OpenIm, Policy, Server, Store, Tencent};
+use super::{Acknowledge, Config, Dialect, Endpoint, OpenIm, Policy, Server, Store, Tencent};
 
 /// The database's name where only the data dir is known.
 const DATABASE: &str = "ringback.db";
@@ -178,6 +180,7 @@ fn endpoint(raw: raw::Endpoint, place: &str, problems: &mut Problems) -> Option<
     if !(1..=1024).contains(&raw.concurrency) {
         problems.wrong(key("concurrency"), format!("found {}", raw.concurrency));
     }
+    let telling = telling(&raw, &key, problems);
     match &raw.token {
         Some(token) if token.expose().is_empty() => problems.wrong(key("token"), "is empty"),
         Some(_) if raw.dialect == raw::Dialect::Openim => {
@@ -206,11 +209,70 @@ fn endpoint(raw: raw::Endpoint, place: &str, problems: &mut Problems) -> Option<
         commands: raw.commands,
         timeout: raw.timeout,
         on_failure: raw.on_failure,
-        acknowledge: raw.acknowledge,
+        telling: telling?,
         concurrency: raw.concurrency,
         token: raw.token,
         secret: raw.secret,
     })
+}
+
+fn telling(raw: &raw::Endpoint, key: &dyn Fn(&str) -> String, problems: &mut Problems) -> Option<TellingSettings> {
+    let schedule = match raw.retry_schedule.as_deref().map(schedule).transpose() {
+        Ok(schedule) => Some(schedule.unwrap_or_default()),
+        Err(found) => {
+            problems.wrong(key("retry_schedule"), found);
+            None
+        }
+    };
+    let ages = Duration::from_secs(60 * 60)..=Duration::from_secs(366 * 24 * 60 * 60);
+    if !ages.contains(&raw.max_age) {
+        let found = humantime_serde::re::humantime::format_duration(raw.max_age);
+        problems.wrong(key("max_age"), format!("found {found}"));
+    }
+    if !(1..=10_000_000).contains(&raw.max_dead_letters) {
+        problems.wrong(key("max_dead_letters"), format!("found {}", raw.max_dead_letters));
+    }
+    if let Some(rate) = raw.rate_limit.filter(|rate| !(1..=100_000).contains(rate)) {
+        problems.wrong(key("rate_limit"), format!("found {rate}"));
+    }
+    if !(1..=100).contains(&raw.batch) {
+        problems.wrong(key("batch"), format!("found {}", raw.batch));
+    } else if raw.batch > 1 && raw.dialect != raw::Dialect::Standard {
+        problems.wrong(key("batch"), "only the dialect \"standard\" has batches");
+    }
+    if !(1024..=64 << 20).contains(&raw.max_body_bytes) {
+        problems.wrong(key("max_body_bytes"), format!("found {}", raw.max_body_bytes));
+    }
+    Some(TellingSettings {
+        acknowledge: match raw.acknowledge {
+            Acknowledge::Status => settings::Acknowledge::Status,
+            Acknowledge::Body => settings::Acknowledge::Body,
+        },
+        order: match raw.order {
+            raw::Order::Ordered => settings::Order::Ordered,
+            raw::Order::Unordered => settings::Order::Unordered,
+        },
+        schedule: schedule?,
+        max_age: raw.max_age,
+        max_dead: raw.max_dead_letters,
+        when_full: match raw.when_full {
+            raw::WhenFull::Pause => settings::WhenFull::Pause,
+            raw::WhenFull::Refuse => settings::WhenFull::Refuse,
+        },
+        rate: raw.rate_limit,
+        batch: usize::from(raw.batch),
+        max_body_bytes: raw.max_body_bytes as usize,
+    })
+}
+
+fn schedule(waits: &[String]) -> Result<Schedule, String> {
+    let longest = Duration::from_secs(30 * 24 * 60 * 60);
+    let wait = |text: &String| {
+        let wait = humantime_serde::re::humantime::parse_duration(text).ok().filter(|wait| *wait <= longest);
+        wait.ok_or_else(|| format!("found {text:?}"))
+    };
+    let waits = waits.iter().map(wait).collect::<Result<_, _>>()?;
+    Schedule::new(waits).map_err(|problem| format!("it {problem}"))
 }
 
 fn is_name(name: &str) -> bool {

@@ -56,6 +56,18 @@ pub(crate) const KEYS: &[Key] = &[
     key("endpoint.on_failure", Kind::Text, "\"allow\" or \"reject\""),
     key("endpoint.acknowledge", Kind::Text, "\"status\" or \"body\""),
     key("endpoint.concurrency", Kind::Number, "a whole number from 1 to 1024, such as 64"),
+    key("endpoint.order", Kind::Text, "\"ordered\" or \"unordered\""),
+    key("endpoint.retry_schedule", Kind::List, "a list of 1 to 64 durations of at most 30d that begins with \"0s\""),
+    key("endpoint.max_age", Kind::Text, "a duration from \"1h\" to \"366d\", such as \"7d\""),
+    key("endpoint.max_dead_letters", Kind::Number, "a whole number from 1 to 10000000, such as 100000"),
+    key("endpoint.when_full", Kind::Text, "\"pause\" or \"refuse\""),
+    key("endpoint.rate_limit", Kind::Number, "a whole number of calls a second from 1 to 100000, or no such key"),
+    key(
+        "endpoint.batch",
+        Kind::Number,
+        "a whole number of events from 1 to 100; more than 1 in the dialect \"standard\" only",
+    ),
+    key("endpoint.max_body_bytes", Kind::Number, "a whole number of bytes from 1024 to 67108864"),
     key("endpoint.token", Kind::Secret, "the token that the receiver checks Sign with (dialect \"tencent\" only)"),
     key("endpoint.secret", Kind::Secret, "\"whsec_\" and the Base64 of 24 to 64 random bytes"),
 ];

@@ -88,6 +88,21 @@ pub(super) struct Endpoint {
     /// 64 calls of 10 ms are 6,400 a second: more than one receiver takes as a rule.
     #[serde(default = "sixty_four")]
     pub(super) concurrency: u16,
+    #[serde(default)]
+    pub(super) order: Order,
+    /// As durations in words; none: the default schedule.
+    pub(super) retry_schedule: Option<Vec<String>>,
+    #[serde(default = "seven_days", with = "humantime_serde")]
+    pub(super) max_age: Duration,
+    #[serde(default = "hundred_thousand")]
+    pub(super) max_dead_letters: u64,
+    #[serde(default)]
+    pub(super) when_full: WhenFull,
+    pub(super) rate_limit: Option<u32>,
+    #[serde(default = "one")]
+    pub(super) batch: u16,
+    #[serde(default = "eight_mebibytes")]
+    pub(super) max_body_bytes: u32,
     pub(super) token: Option<Secret>,
     pub(super) secret: Option<Secret>,
 }
@@ -99,6 +114,40 @@ pub(super) enum Dialect {
     Tencent,
     Openim,
     Standard,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Order {
+    #[default]
+    Ordered,
+    Unordered,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum WhenFull {
+    #[default]
+    Pause,
+    Refuse,
+}
+
+/// Three days of retries, and four to notice.
+fn seven_days() -> Duration {
+    Duration::from_secs(7 * 24 * 60 * 60)
+}
+
+fn hundred_thousand() -> u64 {
+    100_000
+}
+
+fn one() -> u16 {
+    1
+}
+
+/// A message of the largest size that may be configured, escaped.
+fn eight_mebibytes() -> u32 {
+    8 << 20
 }
 
 fn two_seconds() -> Duration {

@@ -66,7 +66,10 @@ fn the_printed_page_uncommented_is_a_configuration() {
     let least = load(ENDPOINT, &[]).unwrap();
     let (all, least) = (&all.endpoints[0], &least.endpoints[0]);
     assert_eq!((all.timeout, all.concurrency), (least.timeout, least.concurrency));
-    assert_eq!((all.on_failure, all.acknowledge), (least.on_failure, least.acknowledge));
+    assert_eq!(
+        (all.on_failure, format!("{:?}", all.telling.schedule)),
+        (least.on_failure, format!("{:?}", least.telling.schedule))
+    );
     assert_eq!(least.timeout, Duration::from_secs(2));
 }
 
@@ -247,6 +250,18 @@ fn wrong_values_of_endpoints() {
         ("concurrency", "0"),
         ("concurrency", "1025"),
         ("concurrency", "65536"),
+        ("order", "\"random\""),
+        ("retry_schedule", "[]"),
+        ("retry_schedule", "[\"5s\"]"),
+        ("retry_schedule", "[\"0s\", \"soon\"]"),
+        ("retry_schedule", "[\"0s\", \"31d\"]"),
+        ("max_age", "\"59m\""),
+        ("max_dead_letters", "0"),
+        ("when_full", "\"panic\""),
+        ("rate_limit", "0"),
+        ("batch", "0"),
+        ("batch", "2"),
+        ("max_body_bytes", "1023"),
         ("token", "\"\""),
         ("secret", "\"hush\""),
         ("secret", "\"whsec_hush!\""),

@@ -20,10 +20,11 @@ CREATE TABLE letter (
     state    SMALLINT NOT NULL,                  -- 0 dead, 1 to be told again
     why      TEXT NOT NULL,
     attempts BIGINT NOT NULL,
-    since    BIGINT NOT NULL,                    -- ms
+    at       BIGINT NOT NULL,                    -- ms; dead: since when; to be told again: when it is due
     PRIMARY KEY (endpoint, shard, position)
 );
 CREATE INDEX letter_in_state ON letter (state, endpoint, shard, position);
+CREATE INDEX letter_due ON letter (state, endpoint, at);
 CREATE INDEX letter_of_event ON letter (event);
 CREATE INDEX letter_at ON letter (shard, position);
 
@@ -59,26 +60,29 @@ CREATE TABLE pause (
     since    BIGINT NOT NULL                     -- ms
 );
 
--- Noted times: when the log had come how far. Both times only grow with the position, whatever the clock did (src/milestone.rs).
+-- Noted times: when the log had come just so far. The other two times follow from those of the shard's other rows, and only
+-- grow with the position, whatever the clock did (src/milestone.rs).
 CREATE TABLE milestone (
     shard    SMALLINT NOT NULL,
     position BIGINT NOT NULL,
-    earliest BIGINT NOT NULL,                    -- ms, the least time noted of this position or a later one
-    latest   BIGINT NOT NULL,                    -- ms, the greatest time noted of this position or an earlier one
+    time     BIGINT NOT NULL,                    -- ms
+    earliest BIGINT NOT NULL,                    -- ms, the least time of this position and later ones
+    latest   BIGINT NOT NULL,                    -- ms, the greatest time of this position and earlier ones
     PRIMARY KEY (shard, position)
 ) WITH (fillfactor = 80);
 CREATE INDEX milestone_by_time ON milestone (shard, earliest, position);
 
 -- Events that were removed although an endpoint was still owed them.
 CREATE TABLE gap (
-    id       BIGINT GENERATED ALWAYS AS IDENTITY,  -- as they were noted
+    id       BIGINT GENERATED ALWAYS AS IDENTITY,  -- as they began
     endpoint TEXT COLLATE "C" NOT NULL,
     shard    SMALLINT NOT NULL,
-    after    BIGINT NOT NULL,                    -- they were after this position
+    after    BIGINT NOT NULL,                    -- they were after this position, up to which it was told
     up_to    BIGINT NOT NULL,                    -- and up to this one
-    time     BIGINT NOT NULL,                    -- ms
-    PRIMARY KEY (endpoint, id)
+    time     BIGINT NOT NULL,                    -- ms, when the last of them were removed
+    PRIMARY KEY (endpoint, shard, after)
 );
+CREATE INDEX gap_of ON gap (endpoint, id);
 
 -- What may be trimmed.
 CREATE INDEX event_to_trim ON event (shard, position) WHERE seq IS NULL;

@@ -19,10 +19,11 @@ CREATE TABLE letter (
     state    INTEGER NOT NULL,                   -- 0 dead, 1 to be told again
     why      TEXT    NOT NULL,
     attempts INTEGER NOT NULL,
-    since    INTEGER NOT NULL,                   -- ms
+    at       INTEGER NOT NULL,                   -- ms; dead: since when; to be told again: when it is due
     PRIMARY KEY (endpoint, shard, position)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX letter_in_state ON letter (state, endpoint, shard, position);
+CREATE INDEX letter_due ON letter (state, endpoint, at);
 CREATE INDEX letter_of_event ON letter (event);
 CREATE INDEX letter_at ON letter (shard, position);
 
@@ -58,24 +59,27 @@ CREATE TABLE pause (
     since    INTEGER NOT NULL                    -- ms
 ) STRICT, WITHOUT ROWID;
 
--- Noted times: when the log had come how far. Both times only grow with the position, whatever the clock did (src/milestone.rs).
+-- Noted times: when the log had come just so far. The other two times follow from those of the shard's other rows, and only
+-- grow with the position, whatever the clock did (src/milestone.rs).
 CREATE TABLE milestone (
     shard    INTEGER NOT NULL,
     position INTEGER NOT NULL,
-    earliest INTEGER NOT NULL,                   -- ms, the least time noted of this position or a later one
-    latest   INTEGER NOT NULL,                   -- ms, the greatest time noted of this position or an earlier one
+    time     INTEGER NOT NULL,                   -- ms
+    earliest INTEGER NOT NULL,                   -- ms, the least time of this position and later ones
+    latest   INTEGER NOT NULL,                   -- ms, the greatest time of this position and earlier ones
     PRIMARY KEY (shard, position)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX milestone_by_time ON milestone (shard, earliest, position);
 
 -- Events that were removed although an endpoint was still owed them.
 CREATE TABLE gap (
-    id       INTEGER PRIMARY KEY,                -- as they were noted
+    id       INTEGER PRIMARY KEY,                -- as they began
     endpoint TEXT    NOT NULL,
     shard    INTEGER NOT NULL,
-    after    INTEGER NOT NULL,                   -- they were after this position
+    after    INTEGER NOT NULL,                   -- they were after this position, up to which it was told
     up_to    INTEGER NOT NULL,                   -- and up to this one
-    time     INTEGER NOT NULL                    -- ms
+    time     INTEGER NOT NULL,                   -- ms, when the last of them were removed
+    UNIQUE (endpoint, shard, after)
 ) STRICT;
 CREATE INDEX gap_of ON gap (endpoint, id);
 

@@ -113,6 +113,13 @@ impl Needs {
         let members = self.members.iter().map(|(group, _)| shards.of_group(group));
         let blocks = self.blocks.iter().map(|(owner, target)| shards.of_pair(owner, target));
         let subjects = self.subjects.iter().map(|id| shards.of_subject(id));
-        accounts.chain(groups).chain(topics).chain(members).chain(blocks).chain(subjects).chain(self.noted.iter().copied()).collect()
+        accounts
+            .chain(groups)
+            .chain(topics)
+            .chain(members)
+            .chain(blocks)
+            .chain(subjects)
+            .chain(self.noted.iter().copied())
+            .collect()
     }
 }

@@ -413,14 +413,15 @@ async fn write_one(db: &Db, note: &Note) -> Result<Noted> {
     match note {
         Note::Progress { endpoint, shard, progress } => cursor::save(db, &[(endpoint, *shard, progress)]).await?,
         Note::Pause { endpoint, pause } => pause::set(db, endpoint, pause.as_ref()).await?,
-        Note::Letters(letters) => letter::put(db, letters.iter()).await?,
+        Note::Letters(letters) => letter::put(db, &letters.iter().collect::<Vec<_>>()).await?,
         Note::NoLetters { endpoint, places } => letter::remove(db, endpoint, places).await?,
         Note::Attempts(attempts) => attempt::add(db, attempts).await?,
         Note::Time { now, heads } => milestone::note(db, *now, heads).await?,
-        Note::Trim { shard, up_to, limit } => {
-            return event::trim(db, *shard, *up_to, *limit).await.map(Noted::Trimmed);
+        Note::Trim { shard, up_to, limit, let_go, now } => {
+            let trimmed = event::trim(db, *shard, *up_to, *limit).await?;
+            gap::note(db, *shard, trimmed, let_go, *now).await?;
+            return Ok(Noted::Trimmed(trimmed));
         }
-        Note::Gap(gap) => gap::add(db, gap).await?,
         Note::NoAttempts { endpoint, up_to } => {
             return attempt::remove(db, endpoint, *up_to).await.map(Noted::Removed);
         }

@@ -179,8 +179,11 @@ fn write(tx: &Transaction<'_>, note: &Note) -> rusqlite::Result<Noted> {
         Note::NoLetters { endpoint, places } => letter::remove(tx, endpoint, places)?,
         Note::Attempts(attempts) => attempt::add(tx, attempts)?,
         Note::Time { now, heads } => milestone::note(tx, *now, heads)?,
-        Note::Trim { up_to, limit, .. } => return event::trim(tx, *up_to, *limit).map(Noted::Trimmed),
-        Note::Gap(gap) => gap::add(tx, gap)?,
+        Note::Trim { shard, up_to, limit, let_go, now } => {
+            let trimmed = event::trim(tx, *up_to, *limit)?;
+            gap::note(tx, *shard, trimmed, let_go, *now)?;
+            return Ok(Noted::Trimmed(trimmed));
+        }
         Note::NoAttempts { endpoint, up_to } => return attempt::remove(tx, endpoint, *up_to).map(Noted::Removed),
         Note::NoTimes { before } => return milestone::remove(tx, *before).map(Noted::Removed),
     }

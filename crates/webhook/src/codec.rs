@@ -6,6 +6,8 @@ use chat::event::{Event, LogEntry};
 use chat::id::Timestamp;
 use chat::question::{Question, Verdict};
 
+use crate::request::Envelope;
+
 /// A dialect's wording of callbacks, for one endpoint.
 pub trait Codec: Send + Sync {
     /// Whether the dialect has this command; an endpoint that subscribes to another is a mistake in the configuration.
@@ -31,6 +33,11 @@ pub trait Codec: Send + Sync {
 
     /// Whether the body of an after-callback's answer says OK, for endpoints with `acknowledge = "body"`.
     fn acknowledges(&self, body: &[u8]) -> bool;
+
+    /// Joins worded tellings into one call, made now; none, if the dialect has no form for that.
+    fn batch(&self, _: &[BatchItem<'_>], _: Timestamp) -> Option<Call> {
+        None
+    }
 }
 
 /// A worded callback: all that does not change between attempts.
@@ -44,6 +51,15 @@ pub struct Call {
     pub headers: Vec<(&'static str, String)>,
     /// The JSON body.
     pub body: Bytes,
+}
+
+/// One of several calls that are to be joined, and what would be said beside it if it went alone.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchItem<'a> {
+    /// Its id and headers.
+    pub envelope: &'a Envelope,
+    /// The call.
+    pub call: &'a Call,
 }
 
 /// An answer that the dialect does not understand, and why.

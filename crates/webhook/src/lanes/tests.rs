@@ -172,7 +172,7 @@ fn what_could_not_be_saved_is_saved_later() {
     lanes.rest(lane("a"), now, true);
     let changes = lanes.take_unsaved();
     assert_eq!(lanes.take_unsaved(), []);
-    lanes.not_saved(changes.clone());
+    lanes.not_saved(changes.iter().map(|(subject, _)| subject.clone()));
     assert_eq!(lanes.take_unsaved(), changes);
 }
 

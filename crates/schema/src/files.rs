@@ -23,7 +23,11 @@ impl Dialect {
         let differs = |path: &&PathBuf| there.get(*path) != files.get(*path);
         let mut odd: Vec<_> = files.keys().chain(there.keys()).filter(differs).collect();
         odd.dedup();
-        assert!(odd.is_empty(), "{odd:?} in {} are not what the code says; {UPDATE}=1 rewrites them", directory.display());
+        assert!(
+            odd.is_empty(),
+            "{odd:?} in {} are not what the code says; {UPDATE}=1 rewrites them",
+            directory.display()
+        );
     }
 
     /// What each file should hold.
@@ -32,8 +36,11 @@ impl Dialect {
         let mut files = BTreeMap::from([(self.overview(), text(&self.asyncapi()))]);
         for callback in &self.callbacks {
             let command = callback.command;
-            files.insert(own.join(format!("{command}.json")), text(&callback.call.published(command)));
-            let answer = callback.answer.published(&format!("the answer to {command}"));
+            files.insert(
+                own.join(format!("{command}.json")),
+                text(&callback.call.published(command, Some(callback.summary))),
+            );
+            let answer = callback.answer.published(&format!("the answer to {command}"), None);
             files.insert(own.join(format!("{command}.answer.json")), text(&answer));
         }
         files
@@ -88,8 +95,7 @@ mod tests {
 
     fn dialect(title: &'static str) -> Dialect {
         let shape = || Shape::sent::<Body>().example(br#"{"field":""}"#);
-        let callback =
-            Callback { command: "a.b", moment: Moment::Told, summary: "", call: shape(), answer: shape() };
+        let callback = Callback { command: "a.b", moment: Moment::Told, summary: "", call: shape(), answer: shape() };
         Dialect { name: "d", title, description: "", callbacks: vec![callback] }
     }
 

@@ -18,9 +18,9 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// Of what is sent.
+    /// Of what is sent. Fields may be added to it later, so it forbids none.
     pub fn sent<T: JsonSchema + ?Sized>() -> Self {
-        Self::generated::<T>(SchemaSettings::draft2020_12().for_serialize())
+        Self::generated::<T>(SchemaSettings::draft2020_12().for_serialize()).each_object(open)
     }
 
     /// Of what is read.
@@ -47,6 +47,18 @@ impl Shape {
         self
     }
 
+    /// Says that what is not there is left out, and never null.
+    pub fn without_nulls(self) -> Self {
+        self.each_object(forbid_nulls)
+    }
+
+    fn each_object(mut self, change: fn(&mut Map<String, Value>)) -> Self {
+        for schema in [&mut self.schema, &mut self.inlined] {
+            each_object(schema, change);
+        }
+        self
+    }
+
     /// Adds a real body. All of them together must show every field that the schema has.
     pub fn example(mut self, body: &[u8]) -> Self {
         self.examples.push(serde_json::from_slice(body).expect("an example is JSON"));
@@ -59,7 +71,7 @@ impl Shape {
     }
 
     /// As it is published, named and with its examples.
-    pub(crate) fn published(&self, title: &str) -> Value {
+    pub(crate) fn published(&self, title: &str, description: Option<&str>) -> Value {
         let Value::Object(mut rest) = self.schema.clone() else { return self.schema.clone() };
         let mut shown = Map::new();
         for first in ["$schema", "title", "description"] {
@@ -68,6 +80,7 @@ impl Shape {
             }
         }
         shown.insert("title".into(), title.into());
+        shown.extend(description.map(|description| ("description".to_owned(), description.into())));
         let definitions = rest.shift_remove("$defs");
         shown.extend(rest);
         shown.insert("examples".into(), self.examples.clone().into());
@@ -119,6 +132,51 @@ fn unwrap_lines(schema: &mut Value) {
         }
         Value::Array(items) => items.iter_mut().for_each(unwrap_lines),
         _ => {}
+    }
+}
+
+fn each_object(schema: &mut Value, change: fn(&mut Map<String, Value>)) {
+    match schema {
+        Value::Object(fields) => {
+            change(fields);
+            fields.values_mut().for_each(|value| each_object(value, change));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| each_object(item, change)),
+        _ => {}
+    }
+}
+
+/// Allows fields that are not named.
+fn open(schema: &mut Map<String, Value>) {
+    if schema.get("additionalProperties") == Some(&Value::Bool(false)) {
+        schema.shift_remove("additionalProperties");
+    }
+}
+
+/// Takes null away from the fields that may be left out.
+fn forbid_nulls(schema: &mut Map<String, Value>) {
+    let required = schema.get("required").cloned().unwrap_or_default();
+    let is_required = |name: &str| required.as_array().is_some_and(|names| names.iter().any(|other| other == name));
+    let Some(Value::Object(properties)) = schema.get_mut("properties") else { return };
+    for (_, property) in properties.iter_mut().filter(|(name, _)| !is_required(name)) {
+        let Value::Object(property) = property else { continue };
+        if let Some(Value::Array(kinds)) = property.get_mut("type") {
+            kinds.retain(|kind| kind != "null");
+            if let [kind] = &kinds[..] {
+                let kind = kind.clone();
+                property.insert("type".into(), kind);
+            }
+        }
+        if let Some(Value::Array(choices)) = property.get_mut("anyOf") {
+            choices.retain(|choice| choice["type"] != "null");
+            if let [Value::Object(choice)] = &mut choices[..] {
+                let choice = std::mem::take(choice);
+                property.shift_remove("anyOf");
+                for (name, value) in choice {
+                    property.entry(name).or_insert(value);
+                }
+            }
+        }
     }
 }
 
@@ -226,8 +284,30 @@ mod tests {
     }
 
     #[test]
+    fn null_is_allowed_only_where_it_is_sent() {
+        let null = json!({"command": "c", "inner": null});
+        assert!(shape().fits(&null));
+        #[derive(JsonSchema)]
+        #[expect(dead_code, reason = "only its schema is of interest")]
+        struct Sparse {
+            #[schemars(skip_serializing_if = "Option::is_none")]
+            inner: Option<Inner>,
+            #[schemars(skip_serializing_if = "Option::is_none")]
+            number: Option<i64>,
+            null: Option<i64>,
+        }
+        let sparse = || Shape::sent::<Sparse>();
+        assert!(sparse().fits(&json!({"null": null, "number": null, "inner": null})));
+        assert!(sparse().without_nulls().fits(&json!({"null": null})));
+        assert!(sparse().without_nulls().fits(&json!({"null": 1, "number": 1, "inner": {"kind": "one", "number": 1}})));
+        for broken in [json!({"null": 1, "number": null}), json!({"null": 1, "inner": null}), json!({"number": 1})] {
+            assert!(!sparse().without_nulls().fits(&broken), "{broken}");
+        }
+    }
+
+    #[test]
     fn what_is_published_begins_with_what_it_is() {
-        let published = shape().example(ONE).published("c");
+        let published = shape().example(ONE).published("c", None);
         let keys: Vec<_> = published.as_object().unwrap().keys().collect();
         assert_eq!(keys, ["$schema", "title", "type", "properties", "required", "examples", "$defs"]);
         assert_eq!(published["title"], "c");

@@ -93,8 +93,9 @@ enum Fallback {
     Reject,
 }
 
-/// The answer to an event. Any body is one, and says that the event was heard, unless it says `"ok": false`.
-#[derive(Debug, Default, Deserialize)]
+/// The answer to an event. Any JSON is one, and so is an empty body: it says that the event was heard, unless it says
+/// `"ok": false`.
+#[derive(Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Acknowledgement {
     /// False: not heard; the event comes again. Counts only for an endpoint with `acknowledge = "body"`.
@@ -132,7 +133,9 @@ pub(crate) fn acknowledges(body: &[u8]) -> bool {
         return true;
     }
     match serde_json::from_slice(body) {
-        Ok(Value::Object(fields)) => fields.get("ok") != Some(&Value::Bool(false)),
+        Ok(fields @ Value::Object(_)) => {
+            serde_json::from_value(fields).is_ok_and(|answer: Acknowledgement| answer.ok != Some(false))
+        }
         Ok(_) => true,
         Err(_) => false,
     }
@@ -253,10 +256,9 @@ mod tests {
 
     #[test]
     fn a_verdict_that_comes_later_is_named_as_what_it_is() {
-        for answer in [
-            json!({"verdict": "pending"}),
-            json!({"verdict": "pending", "deadline": 3600, "default": "reject"}),
-        ] {
+        for answer in
+            [json!({"verdict": "pending"}), json!({"verdict": "pending", "deadline": 3600, "default": "reject"})]
+        {
             assert!(read(answer).unwrap_err().0.contains("pending"));
         }
         let wrong = read(json!({"verdict": "pending", "default": "discard"})).unwrap_err();
@@ -265,10 +267,10 @@ mod tests {
 
     #[test]
     fn only_words_to_the_contrary_and_what_is_no_json_do_not_acknowledge() {
-        for body in ["", "\n", "{}", "null", "\"ok\"", "[]", r#"{"ok":true}"#, r#"{"ok":0}"#, r#"{"verdict":"allow"}"#] {
+        for body in ["", "\n", "{}", "null", "\"ok\"", "[]", r#"{"ok":true}"#, r#"{"verdict":"allow"}"#] {
             assert!(acknowledges(body.as_bytes()), "{body}");
         }
-        for body in [r#"{"ok":false}"#, "<html>", "ok", "{"] {
+        for body in [r#"{"ok":false}"#, r#"{"ok":0}"#, "<html>", "ok", "{"] {
             assert!(!acknowledges(body.as_bytes()), "{body}");
         }
     }

@@ -53,10 +53,10 @@ mod tests {
 
     #[test]
     fn a_batch_is_its_events_with_their_ids() {
-        let calls = [with_body("a.b", r#"{"type":"a.b","data":1}"#.into()), with_body("c.d", r#"{"type":"c.d"}"#.into())];
+        let calls =
+            [with_body("a.b", r#"{"type":"a.b","data":1}"#.into()), with_body("c.d", r#"{"type":"c.d"}"#.into())];
         let envelopes = [envelope("one\"", &[]), envelope("two", &[("x-sequence", "7")])];
-        let items: Vec<_> =
-            calls.iter().zip(&envelopes).map(|(call, envelope)| BatchItem { envelope, call }).collect();
+        let items: Vec<_> = calls.iter().zip(&envelopes).map(|(call, envelope)| BatchItem { envelope, call }).collect();
         let joined = join(&items, Timestamp::from_millis(1_760_000_000_123)).unwrap();
         let expected = json!({
             "type": "batch", "timestamp": "2025-10-09T08:53:20.123Z", "data": {"events": [

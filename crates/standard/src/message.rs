@@ -6,8 +6,8 @@ use chat::conversation::ConversationId;
 use chat::element::Carried as CoreCarried;
 use chat::group::GroupKind;
 use chat::id::{AccountId, MAX_ID_BYTES};
-use chat::message::{Delivery as CoreDelivery, Keeping, Mention as CoreMention, Message as CoreMessage};
-use chat::{Actor as CoreActor, Origin as CoreOrigin, Platform};
+use chat::message::{Delivery as CoreDelivery, Keeping as CoreKeeping, Mention as CoreMention, Message as CoreMessage};
+use chat::{Actor as CoreActor, Origin as CoreOrigin, Platform as CorePlatform};
 use serde::{Deserialize, Serialize};
 
 use crate::element::{Carried, Element};
@@ -20,7 +20,7 @@ pub(crate) struct Message<'a> {
     id: String,
     /// Where it is.
     conversation: Conversation<'a>,
-    /// Its number in the conversation: 1, 2, 3 … without gaps. Left out before it is sent, and for ever if it is not kept.
+    /// Its number in the conversation: 1, 2, 3 … without gaps. Left out in questions, and where a message has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     seq: Option<u64>,
     /// Whom it is from.
@@ -130,9 +130,8 @@ pub(crate) enum Actor<'a> {
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Origin<'a> {
-    /// The class of client: `rest`, `ios`, `android`, `windows`, `mac_os`, `web`, `mini_web`, `linux`, `android_pad`,
-    /// `i_pad` or `harmony`.
-    platform: &'static str,
+    /// The class of client.
+    platform: Platform,
     /// The address of whoever called.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(with = "Option<String>"))]
@@ -140,6 +139,36 @@ pub(crate) struct Origin<'a> {
     /// The caller's own id of the request. OpenIM `operationID`.
     #[serde(skip_serializing_if = "str::is_empty")]
     operation: &'a str,
+}
+
+/// The class of a client.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+enum Platform {
+    /// A backend, over a REST API.
+    Rest,
+    /// iPhone.
+    Ios,
+    /// Android phone.
+    Android,
+    /// Windows.
+    Windows,
+    /// macOS.
+    MacOs,
+    /// Browser.
+    Web,
+    /// Mini program inside another app.
+    MiniWeb,
+    /// Linux.
+    Linux,
+    /// Android tablet.
+    AndroidPad,
+    /// iPad.
+    #[serde(rename = "ipad")]
+    IPad,
+    /// HarmonyOS.
+    Harmony,
 }
 
 /// Somebody called by name.
@@ -160,8 +189,8 @@ pub(crate) enum Mention {
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Delivery<'a> {
-    /// `stored`: in the history, with a seq. `online_only`: for whoever is online. `live`: in a live room, not kept.
-    keeping: &'static str,
+    /// Whether it is kept.
+    keeping: Keeping,
     /// Does not count as unread.
     #[serde(skip_serializing_if = "is_false")]
     no_unread: bool,
@@ -174,12 +203,25 @@ pub(crate) struct Delivery<'a> {
     /// No vendor push.
     #[serde(skip_serializing_if = "is_false")]
     no_push: bool,
-    /// No backend is told of it; some are asked.
+    /// No backend is told of it.
     #[serde(skip_serializing_if = "is_false")]
     no_after_callback: bool,
     /// Only these members of the group get it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     only_to: Vec<&'a str>,
+}
+
+/// Whether a message is kept.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+enum Keeping {
+    /// In the history, with a seq.
+    Stored,
+    /// For whoever is online; no seq, no history.
+    OnlineOnly,
+    /// In a live room: numbered, but not in the history.
+    Live,
 }
 
 impl<'a> From<&'a CoreMessage> for Message<'a> {
@@ -244,17 +286,17 @@ impl<'a> From<&'a CoreActor> for Actor<'a> {
 impl<'a> From<&'a CoreOrigin> for Origin<'a> {
     fn from(origin: &'a CoreOrigin) -> Self {
         let platform = match origin.platform {
-            Platform::Rest => "rest",
-            Platform::Ios => "ios",
-            Platform::Android => "android",
-            Platform::Windows => "windows",
-            Platform::MacOs => "mac_os",
-            Platform::Web => "web",
-            Platform::MiniWeb => "mini_web",
-            Platform::Linux => "linux",
-            Platform::AndroidPad => "android_pad",
-            Platform::IPad => "i_pad",
-            Platform::Harmony => "harmony",
+            CorePlatform::Rest => Platform::Rest,
+            CorePlatform::Ios => Platform::Ios,
+            CorePlatform::Android => Platform::Android,
+            CorePlatform::Windows => Platform::Windows,
+            CorePlatform::MacOs => Platform::MacOs,
+            CorePlatform::Web => Platform::Web,
+            CorePlatform::MiniWeb => Platform::MiniWeb,
+            CorePlatform::Linux => Platform::Linux,
+            CorePlatform::AndroidPad => Platform::AndroidPad,
+            CorePlatform::IPad => Platform::IPad,
+            CorePlatform::Harmony => Platform::Harmony,
         };
         Self { platform, ip: origin.ip, operation: &origin.operation }
     }
@@ -290,9 +332,9 @@ impl<'a> Delivery<'a> {
         let CoreDelivery { keeping, no_unread, no_last_message, not_to_sender, no_push, no_after_callback, only_to } =
             delivery;
         let keeping = match keeping {
-            Keeping::Stored => "stored",
-            Keeping::OnlineOnly => "online_only",
-            Keeping::Live => "live",
+            CoreKeeping::Stored => Keeping::Stored,
+            CoreKeeping::OnlineOnly => Keeping::OnlineOnly,
+            CoreKeeping::Live => Keeping::Live,
         };
         Some(Self {
             keeping,

@@ -21,7 +21,6 @@ pub(crate) struct Payload<T> {
     /// When it happened: RFC 3339, UTC, with milliseconds.
     #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     pub(crate) timestamp: String,
-    /// What it is about.
     pub(crate) data: T,
 }
 

@@ -42,11 +42,7 @@ pub(crate) fn full() -> Message {
         conversation: ConversationId::Topic("@TGS#_g".into(), "@TGS#_g@TOPIC#_t".into()),
         group_kind: Some(GroupKind::Community),
         actor: Actor::App("administrator".into()),
-        origin: Origin {
-            platform: Platform::Web,
-            ip: Some([192, 0, 2, 7].into()),
-            operation: "op-77".into(),
-        },
+        origin: Origin { platform: Platform::Web, ip: Some([192, 0, 2, 7].into()), operation: "op-77".into() },
         sender_name: "Alice".into(),
         sender_face: "https://cdn.example.com/alice.png".into(),
         elements: every_element(),

@@ -13,9 +13,7 @@ use webhook::codec::{BatchItem, Codec};
 use webhook::request::Envelope;
 
 use crate::answer::{Acknowledgement, Answer};
-use crate::commands::{
-    ALL, BATCH, ENDPOINT_PAUSED, GROUP_CHANGED, MESSAGE_NOT_SENT, MESSAGE_SENDING, MESSAGE_SENT,
-};
+use crate::commands::{ALL, BATCH, ENDPOINT_PAUSED, GROUP_CHANGED, MESSAGE_NOT_SENT, MESSAGE_SENDING, MESSAGE_SENT};
 use crate::event::{EndpointPaused, GroupChanged, MessageNotSent, MessageSent};
 use crate::payload::Payload;
 use crate::question::MessageSending;
@@ -68,7 +66,9 @@ fn told(event: Event, unread: Option<u64>) -> webhook::codec::Call {
 
 fn sent() -> [webhook::codec::Call; 3] {
     // Told whatever it says, so that the example shows all that a message can have.
-    let full = |seq| codec().telling(MESSAGE_SENT, &sample::entry(Event::MessageSent(Message { seq, ..sample::full() }), None));
+    let full = |seq| {
+        codec().telling(MESSAGE_SENT, &sample::entry(Event::MessageSent(Message { seq, ..sample::full() }), None))
+    };
     let group = chat::conversation::ConversationId::Group("climbers".into());
     let in_group = Message { conversation: group, group_kind: Some(chat::group::GroupKind::Public), ..sample::plain() };
     [
@@ -79,7 +79,9 @@ fn sent() -> [webhook::codec::Call; 3] {
 }
 
 fn not_sent() -> [webhook::codec::Call; 2] {
-    let unsent = |message, reason| codec().telling(MESSAGE_NOT_SENT, &sample::entry(Event::MessageNotSent { message, reason }, None));
+    let unsent = |message, reason| {
+        codec().telling(MESSAGE_NOT_SENT, &sample::entry(Event::MessageNotSent { message, reason }, None))
+    };
     [unsent(sample::plain(), NotSent::Blocked), unsent(Message { seq: 1, ..sample::full() }, NotSent::RestrictedWord)]
         .map(|call| call.expect("a call"))
 }
@@ -89,7 +91,7 @@ fn dialect() -> Dialect {
         command,
         moment: Moment::Told,
         summary,
-        call: call.always("type", command),
+        call: call.without_nulls().always("type", command),
         answer: Shape::read::<Acknowledgement>().example(br#"{"ok":true}"#).example(b"{}"),
     };
     let shape = |shape: Shape, examples: &[webhook::codec::Call]| {
@@ -105,10 +107,11 @@ fn dialect() -> Dialect {
                 Shape::sent::<Payload<MessageSending<'_>>>(),
                 &[asked(sample::plain()), asked(Message { seq: 1, ..sample::full() })],
             )
+            .without_nulls()
             .always("type", MESSAGE_SENDING),
-            answer: verdicts().into_iter().fold(Shape::read::<Reply>(), |shape, answer| {
-                shape.example(answer.to_string().as_bytes())
-            }),
+            answer: verdicts()
+                .into_iter()
+                .fold(Shape::read::<Reply>(), |shape, answer| shape.example(answer.to_string().as_bytes())),
         },
         told_of(MESSAGE_SENT, "A message was sent.", shape(Shape::sent::<Payload<MessageSent<'_>>>(), &sent())),
         told_of(
@@ -127,10 +130,7 @@ fn dialect() -> Dialect {
         told_of(
             ENDPOINT_PAUSED,
             "An endpoint is not called any more until an operator has it resumed.",
-            shape(
-                Shape::sent::<Payload<EndpointPaused<'_>>>(),
-                &[told(Event::EndpointPaused(sample::pause()), None)],
-            ),
+            shape(Shape::sent::<Payload<EndpointPaused<'_>>>(), &[told(Event::EndpointPaused(sample::pause()), None)]),
         ),
         told_of(BATCH, "Several events in one call.", shape(Shape::sent::<Payload<Batch>>(), &[batch()])),
     ];
@@ -138,8 +138,8 @@ fn dialect() -> Dialect {
         name: "standard",
         title: "Ringback callbacks: standard",
         description: "Each call is a POST to the endpoint's URL as it is configured. With a `secret`, it has the headers \
-            `webhook-id`, `webhook-timestamp` and `webhook-signature` of Standard Webhooks; without, at least `webhook-id` \
-            is the same on every attempt.",
+            `webhook-id`, `webhook-timestamp` and `webhook-signature` of Standard Webhooks; the `webhook-id` of an event is \
+            the same on every attempt.",
         callbacks,
     }
 }

@@ -54,7 +54,10 @@ impl Dialect {
     fn read(&self, directory: &Path) -> io::Result<BTreeMap<PathBuf, String>> {
         let mut files = BTreeMap::new();
         let mut take = |path: PathBuf| match fs::read_to_string(directory.join(&path)) {
-            Ok(text) => Ok(drop(files.insert(path, text))),
+            Ok(text) => {
+                files.insert(path, text);
+                Ok(())
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
         };

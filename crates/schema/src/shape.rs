@@ -47,6 +47,24 @@ impl Shape {
         self
     }
 
+    /// Says that the body always has a field that others of its type may lack.
+    pub fn requires(mut self, field: &str) -> Self {
+        for schema in [&mut self.schema, &mut self.inlined] {
+            assert!(schema["properties"].get(field).is_some(), "no field {field}");
+            schema["required"].as_array_mut().expect("a list of required fields").push(field.into());
+        }
+        self
+    }
+
+    /// Says that the body never has a field that others of its type may have.
+    pub fn lacks(mut self, field: &str) -> Self {
+        for schema in [&mut self.schema, &mut self.inlined] {
+            let properties = schema["properties"].as_object_mut().expect("described fields");
+            assert!(properties.shift_remove(field).is_some(), "no field {field}");
+        }
+        self
+    }
+
     /// Says that what is not there is left out, and never null.
     pub fn without_nulls(self) -> Self {
         self.each_object(forbid_nulls)
@@ -281,6 +299,16 @@ mod tests {
         ] {
             assert!(is_refused(shape().example(ONE).example(OTHER).example(strange.as_bytes())), "{strange}");
         }
+    }
+
+    #[test]
+    fn bodies_of_one_type_may_differ() {
+        let (with, without) = (json!({"command": "c", "inner": null}), json!({"command": "c"}));
+        let read = || Shape::read::<Body>();
+        assert!(read().fits(&with) && read().fits(&without));
+        assert!(read().requires("inner").fits(&with) && !read().requires("inner").fits(&without));
+        read().lacks("inner").example(br#"{"command":"c"}"#).check("body");
+        assert!(is_refused(read().lacks("inner").example(br#"{"command":"c","inner":null}"#)));
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::{StandardCodec, answer, sample};
 #[serde(untagged)]
 #[expect(dead_code, reason = "only its schema is of interest: it is read in two steps, for better words")]
 enum Reply {
-    Answer(Answer),
+    Answer(Box<Answer>),
     /// Allows, too.
     Nothing(Nothing),
 }

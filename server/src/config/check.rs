@@ -180,28 +180,21 @@ fn endpoint(raw: raw::Endpoint, place: &str, problems: &mut Problems) -> Option<
     }
     match &raw.token {
         Some(token) if token.expose().is_empty() => problems.wrong(key("token"), "is empty"),
-        Some(_) if raw.dialect == raw::Dialect::Openim => {
-            problems.wrong(key("token"), "a token does nothing in the dialect \"openim\"; `secret` signs there");
+        Some(_) if raw.dialect != Dialect::Tencent => {
+            let found = format!("a token does nothing in the dialect {:?}; `secret` signs there", raw.dialect.name());
+            problems.wrong(key("token"), found);
         }
         _ => {}
     }
     if raw.secret.as_ref().is_some_and(|secret| !is_webhook_secret(secret.expose())) {
         problems.wrong(key("secret"), "found something else");
     }
-    let dialect = match raw.dialect {
-        raw::Dialect::Tencent => Dialect::Tencent,
-        raw::Dialect::Openim => Dialect::OpenIm,
-        raw::Dialect::Standard => {
-            problems.wrong(key("dialect"), "\"standard\" is not available in this version");
-            return None;
-        }
-    };
-    if let Err(found) = check_commands(&raw.commands, dialect) {
+    if let Err(found) = check_commands(&raw.commands, raw.dialect) {
         problems.wrong(key("commands"), found);
     }
     Some(Endpoint {
         name: raw.name,
-        dialect,
+        dialect: raw.dialect,
         url: raw.url,
         commands: raw.commands,
         timeout: raw.timeout,
@@ -249,6 +242,10 @@ fn check_commands(commands: &[String], dialect: Dialect) -> Result<(), String> {
     let is_shaped = |command: &str| match dialect {
         Dialect::Tencent => command.split_once('.').is_some_and(|(of, what)| !of.is_empty() && !what.is_empty()),
         Dialect::OpenIm => command.starts_with("callback") && !command.contains('.'),
+        Dialect::Standard => {
+            let is_word = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+            command.contains('.') && command.split('.').all(is_word)
+        }
     };
     match commands.iter().find(|command| *command != "*" && !is_shaped(command)) {
         Some(odd) => Err(format!("found {odd:?}, which is not a command of this dialect")),

@@ -49,7 +49,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("policy.restricted_words", Kind::List, "a list of words, such as [\"casino\"], or []"),
     key("policy.max_message_bytes", Kind::Number, "a whole number of bytes from 1 to 1048576, such as 12288"),
     key("endpoint.name", Kind::Text, "1 to 64 of A–Z a–z 0–9 _ . - that no other endpoint has, such as \"app\""),
-    key("endpoint.dialect", Kind::Text, "\"tencent\" or \"openim\""),
+    key("endpoint.dialect", Kind::Text, "\"tencent\", \"openim\" or \"standard\""),
     key("endpoint.url", Kind::Text, "an http or https URL with a host, such as \"http://127.0.0.1:9000/callback\""),
     key("endpoint.commands", Kind::List, "a list of callback commands in the endpoint's dialect, or [\"*\"] for all"),
     key("endpoint.timeout", Kind::Text, "a duration from \"1ms\" to \"60s\", such as \"2s\""),

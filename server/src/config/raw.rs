@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::secret::Secret;
-use super::{Acknowledge, OnFailure};
+use super::{Acknowledge, Dialect, OnFailure};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -90,15 +90,6 @@ pub(super) struct Endpoint {
     pub(super) concurrency: u16,
     pub(super) token: Option<Secret>,
     pub(super) secret: Option<Secret>,
-}
-
-/// Like [`super::Dialect`], with the one that cannot be chosen yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Dialect {
-    Tencent,
-    Openim,
-    Standard,
 }
 
 fn two_seconds() -> Duration {

@@ -33,7 +33,7 @@ pub(super) enum MsgElement {
     TIMSoundElem(MsgSound),
     TIMImageElem(MsgImage),
     TIMFileElem(MsgFile),
-    TIMVideoFileElem(MsgVideo),
+    TIMVideoFileElem(Box<MsgVideo>),
     TIMRelayElem(MsgRelay),
 }
 

@@ -273,7 +273,8 @@ async fn a_command_of_another_dialect_is_a_mistake_in_the_configuration() {
     ] {
         let file = home.path().join("ringback.toml");
         let endpoint = format!(
-            "[[endpoint]]\nname = \"app\"\ndialect = \"standard\"\nurl = \"http://127.0.0.1:9\"\ncommands = [\"{command}\"]\n"
+            "[server]\nlisten = \"127.0.0.1:0\"\ngateway = \"127.0.0.1:0\"\n\
+             [[endpoint]]\nname = \"app\"\ndialect = \"standard\"\nurl = \"http://127.0.0.1:9\"\ncommands = [\"{command}\"]\n"
         );
         std::fs::write(&file, endpoint).expect("a file");
         let mut serve = ringback();

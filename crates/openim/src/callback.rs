@@ -4,4 +4,6 @@ pub(crate) mod answer;
 pub(crate) mod commands;
 pub(crate) mod modify;
 pub(crate) mod request;
+#[cfg(test)]
+mod schema;
 pub(crate) mod url;

@@ -14,6 +14,7 @@ use crate::{error_map, group_type};
 
 /// `C2C.CallbackBeforeSendMsg`.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct BeforeC2c<'a> {
     callback_command: &'a str,
@@ -25,6 +26,7 @@ pub(super) struct BeforeC2c<'a> {
 
 /// `C2C.CallbackAfterSendMsg`.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct AfterC2c<'a> {
     callback_command: &'a str,
@@ -40,6 +42,7 @@ pub(super) struct AfterC2c<'a> {
 
 /// What both callbacks of a one-to-one message begin with.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct C2cEnvelope<'a> {
     #[serde(rename = "From_Account")]
     from: &'a str,
@@ -59,6 +62,7 @@ struct C2cEnvelope<'a> {
 
 /// `Group.CallbackBeforeSendMsg`.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct BeforeGroup<'a> {
     callback_command: &'a str,
@@ -73,6 +77,7 @@ pub(super) struct BeforeGroup<'a> {
 
 /// `Group.CallbackAfterSendMsg`.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct AfterGroup<'a> {
     callback_command: &'a str,
@@ -89,6 +94,7 @@ pub(super) struct AfterGroup<'a> {
 
 /// What both callbacks of a group message begin with.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct GroupEnvelope<'a> {
     #[serde(rename = "GroupId")]
     group: &'a str,
@@ -104,8 +110,10 @@ struct GroupEnvelope<'a> {
 
 /// The content of a message.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Body<'a> {
     #[serde(rename = "MsgBody")]
+    #[cfg_attr(test, schemars(with = "Vec<super::schema::MsgElement>"))]
     body: Vec<Value>,
     #[serde(rename = "CloudCustomData", skip_serializing_if = "Option::is_none")]
     custom_data: Option<&'a str>,
@@ -113,6 +121,7 @@ struct Body<'a> {
 
 /// What both callbacks of a group message end with.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Place<'a> {
     #[serde(rename = "TopicId", skip_serializing_if = "Option::is_none")]
     topic: Option<&'a str>,
@@ -122,6 +131,7 @@ struct Place<'a> {
 
 /// `Group.CallbackAfterGroupInfoChanged`: only what changed.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct GroupChanged<'a> {
     callback_command: &'a str,

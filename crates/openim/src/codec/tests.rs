@@ -147,7 +147,7 @@ fn an_after_callback_has_the_real_seq_and_a_key() {
 fn a_hostile_operation_breaks_no_header() {
     let origin = Origin { operation: "a\r\nx: y".into(), ..Origin::default() };
     let message = Message { origin, ..direct() };
-    assert_eq!(request::operation(&message), message.id.to_string());
+    assert_eq!(request::operation(&message.origin, message.id), message.id.to_string());
 }
 
 #[test]

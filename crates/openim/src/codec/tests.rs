@@ -1,3 +1,5 @@
+mod consent;
+
 use chat::conversation::ConversationId;
 use chat::element::{Carried, Content, Element, Face};
 use chat::event::NotSent;
@@ -167,7 +169,7 @@ fn verdict(command: &'static str, message: Message, answer: &Value) -> Result<Ve
 fn modified(message: Message, answer: Value) -> Message {
     let mut changed = message.clone();
     match verdict(BEFORE_MSG_MODIFY, message, &answer) {
-        Ok(Verdict::Modify(edit)) => edit.apply_to(&mut changed),
+        Ok(Verdict::Modify(Edit::Message(edit))) => edit.apply_to(&mut changed),
         other => panic!("{answer}: {other:?}"),
     }
     changed

@@ -236,7 +236,7 @@ async fn a_group_is_made_as_the_backend_wants_it(stage: Stage) {
     };
     always(&stage, Verdict::Modify(edit.into()));
     let made = stage.app(create(GroupKind::Public, &[("b", Role::Member), ("c", Role::Member)])).await.unwrap();
-    assert_eq!(groups(&stage, &["g", "h"]).await, [made.clone()]);
+    assert_eq!(groups(&stage, &["g", "h"]).await, std::slice::from_ref(&made));
     let profile = (made.profile.name.as_str(), made.profile.introduction.as_str());
     assert_eq!((made.id.as_str(), profile, made.rules.joining), ("h", ("new", "kept"), Joining::Closed));
     assert_eq!(made.member_count, 2);

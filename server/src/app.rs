@@ -84,7 +84,7 @@ impl App {
         let admins = self.tencent.admins.iter().chain(&self.openim.admins);
         let accounts = admins.map(|id| NewAccount::bare(id.clone())).collect();
         let import = ImportAccounts { accounts, existing: Existing::Update };
-        self.chat.run(&Actor::System, &Origin::default(), import).await.map_err(Failure::work)
+        self.chat.run(&Actor::System, &Origin::default(), import).await.map(|_| ()).map_err(Failure::work)
     }
 
     /// The routes of both dialects. Any path that is nobody's is OpenIM's to answer: its routes have no prefix.

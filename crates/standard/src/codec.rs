@@ -39,18 +39,21 @@ impl Codec for StandardCodec {
     fn asks(&self, question: &Question) -> &'static [&'static str] {
         match question {
             Question::BeforeSend(_) => &[MESSAGE_SENDING],
+            _ => &[],
         }
     }
 
     fn question(&self, command: &'static str, question: &Question) -> Call {
         match question {
             Question::BeforeSend(message) => call(command, message.time, MessageSending::from(&**message)),
+            _ => unreachable!("it is not asked"),
         }
     }
 
     fn verdict(&self, _: &'static str, question: &Question, body: &[u8]) -> Result<Verdict, Unreadable> {
         match question {
             Question::BeforeSend(_) => answer::verdict(body),
+            _ => Err(Unreadable("it was not asked".to_owned())),
         }
     }
 

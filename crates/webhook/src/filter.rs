@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use chat::event::Event;
-use chat::group::GroupKind;
+use chat::group::{Group, GroupKind};
 use chat::id::{AccountId, GroupId};
 use chat::message::Message;
-use chat::question::Question;
+use chat::question::{Occasion, Question};
 
 use crate::codec::Codec;
 
@@ -37,6 +37,7 @@ pub struct Criteria {
 }
 
 /// What is known of an event or question.
+#[derive(Default)]
 struct Facts<'a> {
     message: Option<&'a Message>,
     group: Option<&'a GroupId>,
@@ -59,13 +60,24 @@ impl<'a> Facts<'a> {
                 kind: Some(change.kind),
                 sender: change.actor.account(),
             },
-            Event::EndpointPaused(_) => Self { message: None, group: None, kind: None, sender: None },
+            Event::EndpointPaused(_) => Self::default(),
         }
     }
 
     fn of_question(question: &'a Question) -> Self {
-        let Question::BeforeSend(message) = question;
-        Self::of_message(message)
+        match question {
+            Question::BeforeSend(message) => Self::of_message(message),
+            Question::BeforeCreateGroup(creation) => Self::of_group(&creation.group, &creation.occasion),
+            Question::BeforeCreateTopic(creation) => Self::of_group(&creation.group, &creation.occasion),
+            Question::BeforeAddMembers(addition) => Self::of_group(&addition.group, &addition.occasion),
+            Question::BeforeUpdateGroup(update) => Self::of_group(&update.group, &update.occasion),
+            Question::BeforeBlock(block) => Self { sender: Some(&block.owner), ..Self::default() },
+            Question::BeforeRegister(_) => Self::default(),
+        }
+    }
+
+    fn of_group(group: &'a Group, occasion: &'a Occasion) -> Self {
+        Self { message: None, group: Some(&group.id), kind: Some(group.kind), sender: occasion.actor.account() }
     }
 
     fn is_in(&self, criteria: &Criteria, codec: &dyn Codec) -> bool {

@@ -106,7 +106,7 @@ impl Codec for Words {
     }
 
     fn asks(&self, question: &Question) -> &'static [&'static str] {
-        let is_slow = question.clone().into_message().sender.as_str() == "slow";
+        let is_slow = matches!(question, Question::BeforeSend(message) if message.sender.as_str() == "slow");
         if is_slow { &["slow"] } else { &["quick"] }
     }
 

@@ -65,7 +65,12 @@ fn as_told(retold: &[Retold]) -> Told {
     let mut told = Told::default();
     for Retold { endpoint, cursors, behind } in retold {
         for (shard, position) in cursors.iter().enumerate() {
-            told.up_to(CursorRow { endpoint: endpoint.clone(), shard: Shard(shard as u16), position: *position });
+            told.up_to(CursorRow {
+                endpoint: endpoint.clone(),
+                shard: Shard(shard as u16),
+                position: *position,
+                started: Position(0),
+            });
         }
         for (conversation, position) in behind {
             told.but(endpoint.clone(), *conversation, *position);
@@ -124,7 +129,7 @@ proptest! {
         for endpoint in 0..ENDPOINTS {
             let name = format!("endpoint-{endpoint}");
             for (shard, position) in cursors[endpoint].iter().take(here_shards).enumerate() {
-                let row = |position| CursorRow { endpoint: name.clone(), shard: Shard(shard as u16), position: Position(position) };
+                let row = |position| CursorRow { endpoint: name.clone(), shard: Shard(shard as u16), position: Position(position), started: Position(0) };
                 if let Some(cursor) = position.map(row) {
                     told.up_to(cursor);
                 }

@@ -44,9 +44,9 @@ pub struct Endpoint {
     concurrency: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     acknowledge: Option<&'static str>,
-    /// Other keys, each with a text.
+    /// Any other keys; tables among them come last.
     #[serde(flatten)]
-    more: BTreeMap<&'static str, String>,
+    more: toml::Table,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     headers: BTreeMap<String, String>,
 }
@@ -74,7 +74,7 @@ impl Endpoint {
             secret: Vec::new(),
             concurrency: None,
             acknowledge: None,
-            more: BTreeMap::new(),
+            more: toml::Table::new(),
             headers: BTreeMap::new(),
         }
     }
@@ -100,6 +100,21 @@ impl Endpoint {
         self
     }
 
+    /// What happens on one kind of failure: `timeout`, `connection_error`, `bad_status` or `bad_body`.
+    pub fn on(mut self, failure: &str, verdict: &str) -> Self {
+        self.more.insert(format!("on_{failure}"), verdict.into());
+        self
+    }
+
+    /// What a command has of its own: key and value.
+    pub fn of_command(mut self, command: &str, key: &str, value: &str) -> Self {
+        let commands = self.more.entry("command").or_insert_with(|| toml::Table::new().into());
+        let commands = commands.as_table_mut().expect("a table");
+        let own = commands.entry(command).or_insert_with(|| toml::Table::new().into());
+        own.as_table_mut().expect("a table").insert(key.to_owned(), value.into());
+        self
+    }
+
     pub fn token(mut self, token: &str) -> Self {
         self.token = Some(token.to_owned());
         self
@@ -111,12 +126,6 @@ impl Endpoint {
         self
     }
 
-    /// Any key that has a text.
-    pub fn key(mut self, key: &'static str, value: impl Into<String>) -> Self {
-        self.more.insert(key, value.into());
-        self
-    }
-
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.insert(name.to_owned(), value.to_owned());
         self
@@ -125,6 +134,17 @@ impl Endpoint {
     /// `status` or `body`.
     pub fn acknowledge(mut self, by: &'static str) -> Self {
         self.acknowledge = Some(by);
+        self
+    }
+
+    /// When a refused event is tried again.
+    pub fn retries<const N: usize>(self, waits: [&str; N]) -> Self {
+        self.also("retry_schedule", waits.map(toml::Value::from).to_vec())
+    }
+
+    /// Any other key of its section.
+    pub fn also(mut self, key: &str, value: impl Into<toml::Value>) -> Self {
+        self.more.insert(key.to_owned(), value.into());
         self
     }
 

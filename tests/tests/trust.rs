@@ -136,13 +136,13 @@ async fn certificates_come_from_files() {
 
     let endpoint = || asked(format!("https://localhost:{}/callback", peer.address.port()));
     let with_client = |endpoint: Endpoint| {
-        endpoint.key("client_cert_file", path("client.pem")).key("client_key_file", path("client.key"))
+        endpoint.also("client_cert_file", path("client.pem")).also("client_key_file", path("client.key"))
     };
     for (what, endpoint, passes) in [
-        ("all it needs", with_client(endpoint()).key("ca_file", path("ours.pem")), true),
+        ("all it needs", with_client(endpoint()).also("ca_file", path("ours.pem")), true),
         ("no authority", with_client(endpoint()), false),
-        ("another authority", with_client(endpoint()).key("ca_file", path("theirs.pem")), false),
-        ("no certificate", endpoint().key("ca_file", path("ours.pem")), false),
+        ("another authority", with_client(endpoint()).also("ca_file", path("theirs.pem")), false),
+        ("no certificate", endpoint().also("ca_file", path("ours.pem")), false),
     ] {
         let before = peer.count();
         let stage = Stage::with(Setup::new(), |_| vec![endpoint]).await;

@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hyper::Uri;
+use webhook::deliver::schedule::Schedule;
+use webhook::deliver::settings::{self, TellingSettings};
 use webhook::egress::{self, Guard};
+use webhook::filter::{Criteria, Filter};
 use webhook::headers::CustomHeaders;
 use webhook::proxy::Proxy;
 use webhook::sign::{SigningSecret, SigningSecrets};
@@ -15,7 +18,9 @@ use webhook::sign::{SigningSecret, SigningSecrets};
 use super::error::{Problem, endpoint_place};
 use super::raw::{self, Raw};
 use super::secret::{Secret, Secrets};
-use super::{Callbacks, Config, Dialect, Endpoint, OpenIm, Policy, Server, Store, Tencent};
+use super::{
+    Acknowledge, Callbacks, Command, Config, Dialect, Endpoint, OnFailures, OpenIm, Policy, Server, Store, Tencent,
+};
 
 /// The database's name where only the data dir is known.
 const DATABASE: &str = "ringback.db";
@@ -191,7 +196,7 @@ fn endpoints(raw: Vec<raw::Endpoint>, guard: &Guard, problems: &mut Problems) ->
     checked.collect()
 }
 
-fn endpoint(raw: raw::Endpoint, place: &str, guard: &Guard, problems: &mut Problems) -> Option<Endpoint> {
+fn endpoint(mut raw: raw::Endpoint, place: &str, guard: &Guard, problems: &mut Problems) -> Option<Endpoint> {
     let key = |name: &str| format!("{place}.{name}");
     if !is_name(&raw.name) {
         problems.wrong(key("name"), format!("found {:?}", raw.name));
@@ -206,13 +211,21 @@ fn endpoint(raw: raw::Endpoint, place: &str, guard: &Guard, problems: &mut Probl
             }
         }
     }
-    if !(Duration::from_millis(1)..=Duration::from_secs(60)).contains(&raw.timeout) {
-        let found = humantime_serde::re::humantime::format_duration(raw.timeout);
-        problems.wrong(key("timeout"), format!("found {found}"));
-    }
+    timeout(key("timeout"), raw.timeout, problems);
     if !(1..=1024).contains(&raw.concurrency) {
         problems.wrong(key("concurrency"), format!("found {}", raw.concurrency));
     }
+    let dialect = match raw.dialect {
+        raw::Dialect::Tencent => Dialect::Tencent,
+        raw::Dialect::Openim => Dialect::OpenIm,
+        raw::Dialect::Standard => {
+            problems.wrong(key("dialect"), "\"standard\" is not available in this version");
+            return None;
+        }
+    };
+    let only = criteria(std::mem::take(&mut raw.only), dialect, &|name| key(&format!("only.{name}")), problems);
+    let except = criteria(std::mem::take(&mut raw.except), dialect, &|name| key(&format!("except.{name}")), problems);
+    let telling = telling(&raw, &key, problems);
     match &raw.token {
         Some(token) if token.expose().is_empty() => problems.wrong(key("token"), "is empty"),
         Some(_) if raw.dialect == raw::Dialect::Openim => {
@@ -254,25 +267,36 @@ fn endpoint(raw: raw::Endpoint, place: &str, guard: &Guard, problems: &mut Probl
             None
         }
     };
-    let dialect = match raw.dialect {
-        raw::Dialect::Tencent => Dialect::Tencent,
-        raw::Dialect::Openim => Dialect::OpenIm,
-        raw::Dialect::Standard => {
-            problems.wrong(key("dialect"), "\"standard\" is not available in this version");
-            return None;
-        }
-    };
     if let Err(found) = check_commands(&raw.commands, dialect) {
         problems.wrong(key("commands"), found);
     }
+    let by_command = raw.command.into_iter().map(|(name, own)| {
+        // The brackets keep the dot of a command's name apart from those between keys.
+        let place = format!("{}[{name}]", key("command"));
+        if !raw.commands.iter().any(|command| command == "*" || *command == name) {
+            problems.wrong(place.as_str(), "found settings of a command that is not among its `commands`");
+        } else if let Err(found) = check_commands(std::slice::from_ref(&name), dialect) {
+            problems.wrong(place.as_str(), found);
+        }
+        (name, command(own, &place, problems))
+    });
+    let by_command = by_command.collect();
     Some(Endpoint {
         name: raw.name,
         dialect,
         url: raw.url,
         commands: raw.commands,
+        filter: Filter { only, except },
         timeout: raw.timeout,
         on_failure: raw.on_failure,
-        acknowledge: raw.acknowledge,
+        on_failures: OnFailures {
+            timeout: raw.on_timeout,
+            connection_error: raw.on_connection_error,
+            bad_status: raw.on_bad_status,
+            bad_body: raw.on_bad_body,
+        },
+        by_command,
+        telling: telling?,
         concurrency: raw.concurrency,
         token: raw.token,
         secret,
@@ -280,6 +304,104 @@ fn endpoint(raw: raw::Endpoint, place: &str, guard: &Guard, problems: &mut Probl
         ca_file: raw.ca_file,
         client_files,
     })
+}
+
+fn criteria(raw: raw::Criteria, dialect: Dialect, key: &dyn Fn(&str) -> String, problems: &mut Problems) -> Criteria {
+    let raw::Criteria { conversations, groups, receivers, senders, group_types, content_types } = raw;
+    if !conversations.is_empty() && dialect == Dialect::Tencent {
+        problems.wrong(key("conversations"), "Tencent's dialect has no conversation ids; use `groups` and `receivers`");
+    }
+    if !group_types.is_empty() && dialect == Dialect::OpenIm {
+        problems.wrong(key("group_types"), "OpenIM's dialect has one type of group only");
+    }
+    let types = ["Private", "Public", "ChatRoom", "AVChatRoom", "Community"];
+    match group_types.iter().find(|name| dialect == Dialect::Tencent && !types.contains(&name.as_str())) {
+        Some(odd) => problems.wrong(key("group_types"), format!("found {odd:?}; there are {}", types.join(", "))),
+        None => {}
+    }
+    Criteria { conversations, groups, receivers, senders, group_types, content_types }
+}
+
+fn telling(raw: &raw::Endpoint, key: &dyn Fn(&str) -> String, problems: &mut Problems) -> Option<TellingSettings> {
+    let schedule = match raw.retry_schedule.as_deref().map(schedule).transpose() {
+        Ok(schedule) => Some(schedule.unwrap_or_default()),
+        Err(found) => {
+            problems.wrong(key("retry_schedule"), found);
+            None
+        }
+    };
+    let ages = Duration::from_secs(60 * 60)..=Duration::from_secs(366 * 24 * 60 * 60);
+    if !ages.contains(&raw.max_age) {
+        let found = humantime_serde::re::humantime::format_duration(raw.max_age);
+        problems.wrong(key("max_age"), format!("found {found}"));
+    }
+    if !(1..=10_000_000).contains(&raw.max_dead_letters) {
+        problems.wrong(key("max_dead_letters"), format!("found {}", raw.max_dead_letters));
+    }
+    if let Some(rate) = raw.rate_limit.filter(|rate| !(1..=100_000).contains(rate)) {
+        problems.wrong(key("rate_limit"), format!("found {rate}"));
+    }
+    if !(1..=100).contains(&raw.batch) {
+        problems.wrong(key("batch"), format!("found {}", raw.batch));
+    } else if raw.batch > 1 && raw.dialect != raw::Dialect::Standard {
+        problems.wrong(key("batch"), "only the dialect \"standard\" has batches");
+    }
+    if !(1024..=64 << 20).contains(&raw.max_body_bytes) {
+        problems.wrong(key("max_body_bytes"), format!("found {}", raw.max_body_bytes));
+    }
+    Some(TellingSettings {
+        acknowledge: match raw.acknowledge {
+            Acknowledge::Status => settings::Acknowledge::Status,
+            Acknowledge::Body => settings::Acknowledge::Body,
+        },
+        order: match raw.order {
+            raw::Order::Ordered => settings::Order::Ordered,
+            raw::Order::Unordered => settings::Order::Unordered,
+        },
+        schedule: schedule?,
+        max_age: raw.max_age,
+        max_dead: raw.max_dead_letters,
+        when_full: match raw.when_full {
+            raw::WhenFull::Pause => settings::WhenFull::Pause,
+            raw::WhenFull::Refuse => settings::WhenFull::Refuse,
+        },
+        rate: raw.rate_limit,
+        batch: usize::from(raw.batch),
+        max_body_bytes: raw.max_body_bytes as usize,
+    })
+}
+
+fn schedule(waits: &[String]) -> Result<Schedule, String> {
+    let longest = Duration::from_secs(30 * 24 * 60 * 60);
+    let wait = |text: &String| {
+        let wait = humantime_serde::re::humantime::parse_duration(text).ok().filter(|wait| *wait <= longest);
+        wait.ok_or_else(|| format!("found {text:?}"))
+    };
+    let waits = waits.iter().map(wait).collect::<Result<_, _>>()?;
+    Schedule::new(waits).map_err(|problem| format!("it {problem}"))
+}
+
+fn command(raw: raw::Command, place: &str, problems: &mut Problems) -> Command {
+    if let Some(found) = raw.timeout {
+        timeout(format!("{place}.timeout"), found, problems);
+    }
+    Command {
+        timeout: raw.timeout,
+        on_failure: raw.on_failure,
+        on_failures: OnFailures {
+            timeout: raw.on_timeout,
+            connection_error: raw.on_connection_error,
+            bad_status: raw.on_bad_status,
+            bad_body: raw.on_bad_body,
+        },
+    }
+}
+
+fn timeout(key: String, found: Duration, problems: &mut Problems) {
+    if !(Duration::from_millis(1)..=Duration::from_secs(60)).contains(&found) {
+        let found = humantime_serde::re::humantime::format_duration(found);
+        problems.wrong(key, format!("found {found}"));
+    }
 }
 
 fn is_name(name: &str) -> bool {

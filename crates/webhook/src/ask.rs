@@ -176,7 +176,20 @@ impl Unasked {
 #[async_trait]
 impl Callbacks for Asker {
     fn asks(&self, question: &Question) -> bool {
-        self.endpoints.iter().any(|endpoint| endpoint.asks(question).next().is_some())
+        let wanted = || {
+            let of = |endpoint| Endpoint::asks(endpoint, question).map(move |command| (endpoint, command));
+            self.endpoints.iter().map(|endpoint| &**endpoint).flat_map(of)
+        };
+        let is_asked = wanted().any(|(endpoint, command)| !endpoint.asking.lets_pass(command));
+        if !is_asked {
+            // The caller spares itself what it does around a question: a dead backend costs as much as none.
+            for (endpoint, command) in wanted() {
+                let failure = AskFailure::BreakerOpen;
+                let passed = Unasked { failure, detail: failure.to_string(), then: OnFailure::Allow };
+                record(endpoint, command, &Err(passed), Duration::ZERO);
+            }
+        }
+        is_asked
     }
 
     fn is_full(&self) -> bool {

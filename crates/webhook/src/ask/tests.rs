@@ -421,6 +421,24 @@ async fn a_dead_endpoints_questions_are_answered_by_how_it_died() {
     }
 }
 
+/// Nobody need be asked, so the caller spares itself the trouble; unless a question must be refused, or is a probe.
+#[tokio::test(start_paused = true)]
+async fn a_dead_endpoint_that_lets_pass_is_as_good_as_none() {
+    for (settings, is_asked) in [(settings(), false), (rejects_silence(), true)] {
+        let play = Play::new(settings, Manner::Hangs);
+        for _ in 0..3 {
+            assert!(play.asker.asks(&question("quick")));
+            play.ask().await;
+        }
+        assert_eq!(play.asker.asks(&question("quick")), is_asked);
+        sleep(seconds(1)).await;
+        assert!(play.asker.asks(&question("quick")), "a probe is due");
+        play.ask().await;
+        play.settle().await;
+        assert_eq!((play.breaker().state, play.asker.asks(&question("quick"))), (State::HalfOpen, is_asked));
+    }
+}
+
 /// Its answers, whatever they are, prove that it is alive.
 #[tokio::test(start_paused = true)]
 async fn who_answers_is_alive() {

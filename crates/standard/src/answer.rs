@@ -1,7 +1,7 @@
 //! What may be answered to a question, and to an event.
 
 use chat::Refusal;
-use chat::question::{MessageEdit, Verdict};
+use chat::question::{self, MessageEdit, Verdict};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use webhook::codec::Unreadable;
@@ -163,7 +163,7 @@ impl Edit {
             sender_face,
             carried: carried.map(Into::into),
         };
-        Ok(if edit.is_empty() { Verdict::Allow } else { Verdict::Modify(edit) })
+        Ok(if edit.is_empty() { Verdict::Allow } else { Verdict::Modify(question::Edit::Message(edit)) })
     }
 }
 
@@ -217,11 +217,17 @@ mod tests {
             sender_face: Some(message.sender_face),
             carried: message.carried,
         };
-        assert_eq!(read(answer), Ok(Verdict::Modify(edit)));
+        assert_eq!(read(answer), Ok(Verdict::Modify(question::Edit::Message(edit))));
         let none = MessageEdit { mentions: Some(Vec::new()), ..MessageEdit::default() };
-        assert_eq!(read(json!({"verdict": "modify", "mentions": []})), Ok(Verdict::Modify(none)));
+        assert_eq!(
+            read(json!({"verdict": "modify", "mentions": []})),
+            Ok(Verdict::Modify(question::Edit::Message(none)))
+        );
         let all = MessageEdit { mentions: Some(vec![CoreMention::All]), ..MessageEdit::default() };
-        assert_eq!(read(json!({"verdict": "modify", "mentions": [{"kind": "all"}]})), Ok(Verdict::Modify(all)));
+        assert_eq!(
+            read(json!({"verdict": "modify", "mentions": [{"kind": "all"}]})),
+            Ok(Verdict::Modify(question::Edit::Message(all)))
+        );
     }
 
     #[test]

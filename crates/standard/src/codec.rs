@@ -2,7 +2,9 @@
 
 use chat::Fault;
 use chat::event::{Event, LogEntry};
+use chat::group::GroupKind;
 use chat::id::Timestamp;
+use chat::message::Message;
 use chat::question::{Question, Verdict};
 use webhook::codec::{BatchItem, Call, Codec, Unreadable};
 
@@ -10,7 +12,7 @@ use crate::commands::{ALL, ENDPOINT_PAUSED, GROUP_CHANGED, MESSAGE_NOT_SENT, MES
 use crate::event::{EndpointPaused, GroupChanged, MessageNotSent, MessageSent};
 use crate::payload::call;
 use crate::question::MessageSending;
-use crate::{answer, batch};
+use crate::{answer, batch, element, message};
 
 /// Words callbacks for one endpoint.
 #[derive(Clone, Debug)]
@@ -30,21 +32,28 @@ impl Codec for StandardCodec {
         ALL.contains(&command)
     }
 
+    fn is_question(&self, command: &str) -> bool {
+        command == MESSAGE_SENDING
+    }
+
     fn asks(&self, question: &Question) -> &'static [&'static str] {
         match question {
             Question::BeforeSend(_) => &[MESSAGE_SENDING],
+            _ => &[],
         }
     }
 
     fn question(&self, command: &'static str, question: &Question) -> Call {
         match question {
             Question::BeforeSend(message) => call(command, message.time, MessageSending::from(&**message)),
+            _ => unreachable!("it is not asked"),
         }
     }
 
     fn verdict(&self, _: &'static str, question: &Question, body: &[u8]) -> Result<Verdict, Unreadable> {
         match question {
             Question::BeforeSend(_) => answer::verdict(body),
+            _ => Err(Unreadable("it was not asked".to_owned())),
         }
     }
 
@@ -70,6 +79,14 @@ impl Codec for StandardCodec {
             Event::GroupChanged(change) => call(command, time, GroupChanged::from(change)),
             Event::EndpointPaused(pause) => call(command, time, EndpointPaused::from(pause)),
         })
+    }
+
+    fn group_type(&self, kind: GroupKind) -> Option<&'static str> {
+        Some(message::Kind::from(kind).name())
+    }
+
+    fn content_types(&self, message: &Message) -> Vec<String> {
+        message.elements.iter().map(element::type_of).collect()
     }
 
     fn url(&self, _: &Call, _: Timestamp) -> String {

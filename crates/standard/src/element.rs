@@ -269,6 +269,12 @@ impl From<Carried> for core::Carried {
     }
 }
 
+/// What stands in an element's `type`.
+pub(crate) fn type_of(element: &core::Element) -> String {
+    let shown = serde_json::to_value(Element::from(element)).unwrap_or_default();
+    shown["type"].as_str().unwrap_or_default().to_owned()
+}
+
 impl From<&core::Element> for Element {
     fn from(element: &core::Element) -> Self {
         let carried = element.carried.as_ref().map(Carried::from);

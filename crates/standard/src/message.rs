@@ -261,6 +261,19 @@ impl<'a> Conversation<'a> {
     }
 }
 
+impl Kind {
+    /// As it stands in a call.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Work => "work",
+            Self::Public => "public",
+            Self::Meeting => "meeting",
+            Self::Live => "live",
+            Self::Community => "community",
+        }
+    }
+}
+
 impl From<GroupKind> for Kind {
     fn from(kind: GroupKind) -> Self {
         match kind {

@@ -3,7 +3,11 @@
 use chat::event::{GroupChange, NotSent};
 use chat::group::GroupKind;
 use chat::id::{AccountId, Timestamp};
+use chat::member::{Member, Role};
 use chat::message::Message;
+use chat::question::Occasion;
+use chat::question::group::{GroupCreation, TopicCreation};
+use chat::question::member::MemberAddition;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -129,6 +133,57 @@ struct Place<'a> {
     event_time: String,
 }
 
+/// `Group.CallbackBeforeCreateGroup`.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct BeforeCreateGroup<'a> {
+    callback_command: &'a str,
+    #[serde(rename = "Operator_Account")]
+    operator: &'a str,
+    #[serde(rename = "Owner_Account")]
+    owner: &'a str,
+    #[serde(rename = "Type")]
+    kind: &'a str,
+    name: &'a str,
+    create_group_num: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    member_list: Vec<Listed<'a>>,
+    event_time: String,
+}
+
+/// `Group.CallbackBeforeInviteJoinGroup`.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct BeforeInvite<'a> {
+    callback_command: &'a str,
+    group_id: &'a str,
+    #[serde(rename = "Type")]
+    kind: &'a str,
+    #[serde(rename = "Operator_Account")]
+    operator: &'a str,
+    destination_members: Vec<Listed<'a>>,
+    event_time: String,
+}
+
+/// `Group.CallbackBeforeCreateTopic`. It names neither the group nor the time.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct BeforeCreateTopic<'a> {
+    callback_command: &'a str,
+    #[serde(rename = "Operator_Account")]
+    operator: &'a str,
+    #[serde(rename = "Type")]
+    kind: &'a str,
+    name: &'a str,
+}
+
+/// One account of a list of members.
+#[derive(Serialize)]
+struct Listed<'a> {
+    #[serde(rename = "Member_Account")]
+    account: &'a str,
+}
+
 /// `Group.CallbackAfterGroupInfoChanged`: only what changed.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -249,6 +304,55 @@ impl<'a> Place<'a> {
             event_time: event_time(message.time),
         }
     }
+}
+
+impl<'a> BeforeCreateGroup<'a> {
+    pub(super) fn of(command: &'a str, creation: &'a GroupCreation) -> Self {
+        let owner = creation.group.owner.as_ref();
+        Self {
+            callback_command: command,
+            operator: operator(&creation.occasion),
+            owner: owner.map(AccountId::as_str).unwrap_or_default(),
+            kind: group_type::name(creation.group.kind),
+            name: &creation.group.profile.name,
+            create_group_num: creation.owned,
+            // As in the request, the owner is not in the list.
+            member_list: listed(creation.members.iter().filter(|member| member.role != Role::Owner)),
+            event_time: event_time(creation.occasion.time),
+        }
+    }
+}
+
+impl<'a> BeforeInvite<'a> {
+    pub(super) fn of(command: &'a str, addition: &'a MemberAddition) -> Self {
+        Self {
+            callback_command: command,
+            group_id: addition.group.id.as_str(),
+            kind: group_type::name(addition.group.kind),
+            operator: operator(&addition.occasion),
+            destination_members: listed(addition.members.iter()),
+            event_time: event_time(addition.occasion.time),
+        }
+    }
+}
+
+impl<'a> BeforeCreateTopic<'a> {
+    pub(super) fn of(command: &'a str, creation: &'a TopicCreation) -> Self {
+        Self {
+            callback_command: command,
+            operator: operator(&creation.occasion),
+            kind: group_type::name(creation.group.kind),
+            name: &creation.topic.profile.name,
+        }
+    }
+}
+
+fn operator(occasion: &Occasion) -> &str {
+    occasion.actor.account().map(AccountId::as_str).unwrap_or_default()
+}
+
+fn listed<'a>(members: impl Iterator<Item = &'a Member>) -> Vec<Listed<'a>> {
+    members.map(|member| Listed { account: member.account.as_str() }).collect()
 }
 
 impl<'a> GroupChanged<'a> {

@@ -108,18 +108,18 @@ mod tests {
 
     #[test]
     fn files_that_differ_lack_or_are_too_many_are_found() {
-        let directory = env::temp_dir().join(format!("ringback-schemas-{}", std::process::id()));
-        assert!(!is_current(dialect("one"), &directory), "there is none");
+        let directory = tempfile::tempdir().unwrap();
+        let directory = directory.path();
+        assert!(!is_current(dialect("one"), directory), "there is none");
         let one = dialect("one");
-        one.write(&directory, &one.files()).unwrap();
-        assert!(is_current(dialect("one"), &directory));
-        assert!(!is_current(dialect("other"), &directory), "the overview has the title");
+        one.write(directory, &one.files()).unwrap();
+        assert!(is_current(dialect("one"), directory));
+        assert!(!is_current(dialect("other"), directory), "the overview has the title");
         fs::write(directory.join("d/stale.json"), "{}").unwrap();
-        assert!(!is_current(dialect("one"), &directory), "one too many");
-        one.write(&directory, &one.files()).unwrap();
-        assert!(is_current(dialect("one"), &directory), "writing removes it");
+        assert!(!is_current(dialect("one"), directory), "one too many");
+        one.write(directory, &one.files()).unwrap();
+        assert!(is_current(dialect("one"), directory), "writing removes it");
         fs::remove_file(directory.join("d/a.b.answer.json")).unwrap();
-        assert!(!is_current(dialect("one"), &directory), "one lacks");
-        fs::remove_dir_all(&directory).unwrap();
+        assert!(!is_current(dialect("one"), directory), "one lacks");
     }
 }

@@ -55,7 +55,8 @@ pub trait Codec: Send + Sync {
     /// Whether the body of an after-callback's answer says OK, for endpoints with `acknowledge = "body"`.
     fn acknowledges(&self, body: &[u8]) -> bool;
 
-    /// Joins worded tellings into one call, made now; none, if the dialect has no form for that.
+    /// Joins worded tellings into one call, made now; none, if the dialect has no form for that. The caller bounds how many,
+    /// and how much; an answer is to all of them.
     fn batch(&self, _: &[BatchItem<'_>], _: Timestamp) -> Option<Call> {
         None
     }

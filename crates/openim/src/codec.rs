@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use chat::Fault;
+use chat::conversation::ConversationId;
 use chat::event::{Event, LogEntry};
 use chat::group::update::Naming;
 use chat::id::{AccountId, Timestamp};
@@ -16,12 +17,12 @@ use crate::callback::answer::Answer;
 use crate::callback::commands::{
     AFTER_SEND_GROUP, AFTER_SEND_SINGLE, ALL, BEFORE_ADD_BLACK, BEFORE_CREATE_GROUP, BEFORE_INVITE,
     BEFORE_MEMBERS_JOIN, BEFORE_MSG_MODIFY, BEFORE_SEND_GROUP, BEFORE_SEND_SINGLE, BEFORE_SET_GROUP_INFO,
-    BEFORE_SET_GROUP_INFO_EX, BEFORE_USER_REGISTER,
+    BEFORE_SET_GROUP_INFO_EX, BEFORE_USER_REGISTER, is_question,
 };
 use crate::callback::url::{self, BaseUrl};
 use crate::callback::{account, group, member, modify, request, update};
-use crate::content;
 use crate::msg_data::MsgData;
+use crate::{content, conversation_id};
 
 /// The codec of an endpoint with `dialect = "openim"`.
 #[derive(Clone, Debug)]
@@ -40,6 +41,10 @@ impl OpenImCodec {
 impl Codec for OpenImCodec {
     fn knows(&self, command: &str) -> bool {
         ALL.contains(&command)
+    }
+
+    fn is_question(&self, command: &str) -> bool {
+        is_question(command)
     }
 
     fn asks(&self, question: &Question) -> &'static [&'static str] {
@@ -133,6 +138,14 @@ impl Codec for OpenImCodec {
             }
             other => Err(Fault::new(format!("{} is not told by {command}", other.name()))),
         }
+    }
+
+    fn content_types(&self, message: &Message) -> Vec<String> {
+        vec![content::content_type(&message.elements, &message.mentions).to_string()]
+    }
+
+    fn conversation(&self, id: &ConversationId) -> Option<String> {
+        conversation_id::show(id)
     }
 
     fn url(&self, call: &Call, _: Timestamp) -> String {

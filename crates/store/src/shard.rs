@@ -94,7 +94,7 @@ mod tests {
         assert_eq!(shards.of_account(&"alice".into()), Shard(8));
         assert_eq!(shards.of_group(&"g".into()), Shard(4));
         assert_eq!(shards.of_pair(&"bob".into(), &"alice".into()), Shard(1));
-        assert_eq!(shards.of_subject(&Subject::App), Shard(99));
+        assert_eq!(shards.of_subject(&Subject::App), Shard(1));
         assert_eq!(shards.of_subject(&Subject::Account("alice".into())), Shard(8));
     }
 

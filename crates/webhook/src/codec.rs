@@ -2,14 +2,22 @@
 
 use bytes::Bytes;
 use chat::Fault;
+use chat::conversation::ConversationId;
 use chat::event::{Event, LogEntry};
+use chat::group::GroupKind;
 use chat::id::Timestamp;
+use chat::message::Message;
 use chat::question::{Question, Verdict};
+
+use crate::request::Envelope;
 
 /// A dialect's wording of callbacks, for one endpoint.
 pub trait Codec: Send + Sync {
     /// Whether the dialect has this command; an endpoint that subscribes to another is a mistake in the configuration.
     fn knows(&self, command: &str) -> bool;
+
+    /// Whether something is asked by this command, and not told.
+    fn is_question(&self, command: &str) -> bool;
 
     /// The commands that put this question, in the order in which they are asked; none if the dialect never asks it.
     fn asks(&self, question: &Question) -> &'static [&'static str];
@@ -25,6 +33,26 @@ pub trait Codec: Send + Sync {
 
     /// Words the event.
     fn telling(&self, command: &'static str, entry: &LogEntry) -> Result<Call, Fault>;
+
+    /// Joins calls into one, each with what is said about it; none if the dialect has no batches.
+    fn batch(&self, _calls: &[(Envelope, Call)]) -> Option<Call> {
+        None
+    }
+
+    /// A group's type in the dialect's words, for filters.
+    fn group_type(&self, _kind: GroupKind) -> Option<&'static str> {
+        None
+    }
+
+    /// What a message contains, in the dialect's words, for filters.
+    fn content_types(&self, _message: &Message) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// A conversation's id, for filters; none if the dialect has none.
+    fn conversation(&self, _id: &ConversationId) -> Option<String> {
+        None
+    }
 
     /// Where the call goes. Asked for again at each attempt, because it may contain the time and a signature of it.
     fn url(&self, call: &Call, now: Timestamp) -> String;

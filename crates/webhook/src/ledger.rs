@@ -36,7 +36,7 @@ pub trait Ledger: Send + Sync {
     /// Writes letters. One that is there already (same endpoint, shard and position) is replaced.
     async fn put_letters(&self, letters: Vec<Letter>) -> Result<(), Fault>;
 
-    /// Removes letters. Those that are not there are none.
+    /// Removes letters. One that is not there is none, and no error.
     async fn remove_letters(&self, endpoint: &str, places: Vec<(Shard, Position)>) -> Result<(), Fault>;
 
     /// Notes attempts.
@@ -45,21 +45,29 @@ pub trait Ledger: Send + Sync {
     /// The noted attempts to tell of an event, oldest first; at most the newest 1,000.
     async fn attempts(&self, event: EventId) -> Result<Vec<Attempt>, Fault>;
 
-    /// Notes that it is now so late, and that the log has come so far.
+    /// Notes that it is now so late, and that the log has come so far: one note for each position, with the latest time at
+    /// which the log had come just there.
     async fn note_time(&self, now: Timestamp, heads: Vec<(Shard, Position)>) -> Result<(), Fault>;
 
     /// The newest noted position that is not later than a time; 0 if there is none.
     async fn position_at(&self, shard: Shard, time: Timestamp) -> Result<Position, Fault>;
 
-    /// The newest noted time at which the log had not come beyond a position; none if there is none.
+    /// The latest noted time at which the log had not come beyond a position; none if there is none.
     async fn time_of(&self, shard: Shard, position: Position) -> Result<Option<Timestamp>, Fault>;
 
     /// Removes events that are not in the history, up to a position; at most `limit`, the oldest first. Those that a letter
-    /// is about, and the newest event of the shard, stay. Returns what was removed.
-    async fn trim(&self, shard: Shard, up_to: Position, limit: usize) -> Result<Trimmed, Fault>;
-
-    /// Notes that events were removed although an endpoint was still owed them.
-    async fn note_gap(&self, gap: Gap) -> Result<(), Fault>;
+    /// is about, and the newest event of the shard, stay. With them, in one transaction, notes the gap of each endpoint of
+    /// `let_go` that was told only up to an earlier position than what was removed last: one gap for each `after`, which
+    /// grows. Never called for what is younger than an hour: a repeat of an event without a place in the history is
+    /// recognised for five minutes.
+    async fn trim(
+        &self,
+        shard: Shard,
+        up_to: Position,
+        limit: usize,
+        let_go: Vec<(String, Position)>,
+        now: Timestamp,
+    ) -> Result<Trimmed, Fault>;
 
     /// The gaps of an endpoint, oldest first; at most the newest 1,000.
     async fn gaps(&self, endpoint: &str) -> Result<Vec<Gap>, Fault>;
@@ -87,7 +95,7 @@ pub struct Behind {
 }
 
 /// An event that an endpoint refuses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Trouble {
     /// How often, by the schedule.
     pub attempts: u32,
@@ -104,8 +112,9 @@ pub struct Progress {
     pub cursor: Position,
     /// Subjects that lag behind it; none: this one lags no longer.
     pub behind: Vec<(Subject, Option<Behind>)>,
-    /// Events that are given up: they become letters in the same moment in which their subject goes on.
-    pub dead: Vec<Letter>,
+    /// Events that leave their subject's order, because they are given up or tried again on their own: they become letters
+    /// in the same moment in which their subject goes on.
+    pub letters: Vec<Letter>,
 }
 
 /// An event apart from its subject's order: given up, or to be told again.
@@ -127,10 +136,10 @@ pub struct Letter {
     pub state: LetterState,
     /// Why it is a letter, in words: the last failure, or who asked for it.
     pub why: String,
-    /// How often it was tried before it was given up.
+    /// How often it was refused, by the schedule.
     pub attempts: u32,
-    /// Since when it is in this state.
-    pub since: Timestamp,
+    /// Dead: since when. To be told again: when that is due.
+    pub at: Timestamp,
 }
 
 /// What is to become of a letter.
@@ -139,7 +148,7 @@ pub struct Letter {
 pub enum LetterState {
     /// Its schedule is spent, or the operator skipped it. It waits for the operator.
     Dead,
-    /// It is told again as soon as possible.
+    /// It is told again.
     Replay,
 }
 
@@ -150,6 +159,8 @@ pub struct LetterQuery {
     pub endpoint: Option<String>,
     /// In one state only.
     pub state: Option<LetterState>,
+    /// With [`Letter::at`] not later than this only.
+    pub due_by: Option<Timestamp>,
     /// Of one event only.
     pub event: Option<EventId>,
     /// After this one, in order.
@@ -243,10 +254,10 @@ pub struct Gap {
     pub endpoint: String,
     /// In which shard.
     pub shard: Shard,
-    /// They were after this position,
+    /// They were after this position, up to which it was told,
     pub after: Position,
     /// and up to this one.
     pub up_to: Position,
-    /// When it was noted.
+    /// When the last of them were removed.
     pub time: Timestamp,
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use chat::account::import::NewAccount;
 use chat::command::{Actor, Origin};
 use chat::conversation::ConversationId;
-use chat::event::{Event, GroupChange, LogEntry, NotSent, Position};
+use chat::event::{Event, GroupChange, LogEntry, NotSent, Position, Subject};
 use chat::group::{Group, GroupKind, GroupProfile, GroupRules, GroupStatus, Joining, Topic};
 use chat::id::{AccountId, ClientMessageId, GroupId, MessageId, Seq, Timestamp, TopicId};
 use chat::member::{Member, Role};

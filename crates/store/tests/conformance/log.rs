@@ -3,10 +3,10 @@
 use std::collections::{HashMap, HashSet};
 
 use chat::conversation::ConversationId;
-use chat::event::{Event, GroupChange, LogEntry, NotSent, Position, Shard};
+use chat::event::{Event, GroupChange, LogEntry, NotSent, Position, Shard, Subject};
 use chat::id::EventId;
 use chat::message::{Keeping, Message};
-use chat::port::{Store, Write};
+use chat::port::{Log, Write};
 
 use crate::fixtures::{
     all_at_once, changes, direct, group_changed, in_group, in_topic, kept, message, not_sent, send, topic,
@@ -184,7 +184,7 @@ async fn every_event_is_in_one_shard_and_those_of_a_conversation_in_the_same(sto
         }
         store.write(vec![append(group_changed("g")), append(group_changed("h"))]).await;
     }
-    let mut shards: HashMap<ConversationId, Shard> = HashMap::new();
+    let mut shards: HashMap<Subject, Shard> = HashMap::new();
     let mut places = HashSet::new();
     let mut events = HashSet::new();
     for shard in store.shards() {

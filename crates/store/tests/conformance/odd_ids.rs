@@ -4,7 +4,7 @@
 use chat::conversation::ConversationId;
 use chat::event::Position;
 use chat::id::{AccountId, GroupId};
-use chat::port::{ConversationState, MessageQuery, Store, Write};
+use chat::port::{ConversationState, Log, MessageQuery, Write};
 
 use crate::fixtures::{
     NEARLY_EQUAL, NOW, direct, everyone, for_ever, ids, in_group, in_topic, members, message, put, repeatable, topic,

@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use chat::conversation::ConversationId;
-use chat::event::{LogEntry, Position, Shard};
+use chat::event::{LogEntry, Position, Shard, Subject};
 use chat::id::EventId;
-use chat::port::Store;
+use chat::port::Log;
 use store::migrate::{self, MigrateError, Place, Progress, Summary};
 use store::{OpenError, Postgres, Sqlite, postgres};
 use tempfile::TempDir;

@@ -7,7 +7,6 @@ use std::time::Duration;
 use chat::event::{Position, Shard};
 use chat::port::{CommitError, Log, Store};
 use store::{Durable, Postgres};
-use webhook::ledger::Ledger;
 
 use crate::home::Home;
 use crate::ledger::Cursors;

@@ -8,7 +8,6 @@ use chat::event::{Position, Shard};
 use chat::port::CommitError;
 use store::Durable;
 use store::postgres::Settings;
-use webhook::ledger::Ledger;
 
 use crate::home::{Home, one_writer, open};
 use crate::ledger::Cursors;

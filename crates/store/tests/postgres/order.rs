@@ -125,7 +125,10 @@ async fn has_groups(store: &Postgres) -> HashMap<ConversationId, Shard> {
     let mut places = HashMap::new();
     for shard in store.shards() {
         let entries = store.log_after(shard, Position(0), 1000).await.unwrap();
-        places.extend(entries.iter().map(|entry| (entry.event.subject(), shard)));
+        for entry in entries {
+            let Event::MessageSent(message) = entry.event else { panic!("{entry:?}") };
+            places.insert(message.conversation, shard);
+        }
     }
     places
 }

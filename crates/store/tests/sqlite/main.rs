@@ -3,6 +3,7 @@
 mod crash;
 mod full_disk;
 #[path = "../support/ledger.rs"]
+#[expect(dead_code, reason = "made for the other suites, too")]
 mod ledger;
 mod opening;
 #[path = "../support/plain.rs"]

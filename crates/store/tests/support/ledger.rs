@@ -26,7 +26,6 @@ pub(crate) trait Cursors: Ledger {
 impl<L: Ledger + ?Sized> Cursors for L {}
 
 /// A subject that lags and has no trouble.
-#[expect(dead_code, reason = "one of the suites has nobody lag")]
 pub(crate) fn lags(told: u64) -> Option<Behind> {
     Some(Behind { told: Position(told), trouble: None })
 }

@@ -155,19 +155,21 @@ impl Deliverer {
             self.start_calls().await;
             let wake_at = self.wake_at();
             tokio::select! {
+                // In this order, so that the same happens whenever the same has happened before; the rare first.
+                biased;
                 () = stop.cancelled() => break,
-                Some(finished) = self.flights.join_next_with_id() => self.finish(finished),
-                () = news.notified(), if is_caught_up => {}
-                () = tokio::time::sleep_until(wake_at.unwrap_or_else(Instant::now)), if wake_at.is_some() => {
-                    let now = Instant::now();
-                    self.readers.iter_mut().for_each(|reader| reader.lanes.wake(now));
-                }
-                Some(saved) = self.saves.join_next() => self.saved(saved),
                 _ = tick.tick() => {
                     self.start_saving();
                     self.metrics.lag.set(self.readers.iter().map(Reader::lag).sum::<u64>() as f64);
                     self.metrics.behind.set(self.readers.iter().map(|reader| reader.lanes.behind()).sum::<usize>() as f64);
                 }
+                Some(saved) = self.saves.join_next() => self.saved(saved),
+                () = tokio::time::sleep_until(wake_at.unwrap_or_else(Instant::now)), if wake_at.is_some() => {
+                    let now = Instant::now();
+                    self.readers.iter_mut().for_each(|reader| reader.lanes.wake(now));
+                }
+                () = news.notified(), if is_caught_up => {}
+                Some(finished) = self.flights.join_next_with_id() => self.finish(finished),
             }
             while let Some(finished) = self.flights.try_join_next_with_id() {
                 self.finish(finished);

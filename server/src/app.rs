@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use webhook::endpoint::{Acknowledge, Commands, EndpointSettings, OnFailure};
 use webhook::sign::SigningSecret;
+use webhook::transport::Transport;
 use webhook::{Asker, Client, Deliverer, Endpoint};
 
 use crate::clock::SystemClock;
@@ -29,7 +30,6 @@ pub(crate) struct App {
     pub(crate) store: Arc<dyn Durable>,
     chat: Arc<Chat>,
     endpoints: Vec<Arc<Endpoint>>,
-    client: Client,
     clock: Arc<dyn Clock>,
     tencent: tencent::Config,
     openim: openim::Config,
@@ -39,11 +39,11 @@ impl App {
     /// Opens the store and builds everything on it.
     pub(crate) async fn build(config: &Config, secrets: &Secrets) -> Result<Self, Failure> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let endpoints = config.endpoints.iter().map(|endpoint| build_endpoint(config, endpoint));
+        let client: Arc<dyn Transport> = Arc::new(Client::new().map_err(Failure::work)?);
+        let endpoints = config.endpoints.iter().map(|endpoint| build_endpoint(config, endpoint, client.clone()));
         let endpoints = endpoints.collect::<Result<Vec<_>, _>>()?;
         let store = open(&config.store).await?;
-        let client = Client::new().map_err(Failure::work)?;
-        let asker = Asker::new(endpoints.clone(), client.clone(), clock.clone());
+        let asker = Asker::new(endpoints.clone(), clock.clone());
         let settings = chat::Settings {
             restricted_words: RestrictedWords::new(&config.policy.restricted_words).map_err(Failure::work)?,
             max_message_bytes: config.policy.max_message_bytes as usize,
@@ -54,7 +54,6 @@ impl App {
             store,
             chat,
             endpoints,
-            client,
             clock,
             tencent: tencent::Config {
                 sdkappid: config.tencent.sdkappid,
@@ -95,7 +94,6 @@ impl App {
                 self.store.clone(),
                 self.store.clone(),
                 self.clock.clone(),
-                self.client.clone(),
             );
             deliverers.spawn(opened.await.map_err(Failure::work)?.run(stop.clone()));
         }
@@ -122,7 +120,11 @@ fn unopened(error: OpenError) -> Failure {
     if error.is_final() { Failure::usage(error) } else { Failure::work(error) }
 }
 
-fn build_endpoint(config: &Config, endpoint: &config::Endpoint) -> Result<Arc<Endpoint>, Failure> {
+fn build_endpoint(
+    config: &Config,
+    endpoint: &config::Endpoint,
+    client: Arc<dyn Transport>,
+) -> Result<Arc<Endpoint>, Failure> {
     let codec: Arc<dyn webhook::codec::Codec> = match endpoint.dialect {
         config::Dialect::Tencent => Arc::new(tencent::callback::TencentCodec::new(
             endpoint.url.clone(),
@@ -156,7 +158,7 @@ fn build_endpoint(config: &Config, endpoint: &config::Endpoint) -> Result<Arc<En
         concurrency: usize::from(endpoint.concurrency),
         secret: secret.map_err(|problem| Failure::usage(format!("endpoint {name:?}: secret {problem}")))?,
     };
-    let endpoint = Endpoint::new(settings, codec).map_err(|command| {
+    let endpoint = Endpoint::new(settings, codec, client).map_err(|command| {
         Failure::usage(format!(
             "endpoint {name:?}: commands: its dialect has no command {command:?}; \
              see the dialect's documents for the names, or use \"*\" for all"

@@ -73,8 +73,12 @@ impl Codec for OpenImCodec {
             Event::MessageSent(message) if !message.delivery.no_after_callback && is_called_back(message) => {
                 Some(if message.is_direct() { AFTER_SEND_SINGLE } else { AFTER_SEND_GROUP })
             }
-            // OpenIM tells of no message that was not sent, and of a group's changes by webhooks that come later.
-            Event::MessageSent(_) | Event::MessageNotSent { .. } | Event::GroupChanged(_) => None,
+            // OpenIM tells of no message that was not sent, and of a group's changes by webhooks that come later. A pause is
+            // the operator's business.
+            Event::MessageSent(_)
+            | Event::MessageNotSent { .. }
+            | Event::GroupChanged(_)
+            | Event::EndpointPaused(_) => None,
         }
     }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use chat::account::import::NewAccount;
 use chat::conversation::ConversationId;
-use chat::event::Event;
+use chat::event::{Event, Subject};
 use chat::group::{Group, Topic};
 use chat::id::{AccountId, GroupId, Seq, Timestamp, TopicId};
 use chat::member::Member;
@@ -28,6 +28,8 @@ pub(crate) struct Prepared {
 pub(crate) struct Prepare {
     pub(crate) write: Write,
     data: String,
+    /// What the event is about; the app, if it appends none.
+    subject: Subject,
     pub(crate) repeat: Option<Repeat>,
 }
 
@@ -56,14 +58,17 @@ impl Prepare {
                 // The message moves into its event and out again: it is not copied.
                 let event = Event::MessageSent(*message);
                 let data = serde_json::to_string(&event)?;
+                let subject = event.subject();
                 let Event::MessageSent(message) = event else { unreachable!("it is what it was made as") };
-                Self { write: Write::Send { message: Box::new(message), repeat, reads }, data, repeat: found_by }
+                let write = Write::Send { message: Box::new(message), repeat, reads };
+                Self { write, data, subject, repeat: found_by }
             }
             Write::Append(event) => {
                 let data = serde_json::to_string(&event)?;
-                Self { write: Write::Append(event), data, repeat: None }
+                let subject = event.subject();
+                Self { write: Write::Append(event), data, subject, repeat: None }
             }
-            write => Self { write, data: String::new(), repeat: None },
+            write => Self { write, data: String::new(), subject: Subject::App, repeat: None },
         })
     }
 }
@@ -98,15 +103,15 @@ pub(crate) trait Rows<'a> {
     fn add_blocks(&mut self, owner: &'a AccountId, targets: &'a [AccountId], now: Timestamp)
     -> Result<(), Self::Error>;
 
-    /// The counts of a conversation, which is made if it is not there. Its accounts or group must exist.
-    fn counts(&mut self, id: &ConversationId) -> Result<Counts, Self::Error>;
+    /// The counts of a subject, whose row is made if it is not there. Its accounts or group must exist.
+    fn counts(&mut self, id: &Subject) -> Result<Counts, Self::Error>;
     /// Adds to what an account has unread in a direct conversation, and so in all. Called before
     /// [`Rows::advance`]. Returns what it has unread in all now.
     fn add_unread(&mut self, account: &AccountId, id: &ConversationId, more: i64) -> Result<u64, Self::Error>;
     /// Moves a conversation on to a message.
-    fn advance(&mut self, id: &ConversationId, counts: Counts, time: Timestamp) -> Result<(), Self::Error>;
+    fn advance(&mut self, id: &Subject, counts: Counts, time: Timestamp) -> Result<(), Self::Error>;
     /// Notes that a member, if the sender is one, has sent a message in the group's own conversation.
-    fn member_sent(&mut self, id: &ConversationId, sent: MemberSent<'_>) -> Result<(), Self::Error>;
+    fn member_sent(&mut self, id: &Subject, sent: MemberSent<'_>) -> Result<(), Self::Error>;
     /// Appends to the log, at the next position.
     fn append(&mut self, event: NewEvent<'a>) -> Result<(), Self::Error>;
 }
@@ -123,7 +128,7 @@ pub(crate) struct MemberSent<'a> {
 /// An event on its way into the log.
 #[derive(Clone, Debug)]
 pub(crate) struct NewEvent<'a> {
-    pub(crate) conversation: Cow<'a, ConversationId>,
+    pub(crate) subject: &'a Subject,
     /// The message of `MessageSent`.
     pub(crate) message: Option<&'a Message>,
     /// Of what is in the history.
@@ -191,11 +196,11 @@ fn write_one<'a, R: Rows<'a>>(rows: &mut R, prepare: &'a Prepare, receipt: &mut 
             Ok(())
         }
         Write::Append(event) => {
-            let conversation = event.conversation();
+            let subject = &prepare.subject;
             // It is made if it is not there.
-            rows.counts(&conversation)?;
+            rows.counts(subject)?;
             rows.append(NewEvent {
-                conversation: Cow::Owned(conversation),
+                subject,
                 message: None,
                 seq: None,
                 number: 0,
@@ -217,7 +222,8 @@ fn send<'a, R: Rows<'a>>(
 ) -> Result<Seq, R::Error> {
     let keeping = message.delivery.keeping;
     let conversation = &message.conversation;
-    let mut counts = rows.counts(conversation)?;
+    let subject = &prepare.subject;
+    let mut counts = rows.counts(subject)?;
     let seq = if keeping == Keeping::OnlineOnly { 0 } else { counts.head + 1 };
     let mut data = Cow::Borrowed(prepare.data.as_str());
     let mut unread = None;
@@ -226,9 +232,9 @@ fn send<'a, R: Rows<'a>>(
     }
     if seq > 0 {
         counts.head = seq;
-        rows.advance(conversation, counts, message.time)?;
+        rows.advance(subject, counts, message.time)?;
         if let ConversationId::Group(_) = conversation {
-            rows.member_sent(conversation, MemberSent { account: &message.sender, seq, time: message.time, reads })?;
+            rows.member_sent(subject, MemberSent { account: &message.sender, seq, time: message.time, reads })?;
         }
         if keeping == Keeping::Live {
             let numbered = Event::MessageSent(Message { seq, ..message.clone() });
@@ -236,7 +242,7 @@ fn send<'a, R: Rows<'a>>(
         }
     }
     rows.append(NewEvent {
-        conversation: Cow::Borrowed(conversation),
+        subject,
         message: Some(message),
         seq: (keeping == Keeping::Stored).then_some(seq),
         number: seq,

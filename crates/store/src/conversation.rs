@@ -1,7 +1,8 @@
-//! Conversations: heads, read marks, unread counts.
+//! Conversations: heads, read marks, unread counts. The other subjects that events are about have a row here, too: their
+//! events are found by its key.
 
 use chat::conversation::ConversationId;
-use chat::event::Shard;
+use chat::event::{Shard, Subject};
 use chat::id::{AccountId, GroupId, Seq, TopicId};
 use serde::Serialize;
 
@@ -54,23 +55,31 @@ pub(crate) enum Kind {
     Direct = 0,
     Group = 1,
     Topic = 2,
+    Account = 3,
+    App = 4,
 }
 
-/// A conversation by its kind and the texts that tell it from others of that kind.
-fn name(id: &ConversationId) -> (i16, &str, &str) {
+/// A subject by its kind and the texts that tell it from others of that kind.
+fn name(id: &Subject) -> (i16, &str, &str) {
     match id {
-        ConversationId::Direct(a, b) => (Kind::Direct as i16, a.as_str(), b.as_str()),
-        ConversationId::Group(group) => (Kind::Group as i16, group.as_str(), ""),
-        ConversationId::Topic(group, topic) => (Kind::Topic as i16, group.as_str(), topic.as_str()),
+        Subject::Conversation(ConversationId::Direct(a, b)) => (Kind::Direct as i16, a.as_str(), b.as_str()),
+        Subject::Conversation(ConversationId::Group(group)) => (Kind::Group as i16, group.as_str(), ""),
+        Subject::Conversation(ConversationId::Topic(group, topic)) => {
+            (Kind::Topic as i16, group.as_str(), topic.as_str())
+        }
+        Subject::Account(account) => (Kind::Account as i16, account.as_str(), ""),
+        Subject::App => (Kind::App as i16, "", ""),
     }
 }
 
-/// The conversation of a name.
-fn named(kind: i16, a: String, b: String) -> ConversationId {
+/// The subject of a name.
+fn named(kind: i16, a: String, b: String) -> Subject {
     match kind {
-        0 => ConversationId::Direct(AccountId::new(a), AccountId::new(b)),
-        1 => ConversationId::Group(GroupId::new(a)),
-        _ => ConversationId::Topic(GroupId::new(a), TopicId::new(b)),
+        0 => ConversationId::Direct(AccountId::new(a), AccountId::new(b)).into(),
+        1 => ConversationId::Group(GroupId::new(a)).into(),
+        2 => ConversationId::Topic(GroupId::new(a), TopicId::new(b)).into(),
+        3 => Subject::Account(AccountId::new(a)),
+        _ => Subject::App,
     }
 }
 
@@ -81,7 +90,7 @@ pub(crate) struct ConversationRow {
     pub(crate) shard: Shard,
     #[serde(skip)]
     pub(crate) key: i64,
-    pub(crate) id: ConversationId,
+    pub(crate) id: Subject,
     head: i64,
     last_time: i64,
     /// Direct: how far either party has read, and how many messages it has unread.
@@ -96,7 +105,7 @@ impl ConversationRow {
         Self {
             shard,
             key,
-            id: ConversationId::Group(group.into()),
+            id: ConversationId::Group(group.into()).into(),
             head: 0,
             last_time: 0,
             read: (0, 0),
@@ -116,7 +125,7 @@ impl Moves for ConversationRow {
 /// In SQLite.
 pub(crate) mod lite {
     use chat::conversation::ConversationId;
-    use chat::event::Shard;
+    use chat::event::{Shard, Subject};
     use chat::id::{AccountId, GroupId, Seq, Timestamp};
     use chat::port::ConversationState;
     use rusqlite::{Connection, OptionalExtension, Result};
@@ -131,21 +140,21 @@ pub(crate) mod lite {
     #[derive(Clone, Copy, Debug)]
     pub(crate) struct Found {
         pub(crate) key: i64,
-        /// Direct: the account with the lesser id. Otherwise the group.
+        /// Direct: the account with the lesser id. Else the group, or the account; 0 for the app.
         pub(crate) a: i64,
         pub(crate) counts: Counts,
     }
 
-    /// The row of a conversation; none if nothing ever happened in it.
-    pub(crate) fn find(db: &Connection, id: &ConversationId) -> Result<Option<Found>> {
+    /// The row of a subject; none if nothing ever happened in it.
+    pub(crate) fn find(db: &Connection, id: &Subject) -> Result<Option<Found>> {
         match parties(db, id)? {
             Some((kind, a, b)) => select(db, kind, a, b),
             None => Ok(None),
         }
     }
 
-    /// The row of a conversation; makes it if it is not there. Its accounts or group must exist.
-    pub(crate) fn find_or_make(db: &Connection, id: &ConversationId) -> Result<Found> {
+    /// The row of a subject; makes it if it is not there. Its accounts or group must exist.
+    pub(crate) fn find_or_make(db: &Connection, id: &Subject) -> Result<Found> {
         let (kind, a, b) = parties(db, id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
         if let Some(found) = select(db, kind, a, b)? {
             return Ok(found);
@@ -172,7 +181,12 @@ pub(crate) mod lite {
         statement.query_row((kind as u8, a, b), found).optional()
     }
 
-    fn parties(db: &Connection, id: &ConversationId) -> Result<Option<(Kind, i64, i64)>> {
+    fn parties(db: &Connection, id: &Subject) -> Result<Option<(Kind, i64, i64)>> {
+        let id = match id {
+            Subject::Conversation(id) => id,
+            Subject::Account(id) => return Ok(account::key(db, id)?.map(|key| (Kind::Account, key, 0))),
+            Subject::App => return Ok(Some((Kind::App, 0, 0))),
+        };
         Ok(match id {
             ConversationId::Direct(one, other) => match (account::key(db, one)?, account::key(db, other)?) {
                 (Some(a), Some(b)) => Some((Kind::Direct, a, b)),
@@ -188,7 +202,7 @@ pub(crate) mod lite {
 
     /// Head and newest time.
     pub(crate) fn state(db: &Connection, id: &ConversationId) -> Result<ConversationState> {
-        let Some(found) = find(db, id)? else { return Ok(ConversationState::default()) };
+        let Some(found) = find(db, &id.clone().into())? else { return Ok(ConversationState::default()) };
         let mut statement = db.prepare_cached("SELECT head, last_time FROM conversation WHERE key = ?1")?;
         statement.query_row([found.key], |row| {
             Ok(ConversationState { head: row.get(0)?, last_time: Timestamp::from_millis(row.get(1)?) })
@@ -255,8 +269,8 @@ pub(crate) mod lite {
 
     impl InSqlite for ConversationRow {
         const ALL: &'static str = "SELECT c.key, c.kind,
-                CASE c.kind WHEN 0 THEN (SELECT id FROM account WHERE key = c.a)
-                    ELSE (SELECT id FROM chat_group WHERE key = c.a) END,
+                CASE WHEN c.kind IN (0, 3) THEN (SELECT id FROM account WHERE key = c.a)
+                    WHEN c.kind IN (1, 2) THEN (SELECT id FROM chat_group WHERE key = c.a) ELSE '' END,
                 CASE c.kind WHEN 0 THEN (SELECT id FROM account WHERE key = c.b)
                     WHEN 2 THEN (SELECT id FROM topic WHERE key = c.b) ELSE '' END,
                 c.head, c.last_time, c.read_a, c.read_b, c.unread_a, c.unread_b
@@ -278,8 +292,8 @@ pub(crate) mod lite {
             let mut statement = db.prepare_cached(
                 "INSERT INTO conversation (key, kind, a, b, head, last_time, read_a, read_b, unread_a, unread_b)
                  VALUES (?1, ?2,
-                    CASE ?2 WHEN 0 THEN (SELECT key FROM account WHERE id = ?3)
-                        ELSE (SELECT key FROM chat_group WHERE id = ?3) END,
+                    CASE WHEN ?2 IN (0, 3) THEN (SELECT key FROM account WHERE id = ?3)
+                        WHEN ?2 IN (1, 2) THEN (SELECT key FROM chat_group WHERE id = ?3) ELSE 0 END,
                     CASE ?2 WHEN 0 THEN (SELECT key FROM account WHERE id = ?4)
                         WHEN 2 THEN (SELECT t.key FROM topic t JOIN chat_group g ON g.key = t.group_key
                             WHERE g.id = ?3 AND t.id = ?4)
@@ -297,7 +311,7 @@ pub(crate) mod lite {
 /// In PostgreSQL.
 pub(crate) mod pg {
     use chat::conversation::ConversationId;
-    use chat::event::Shard;
+    use chat::event::{Shard, Subject};
     use chat::id::{AccountId, GroupId, Seq, Timestamp};
     use chat::port::ConversationState;
     use tokio_postgres::Row;
@@ -318,7 +332,7 @@ pub(crate) mod pg {
     }
 
     /// The rows of those of `ids` in which anything happened, each with its place among them.
-    pub(crate) async fn find(db: &Db, shards: Shards, ids: &[&ConversationId]) -> Result<Vec<(usize, Found)>> {
+    pub(crate) async fn find(db: &Db, shards: Shards, ids: &[&Subject]) -> Result<Vec<(usize, Found)>> {
         let query = db
             .prepare_cached(
                 "SELECT u.n, c.key, c.head, c.read_a, c.read_b, c.unread_a, c.unread_b, c.last_time
@@ -328,7 +342,7 @@ pub(crate) mod pg {
                     WHERE shard = u.shard AND kind = u.kind AND a = u.a AND b = u.b OFFSET 0) c",
             )
             .await?;
-        let places: Vec<_> = ids.iter().map(|id| shards.of(id).int()).collect();
+        let places: Vec<_> = ids.iter().map(|id| shards.of_subject(id).int()).collect();
         let kinds: Vec<_> = ids.iter().map(|id| name(id).0).collect();
         let (a, b): (Vec<_>, Vec<_>) = ids.iter().map(|id| (name(id).1, name(id).2)).unzip();
         let rows = db.query(&query, &[&places, &kinds, &a, &b]).await?;
@@ -346,14 +360,14 @@ pub(crate) mod pg {
 
     /// Head and newest time.
     pub(crate) async fn state(db: &Db, shards: Shards, id: &ConversationId) -> Result<ConversationState> {
-        let found = find(db, shards, &[id]).await?;
+        let found = find(db, shards, &[&id.clone().into()]).await?;
         let state =
             |(_, found): &(usize, Found)| ConversationState { head: found.counts.head, last_time: found.last_time };
         Ok(found.first().map(state).unwrap_or_default())
     }
 
     /// Stores conversations that were not there.
-    pub(crate) async fn add(db: &Db, shards: Shards, new: &[(&ConversationId, &Found)]) -> Result<()> {
+    pub(crate) async fn add(db: &Db, shards: Shards, new: &[(&Subject, &Found)]) -> Result<()> {
         let add = db
             .prepare_cached(
                 "INSERT INTO conversation
@@ -371,7 +385,7 @@ pub(crate) mod pg {
     }
 
     /// Moves conversations on.
-    pub(crate) async fn advance(db: &Db, shards: Shards, moved: &[(&ConversationId, &Found)]) -> Result<()> {
+    pub(crate) async fn advance(db: &Db, shards: Shards, moved: &[(&Subject, &Found)]) -> Result<()> {
         let advance = db
             .prepare_cached(
                 "UPDATE conversation c SET head = u.head, read_a = u.read_a, read_b = u.read_b,
@@ -407,11 +421,11 @@ pub(crate) mod pg {
     }
 
     impl<'a> Columns<'a> {
-        fn of(shards: Shards, rows: &[(&'a ConversationId, &Found)]) -> Self {
+        fn of(shards: Shards, rows: &[(&'a Subject, &Found)]) -> Self {
             let number =
                 |number: fn(&Counts) -> u64| rows.iter().map(|(_, found)| int(number(&found.counts))).collect();
             Self {
-                places: rows.iter().map(|(id, _)| shards.of(id).int()).collect(),
+                places: rows.iter().map(|(id, _)| shards.of_subject(id).int()).collect(),
                 kinds: rows.iter().map(|(id, _)| name(id).0).collect(),
                 a: rows.iter().map(|(id, _)| name(id).1).collect(),
                 b: rows.iter().map(|(id, _)| name(id).2).collect(),
@@ -461,7 +475,7 @@ pub(crate) mod pg {
         let Some(peer) = peer else {
             return Ok(nat(unread(db, &[id]).await?.iter().map(|(.., total)| total).sum()));
         };
-        let direct = ConversationId::direct(id.clone(), peer.clone());
+        let direct = ConversationId::direct(id.clone(), peer.clone()).into();
         let is_a = id <= peer;
         let found = find(db, shards, &[&direct]).await?;
         let unread = found.first().map(|(_, found)| found.counts.unread).unwrap_or_default();
@@ -490,7 +504,8 @@ pub(crate) mod pg {
         let rows = db.query(&query, &[&id]).await?;
         let groups: Vec<_> =
             rows.iter().map(|row| ConversationId::Group(GroupId::new(row.get::<_, String>(0)))).collect();
-        let found = find(db, shards, &groups.iter().collect::<Vec<_>>()).await?;
+        let subjects: Vec<_> = groups.iter().cloned().map(Subject::from).collect();
+        let found = find(db, shards, &subjects.iter().collect::<Vec<_>>()).await?;
         let talked = found.into_iter().filter(|(_, found)| found.counts.head > 0);
         list.extend(talked.map(|(place, found)| (groups[place].clone(), found.counts.head)));
         Ok(list)

@@ -1,7 +1,6 @@
 //! How far endpoints have been told.
 
-use chat::conversation::ConversationId;
-use chat::event::{Position, Shard};
+use chat::event::{Position, Shard, Subject};
 use serde::Serialize;
 
 use crate::migrate::Moves;
@@ -22,7 +21,7 @@ pub(crate) struct BehindRow {
     pub(crate) endpoint: String,
     #[serde(serialize_with = "shard_number")]
     pub(crate) shard: Shard,
-    pub(crate) conversation: ConversationId,
+    pub(crate) conversation: Subject,
     /// Up to here it is told.
     #[serde(serialize_with = "position_number")]
     pub(crate) position: Position,
@@ -57,26 +56,31 @@ impl Moves for BehindRow {
 
 /// In SQLite.
 pub(crate) mod lite {
-    use chat::conversation::ConversationId;
-    use chat::event::{Position, Shard};
+    use chat::event::{Position, Shard, Subject};
     use rusqlite::{Connection, OptionalExtension, Result, Row};
-    use webhook::ledger::Progress;
+    use webhook::ledger::{Behind, Cursor, Progress};
 
     use super::{BehindRow, CursorRow};
     use crate::migrate::InSqlite;
     use crate::sqlite::{from_json, to_json};
 
     /// Up to where an endpoint has been told.
-    pub(crate) fn find(db: &Connection, endpoint: &str, shard: Shard) -> Result<Option<Position>> {
+    pub(crate) fn find(db: &Connection, endpoint: &str, shard: Shard) -> Result<Option<Cursor>> {
         let mut statement = db.prepare_cached("SELECT position FROM cursor WHERE endpoint = ?1 AND shard = ?2")?;
-        statement.query_row((endpoint, shard.0), |row| row.get(0).map(Position)).optional()
+        statement
+            .query_row((endpoint, shard.0), |row| Ok(Cursor { position: Position(row.get(0)?), started: Position(0) }))
+            .optional()
     }
 
     /// The conversations that lag behind the cursor.
-    pub(crate) fn behind(db: &Connection, endpoint: &str, shard: Shard) -> Result<Vec<(ConversationId, Position)>> {
+    pub(crate) fn behind(db: &Connection, endpoint: &str, shard: Shard) -> Result<Vec<(Subject, Behind)>> {
         let mut statement =
             db.prepare_cached("SELECT conversation, position FROM behind WHERE endpoint = ?1 AND shard = ?2")?;
-        statement.query_map((endpoint, shard.0), |row| Ok((from_json(row, 0)?, Position(row.get(1)?))))?.collect()
+        statement
+            .query_map((endpoint, shard.0), |row| {
+                Ok((from_json(row, 0)?, Behind { told: Position(row.get(1)?), trouble: None }))
+            })?
+            .collect()
     }
 
     /// Moves a cursor forward, never back, and notes which conversations lag behind it.
@@ -95,7 +99,7 @@ pub(crate) mod lite {
         for (conversation, position) in &progress.behind {
             let conversation = to_json(conversation)?;
             match position {
-                Some(position) => lags.execute((endpoint, shard.0, conversation, position.0))?,
+                Some(position) => lags.execute((endpoint, shard.0, conversation, position.told.0))?,
                 None => lags_no_longer.execute((endpoint, shard.0, conversation))?,
             };
         }
@@ -142,11 +146,10 @@ pub(crate) mod lite {
 pub(crate) mod pg {
     use std::collections::BTreeMap;
 
-    use chat::conversation::ConversationId;
-    use chat::event::{Position, Shard};
+    use chat::event::{Position, Shard, Subject};
     use tokio_postgres::Row;
     use tokio_postgres::types::Type;
-    use webhook::ledger::Progress;
+    use webhook::ledger::{Behind, Cursor, Progress};
 
     use super::{BehindRow, CursorRow};
     use crate::migrate::InPostgres;
@@ -154,18 +157,20 @@ pub(crate) mod pg {
     use crate::shard::{Shards, SmallInt};
 
     /// Up to where an endpoint has been told.
-    pub(crate) async fn find(db: &Db, endpoint: &str, shard: Shard) -> Result<Option<Position>> {
+    pub(crate) async fn find(db: &Db, endpoint: &str, shard: Shard) -> Result<Option<Cursor>> {
         let query = db.prepare_cached("SELECT position FROM cursor WHERE shard = $1 AND endpoint = $2").await?;
         let row = db.query_opt(&query, &[&shard.int(), &endpoint]).await?;
-        Ok(row.map(|row| Position(nat(row.get(0)))))
+        Ok(row.map(|row| Cursor { position: Position(nat(row.get(0))), started: Position(0) }))
     }
 
     /// The conversations that lag behind the cursor.
-    pub(crate) async fn behind(db: &Db, endpoint: &str, shard: Shard) -> Result<Vec<(ConversationId, Position)>> {
+    pub(crate) async fn behind(db: &Db, endpoint: &str, shard: Shard) -> Result<Vec<(Subject, Behind)>> {
         let query =
             db.prepare_cached("SELECT conversation, position FROM behind WHERE shard = $1 AND endpoint = $2").await?;
         let rows = db.query(&query, &[&shard.int(), &endpoint]).await?;
-        rows.iter().map(|row| Ok((from_json(row, 0)?, Position(nat(row.get(1)))))).collect()
+        rows.iter()
+            .map(|row| Ok((from_json(row, 0)?, Behind { told: Position(nat(row.get(1))), trouble: None })))
+            .collect()
     }
 
     /// Moves cursors forward, never back, and notes which conversations lag behind them. What is said later of the same
@@ -178,7 +183,7 @@ pub(crate) mod pg {
             *cursor = int(progress.cursor.0).max(*cursor);
             for (conversation, position) in &progress.behind {
                 let place = (shard.int(), *endpoint, to_json(conversation)?);
-                behind.insert(place, position.map(|position| int(position.0)));
+                behind.insert(place, position.map(|behind| int(behind.told.0)));
             }
         }
         let forward = db

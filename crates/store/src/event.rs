@@ -9,7 +9,7 @@ use serde::Deserialize;
 fn message_of(event: Event) -> Option<Message> {
     match event {
         Event::MessageSent(message) => Some(message),
-        Event::MessageNotSent { .. } | Event::GroupChanged(_) => None,
+        Event::MessageNotSent { .. } | Event::GroupChanged(_) | Event::EndpointPaused(_) => None,
     }
 }
 
@@ -137,9 +137,9 @@ pub(crate) mod lite {
         rows.collect()
     }
 
-    /// Events of one conversation after a position and up to another. Messages are found by seq, since positions grow
+    /// Events of one subject after a position and up to another. Messages are found by seq, since positions grow
     /// with seqs. What has no seq is few, or of a live room, and has an index of its own.
-    pub(crate) fn of_conversation(
+    pub(crate) fn of_subject(
         db: &Connection,
         conversation: i64,
         after: Position,
@@ -161,6 +161,27 @@ pub(crate) mod lite {
         let bound = |position: Position| i64::try_from(position.0).unwrap_or(i64::MAX);
         let bounds = (conversation, first, last, bound(after), bound(up_to), limit as i64);
         statement.query_map(bounds, read_entry)?.collect()
+    }
+
+    /// Events of one subject before a position, newest first. Found as those of [`of_subject`] are.
+    pub(crate) fn before(db: &Connection, conversation: i64, before: Position, limit: usize) -> Result<Vec<LogEntry>> {
+        let last = match before.0.checked_sub(1) {
+            Some(before) => seq_at(db, conversation, Position(before))?,
+            None => return Ok(Vec::new()),
+        };
+        let mut statement = db.prepare_cached(
+            "SELECT position, seq, unread, data FROM
+                (SELECT * FROM (SELECT position, seq, unread, data FROM event
+                    WHERE conversation = ?1 AND seq <= ?2 ORDER BY seq DESC LIMIT ?4)
+                 UNION ALL
+                 SELECT * FROM (SELECT position, seq, unread, data FROM event
+                    WHERE conversation = ?1 AND seq IS NULL AND position < ?3
+                    ORDER BY position DESC LIMIT ?4))
+             ORDER BY position DESC LIMIT ?4",
+        )?;
+        // No position is beyond what SQLite can count to.
+        let before = i64::try_from(before.0).unwrap_or(i64::MAX);
+        statement.query_map((conversation, last, before, limit as i64), read_entry)?.collect()
     }
 
     /// The newest stored seq of a conversation at a position; 0 before its first.
@@ -324,9 +345,9 @@ pub(crate) mod pg {
         rows.iter().map(|row| read_entry(shard, row)).collect()
     }
 
-    /// Events of one conversation after a position and up to another. Messages are found by seq, since positions grow
+    /// Events of one subject after a position and up to another. Messages are found by seq, since positions grow
     /// with seqs. What has no seq is few, or of a live room, and has an index of its own.
-    pub(crate) async fn of_conversation(
+    pub(crate) async fn of_subject(
         db: &Db,
         shard: Shard,
         conversation: i64,
@@ -350,6 +371,34 @@ pub(crate) mod pg {
         let (first, last, limit) = (int(first), int(last), int(limit as u64));
         let (after, up_to) = (int(after.0), int(up_to.0));
         let rows = db.query(&query, &[&shard.int(), &conversation, &first, &last, &after, &up_to, &limit]).await?;
+        rows.iter().map(|row| read_entry(shard, row)).collect()
+    }
+
+    /// Events of one subject before a position, newest first. Found as those of [`of_subject`] are.
+    pub(crate) async fn before(
+        db: &Db,
+        shard: Shard,
+        conversation: i64,
+        before: Position,
+        limit: usize,
+    ) -> Result<Vec<LogEntry>> {
+        let last = match before.0.checked_sub(1) {
+            Some(before) => seq_at(db, shard, conversation, Position(before)).await?,
+            None => return Ok(Vec::new()),
+        };
+        let query = db
+            .prepare_cached(
+                "(SELECT position, seq, unread, data FROM event
+                    WHERE shard = $1 AND conversation = $2 AND seq <= $3 ORDER BY seq DESC LIMIT $5)
+                 UNION ALL
+                 (SELECT position, seq, unread, data FROM event
+                    WHERE shard = $1 AND conversation = $2 AND seq IS NULL AND position < $4
+                    ORDER BY position DESC LIMIT $5)
+                 ORDER BY position DESC LIMIT $5",
+            )
+            .await?;
+        let (last, before, limit) = (int(last), int(before.0), int(limit as u64));
+        let rows = db.query(&query, &[&shard.int(), &conversation, &last, &before, &limit]).await?;
         rows.iter().map(|row| read_entry(shard, row)).collect()
     }
 

@@ -25,17 +25,19 @@ use async_trait::async_trait;
 use chat::Fault;
 use chat::account::Account;
 use chat::conversation::ConversationId;
-use chat::event::{LogEntry, Position, Shard};
+use chat::event::{LogEntry, Position, Shard, Subject};
 use chat::group::{Group, Topic};
-use chat::id::{AccountId, GroupId, Seq, Timestamp, TopicId};
+use chat::id::{AccountId, EventId, GroupId, Seq, Timestamp, TopicId};
 use chat::member::Member;
 use chat::message::{Message, RepeatKey};
-use chat::port::{Changes, CommitError, Committed, ConversationState, MemberQuery, MessageQuery, Store};
+use chat::port::{Changes, CommitError, Committed, ConversationState, Log, MemberQuery, MessageQuery, Store};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use webhook::ledger::{Ledger, Progress};
+use webhook::ledger::{
+    Attempt, Behind, Cursor, Gap, Ledger, Letter, LetterCount, LetterQuery, Pause, Progress, Trimmed,
+};
 
 use self::availability::Availability;
 use self::claim::Claim;
@@ -197,6 +199,15 @@ impl Postgres {
         self.claim = Some(Claim::take(&self.reads.connector).await?);
         Ok(())
     }
+
+    /// By what the log knows a subject; none if nothing ever happened in it.
+    async fn key_of(&self, subject: &Subject) -> Result<Option<i64>, Fault> {
+        if !is_possible_subject(subject) {
+            return Ok(None);
+        }
+        let found = read!(self.reads, db => conversation::find(&db, self.shards, &[subject]))?;
+        Ok(found.first().map(|(_, found)| found.key))
+    }
 }
 
 #[async_trait]
@@ -277,14 +288,9 @@ impl Store for Postgres {
     }
 
     async fn messages(&self, id: &ConversationId, query: MessageQuery) -> Result<Vec<Message>, Fault> {
-        if !is_possible_conversation(id) {
-            return Ok(Vec::new());
-        }
-        let Some((_, found)) = read!(self.reads, db => conversation::find(&db, self.shards, &[id]))?.pop() else {
-            return Ok(Vec::new());
-        };
+        let Some(key) = self.key_of(&id.clone().into()).await? else { return Ok(Vec::new()) };
         let shard = self.shards.of(id);
-        read!(self.reads, db => event::messages(&db, shard, found.key, &query))
+        read!(self.reads, db => event::messages(&db, shard, key, &query))
     }
 
     async fn repeat_of(
@@ -307,9 +313,16 @@ impl Store for Postgres {
         }
         read!(self.reads, db => conversation::unread_direct(&db, self.shards, id, peer))
     }
+}
 
+#[async_trait]
+impl Log for Postgres {
     fn shards(&self) -> Vec<Shard> {
         self.shards.all().collect()
+    }
+
+    fn shard_of(&self, subject: &Subject) -> Shard {
+        self.shards.of_subject(subject)
     }
 
     async fn log_after(&self, shard: Shard, after: Position, limit: usize) -> Result<Vec<LogEntry>, Fault> {
@@ -318,19 +331,20 @@ impl Store for Postgres {
 
     async fn log_of(
         &self,
-        id: &ConversationId,
+        subject: &Subject,
         after: Position,
         up_to: Position,
         limit: usize,
     ) -> Result<Vec<LogEntry>, Fault> {
-        if !is_possible_conversation(id) {
-            return Ok(Vec::new());
-        }
-        let Some((_, found)) = read!(self.reads, db => conversation::find(&db, self.shards, &[id]))?.pop() else {
-            return Ok(Vec::new());
-        };
-        let shard = self.shards.of(id);
-        read!(self.reads, db => event::of_conversation(&db, shard, found.key, after, up_to, limit))
+        let Some(key) = self.key_of(subject).await? else { return Ok(Vec::new()) };
+        let shard = self.shards.of_subject(subject);
+        read!(self.reads, db => event::of_subject(&db, shard, key, after, up_to, limit))
+    }
+
+    async fn log_before(&self, subject: &Subject, before: Position, limit: usize) -> Result<Vec<LogEntry>, Fault> {
+        let Some(key) = self.key_of(subject).await? else { return Ok(Vec::new()) };
+        let shard = self.shards.of_subject(subject);
+        read!(self.reads, db => event::before(&db, shard, key, before, limit))
     }
 
     fn head(&self, shard: Shard) -> watch::Receiver<Position> {
@@ -340,16 +354,62 @@ impl Store for Postgres {
 
 #[async_trait]
 impl Ledger for Postgres {
-    async fn cursor(&self, endpoint: &str, shard: Shard) -> Result<Option<Position>, Fault> {
+    async fn cursor(&self, endpoint: &str, shard: Shard) -> Result<Option<Cursor>, Fault> {
         read!(self.reads, db => cursor::find(&db, endpoint, shard))
     }
 
-    async fn behind(&self, endpoint: &str, shard: Shard) -> Result<Vec<(ConversationId, Position)>, Fault> {
+    async fn behind(&self, endpoint: &str, shard: Shard) -> Result<Vec<(Subject, Behind)>, Fault> {
         read!(self.reads, db => cursor::behind(&db, endpoint, shard))
     }
 
     async fn save_progress(&self, endpoint: &str, shard: Shard, progress: Progress) -> Result<(), Fault> {
         self.writers.save_progress(endpoint.to_owned(), shard, progress).await
+    }
+
+    async fn pause(&self, _: &str) -> Result<Option<Pause>, Fault> {
+        Ok(None)
+    }
+    async fn set_pause(&self, _: &str, _: Option<Pause>) -> Result<(), Fault> {
+        Ok(())
+    }
+    async fn letters(&self, _: &LetterQuery) -> Result<Vec<Letter>, Fault> {
+        Ok(Vec::new())
+    }
+    async fn count_letters(&self, _: &str) -> Result<LetterCount, Fault> {
+        Ok(LetterCount::default())
+    }
+    async fn put_letters(&self, _: Vec<Letter>) -> Result<(), Fault> {
+        Ok(())
+    }
+    async fn remove_letters(&self, _: &str, _: Vec<(Shard, Position)>) -> Result<(), Fault> {
+        Ok(())
+    }
+    async fn note_attempts(&self, _: Vec<Attempt>) -> Result<(), Fault> {
+        Ok(())
+    }
+    async fn attempts(&self, _: EventId) -> Result<Vec<Attempt>, Fault> {
+        Ok(Vec::new())
+    }
+    async fn note_time(&self, _: Timestamp, _: Vec<(Shard, Position)>) -> Result<(), Fault> {
+        Ok(())
+    }
+    async fn position_at(&self, _: Shard, _: Timestamp) -> Result<Position, Fault> {
+        Ok(Position(0))
+    }
+    async fn time_of(&self, _: Shard, _: Position) -> Result<Option<Timestamp>, Fault> {
+        Ok(None)
+    }
+    async fn trim(&self, _: Shard, _: Position, _: usize) -> Result<Trimmed, Fault> {
+        Ok(Trimmed::default())
+    }
+    async fn note_gap(&self, _: Gap) -> Result<(), Fault> {
+        Ok(())
+    }
+    async fn gaps(&self, _: &str) -> Result<Vec<Gap>, Fault> {
+        Ok(Vec::new())
+    }
+    async fn forget(&self, _: Timestamp, _: u64) -> Result<(), Fault> {
+        Ok(())
     }
 }
 
@@ -384,6 +444,14 @@ fn is_possible_conversation(id: &ConversationId) -> bool {
         ConversationId::Direct(a, b) => is_possible(&[a.as_str(), b.as_str()]),
         ConversationId::Group(group) => is_possible(&[group.as_str()]),
         ConversationId::Topic(group, topic) => is_possible(&[group.as_str(), topic.as_str()]),
+    }
+}
+
+fn is_possible_subject(subject: &Subject) -> bool {
+    match subject {
+        Subject::Conversation(id) => is_possible_conversation(id),
+        Subject::Account(account) => is_possible(&[account.as_str()]),
+        Subject::App => true,
     }
 }
 

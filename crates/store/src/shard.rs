@@ -1,10 +1,10 @@
-//! Which shard of a sharded log a conversation, group or account belongs to.
+//! Which shard of a sharded log a conversation, group or account belongs to, and what happens to the app as a whole.
 //!
 //! Everything that a send looks at and writes is in its conversation's shard: the log, the conversation, a group with its
 //! members and topics, the blocks between two accounts. Whoever holds a shard's row is its only writer.
 
 use chat::conversation::ConversationId;
-use chat::event::Shard;
+use chat::event::{Shard, Subject};
 use chat::id::{AccountId, GroupId};
 use sha2::{Digest, Sha256};
 
@@ -28,6 +28,15 @@ impl Shards {
         match conversation {
             ConversationId::Direct(a, b) => self.of_pair(a, b),
             ConversationId::Group(group) | ConversationId::Topic(group, _) => self.of_group(group),
+        }
+    }
+
+    /// Where the events of a subject are.
+    pub(crate) fn of_subject(self, subject: &Subject) -> Shard {
+        match subject {
+            Subject::Conversation(conversation) => self.of(conversation),
+            Subject::Account(account) => self.of_account(account),
+            Subject::App => self.hash(&["app"]),
         }
     }
 
@@ -85,6 +94,8 @@ mod tests {
         assert_eq!(shards.of_account(&"alice".into()), Shard(8));
         assert_eq!(shards.of_group(&"g".into()), Shard(4));
         assert_eq!(shards.of_pair(&"bob".into(), &"alice".into()), Shard(1));
+        assert_eq!(shards.of_subject(&Subject::App), Shard(1));
+        assert_eq!(shards.of_subject(&Subject::Account("alice".into())), Shard(8));
     }
 
     #[test]

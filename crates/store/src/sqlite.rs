@@ -15,18 +15,20 @@ use async_trait::async_trait;
 use chat::Fault;
 use chat::account::Account;
 use chat::conversation::ConversationId;
-use chat::event::{LogEntry, Position, Shard};
+use chat::event::{LogEntry, Position, Shard, Subject};
 use chat::group::{Group, Topic};
-use chat::id::{AccountId, GroupId, Seq, Timestamp, TopicId};
+use chat::id::{AccountId, EventId, GroupId, Seq, Timestamp, TopicId};
 use chat::member::Member;
 use chat::message::{Message, RepeatKey};
-use chat::port::{Changes, CommitError, Committed, ConversationState, MemberQuery, MessageQuery, Store};
+use chat::port::{Changes, CommitError, Committed, ConversationState, Log, MemberQuery, MessageQuery, Store};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
-use webhook::ledger::{Ledger, Progress};
+use webhook::ledger::{
+    Attempt, Behind, Cursor, Gap, Ledger, Letter, LetterCount, LetterQuery, Pause, Progress, Trimmed,
+};
 
 use self::writer::Writer;
 use crate::account::lite as account;
@@ -161,7 +163,7 @@ impl Store for Sqlite {
 
     async fn messages(&self, id: &ConversationId, query: MessageQuery) -> Result<Vec<Message>, Fault> {
         let id = id.clone();
-        self.scan(move |db| match conversation::find(db, &id)? {
+        self.scan(move |db| match conversation::find(db, &id.into())? {
             Some(found) => event::messages(db, found.key, &query),
             None => Ok(Vec::new()),
         })
@@ -186,9 +188,16 @@ impl Store for Sqlite {
         let (id, peer) = (id.clone(), peer.cloned());
         self.scan(move |db| conversation::unread_direct(db, &id, peer.as_ref())).await
     }
+}
 
+#[async_trait]
+impl Log for Sqlite {
     fn shards(&self) -> Vec<Shard> {
         vec![event::SHARD]
+    }
+
+    fn shard_of(&self, _: &Subject) -> Shard {
+        event::SHARD
     }
 
     async fn log_after(&self, _: Shard, after: Position, limit: usize) -> Result<Vec<LogEntry>, Fault> {
@@ -197,14 +206,23 @@ impl Store for Sqlite {
 
     async fn log_of(
         &self,
-        id: &ConversationId,
+        subject: &Subject,
         after: Position,
         up_to: Position,
         limit: usize,
     ) -> Result<Vec<LogEntry>, Fault> {
-        let id = id.clone();
-        self.scan(move |db| match conversation::find(db, &id)? {
-            Some(found) => event::of_conversation(db, found.key, after, up_to, limit),
+        let subject = subject.clone();
+        self.scan(move |db| match conversation::find(db, &subject)? {
+            Some(found) => event::of_subject(db, found.key, after, up_to, limit),
+            None => Ok(Vec::new()),
+        })
+        .await
+    }
+
+    async fn log_before(&self, subject: &Subject, before: Position, limit: usize) -> Result<Vec<LogEntry>, Fault> {
+        let subject = subject.clone();
+        self.scan(move |db| match conversation::find(db, &subject)? {
+            Some(found) => event::before(db, found.key, before, limit),
             None => Ok(Vec::new()),
         })
         .await
@@ -217,16 +235,62 @@ impl Store for Sqlite {
 
 #[async_trait]
 impl Ledger for Sqlite {
-    async fn cursor(&self, endpoint: &str, shard: Shard) -> Result<Option<Position>, Fault> {
+    async fn cursor(&self, endpoint: &str, shard: Shard) -> Result<Option<Cursor>, Fault> {
         self.look(|db| cursor::find(db, endpoint, shard))
     }
 
-    async fn behind(&self, endpoint: &str, shard: Shard) -> Result<Vec<(ConversationId, Position)>, Fault> {
+    async fn behind(&self, endpoint: &str, shard: Shard) -> Result<Vec<(Subject, Behind)>, Fault> {
         self.look(|db| cursor::behind(db, endpoint, shard))
     }
 
     async fn save_progress(&self, endpoint: &str, shard: Shard, progress: Progress) -> Result<(), Fault> {
         self.writer.save_progress(endpoint.to_owned(), shard, progress).await
+    }
+
+    async fn pause(&self, _: &str) -> Result<Option<Pause>, Fault> {
+        Ok(None)
+    }
+    async fn set_pause(&self, _: &str, _: Option<Pause>) -> Result<(), Fault> {
+        Ok(())
+    }
+    async fn letters(&self, _: &LetterQuery) -> Result<Vec<Letter>, Fault> {
+        Ok(Vec::new())
+    }
+    async fn count_letters(&self, _: &str) -> Result<LetterCount, Fault> {
+        Ok(LetterCount::default())
+    }
+    async fn put_letters(&self, _: Vec<Letter>) -> Result<(), Fault> {
+        Ok(())
+    }
+    async fn remove_letters(&self, _: &str, _: Vec<(Shard, Position)>) -> Result<(), Fault> {
+        Ok(())
+    }
+    async fn note_attempts(&self, _: Vec<Attempt>) -> Result<(), Fault> {
+        Ok(())
+    }
+    async fn attempts(&self, _: EventId) -> Result<Vec<Attempt>, Fault> {
+        Ok(Vec::new())
+    }
+    async fn note_time(&self, _: Timestamp, _: Vec<(Shard, Position)>) -> Result<(), Fault> {
+        Ok(())
+    }
+    async fn position_at(&self, _: Shard, _: Timestamp) -> Result<Position, Fault> {
+        Ok(Position(0))
+    }
+    async fn time_of(&self, _: Shard, _: Position) -> Result<Option<Timestamp>, Fault> {
+        Ok(None)
+    }
+    async fn trim(&self, _: Shard, _: Position, _: usize) -> Result<Trimmed, Fault> {
+        Ok(Trimmed::default())
+    }
+    async fn note_gap(&self, _: Gap) -> Result<(), Fault> {
+        Ok(())
+    }
+    async fn gaps(&self, _: &str) -> Result<Vec<Gap>, Fault> {
+        Ok(Vec::new())
+    }
+    async fn forget(&self, _: Timestamp, _: u64) -> Result<(), Fault> {
+        Ok(())
     }
 }
 
@@ -234,7 +298,7 @@ impl Ledger for Sqlite {
 impl Durable for Sqlite {
     async fn ready(&self) -> Result<(), Fault> {
         // The smallest write there is: a cursor of its own, that stays where it is.
-        self.save_cursor("health/ready", event::SHARD, Position(0)).await
+        self.save_progress("health/ready", event::SHARD, Progress::default()).await
     }
 }
 

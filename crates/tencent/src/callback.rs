@@ -88,6 +88,8 @@ impl Codec for TencentCodec {
             // Only one-to-one messages are told of when they could not be delivered.
             Event::MessageNotSent { message, .. } => message.is_direct().then_some(AFTER_C2C),
             Event::GroupChanged(_) => Some(GROUP_CHANGED),
+            // Tencent has no callback for it: it is the operator's.
+            Event::EndpointPaused(_) => None,
         }
     }
 
@@ -101,6 +103,9 @@ impl Codec for TencentCodec {
                 (&message.origin, json(&bodies::AfterC2c::not_sent(command, message, *reason)))
             }
             Event::GroupChanged(change) => (&change.origin, json(&bodies::GroupChanged::of(command, change))),
+            other @ Event::EndpointPaused(_) => {
+                return Err(Fault::new(format!("{} is not told by {command}", other.name())));
+            }
         };
         Ok(call(command, origin, body))
     }

@@ -6,6 +6,8 @@ use chat::event::{Event, LogEntry};
 use chat::id::Timestamp;
 use chat::question::{Question, Verdict};
 
+use crate::request::Envelope;
+
 /// A dialect's wording of callbacks, for one endpoint.
 pub trait Codec: Send + Sync {
     /// Whether the dialect has this command; an endpoint that subscribes to another is a mistake in the configuration.
@@ -25,6 +27,11 @@ pub trait Codec: Send + Sync {
 
     /// Words the event.
     fn telling(&self, command: &'static str, entry: &LogEntry) -> Result<Call, Fault>;
+
+    /// Joins calls into one, each with what is said about it; none if the dialect has no batches.
+    fn batch(&self, _calls: &[(Envelope, Call)]) -> Option<Call> {
+        None
+    }
 
     /// Where the call goes. Asked for again at each attempt, because it may contain the time and a signature of it.
     fn url(&self, call: &Call, now: Timestamp) -> String;

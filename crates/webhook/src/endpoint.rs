@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use chat::event::Event;
@@ -10,6 +11,7 @@ use chat::question::Question;
 use tokio::sync::Semaphore;
 
 use crate::codec::Codec;
+use crate::deliver::settings::TellingSettings;
 use crate::sign::SigningSecret;
 use crate::transport::Transport;
 
@@ -25,8 +27,8 @@ pub struct Endpoint {
     pub timeout: Duration,
     /// What happens to a command when asking fails.
     pub on_failure: OnFailure,
-    /// What counts as told.
-    pub acknowledge: Acknowledge,
+    /// How it wants to be told.
+    pub telling: TellingSettings,
     /// At most this many questions, and as many tellings, are in flight at once.
     pub concurrency: usize,
     /// Signs each call by Standard Webhooks.
@@ -34,6 +36,8 @@ pub struct Endpoint {
     /// How calls get there.
     pub transport: Arc<dyn Transport>,
     pub(crate) asking: Semaphore,
+    /// Nothing new is accepted while it is: see [`WhenFull::Refuse`](crate::deliver::settings::WhenFull).
+    pub(crate) is_full: AtomicBool,
 }
 
 /// What an endpoint subscribes to.
@@ -54,15 +58,6 @@ pub enum OnFailure {
     Reject,
 }
 
-/// What counts as told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Acknowledge {
-    /// Any 2xx.
-    Status,
-    /// A 2xx whose body says OK in the dialect's words.
-    Body,
-}
-
 /// How an endpoint is described by its operator.
 #[derive(Clone, Debug)]
 pub struct EndpointSettings {
@@ -74,8 +69,8 @@ pub struct EndpointSettings {
     pub timeout: Duration,
     /// See [`Endpoint::on_failure`].
     pub on_failure: OnFailure,
-    /// See [`Endpoint::acknowledge`].
-    pub acknowledge: Acknowledge,
+    /// See [`Endpoint::telling`].
+    pub telling: TellingSettings,
     /// See [`Endpoint::concurrency`].
     pub concurrency: usize,
     /// See [`Endpoint::secret`].
@@ -100,11 +95,12 @@ impl Endpoint {
             commands: settings.commands,
             timeout: settings.timeout,
             on_failure: settings.on_failure,
-            acknowledge: settings.acknowledge,
+            telling: settings.telling,
             concurrency: settings.concurrency,
             secret: settings.secret,
             transport,
             asking: Semaphore::new(settings.concurrency),
+            is_full: AtomicBool::new(false),
         })
     }
 

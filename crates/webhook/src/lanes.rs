@@ -1,6 +1,7 @@
 //! Lanes: which event of which subject is told next. Pure bookkeeping; `deliver` does the calling.
 //!
-//! Each subject is a lane: one call at a time, in order. Lanes do not wait for each other.
+//! Each subject is a lane: one call at a time, in order. Lanes do not wait for each other. For an endpoint that wants no
+//! order, each event is a lane of its own.
 //!
 //! The *cursor* stands before the oldest event that is not told yet, lanes that are *behind* left out: those have a
 //! position of their own, up to which they are told. A lane falls behind when the endpoint refuses its event, or when it
@@ -8,11 +9,13 @@
 //! lane that is stuck for days costs one event of memory and one row, and holds nothing up.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use chat::event::{Position, Subject};
 use tokio::time::Instant;
+
+use crate::ledger::{Behind, Trouble};
 
 /// So many events of one lane are kept in memory.
 pub(crate) const LANE_LENGTH: usize = 256;
@@ -20,27 +23,47 @@ pub(crate) const LANE_LENGTH: usize = 256;
 /// So many events may all the lanes that are behind keep in memory together, beside one each; shards share it.
 const KEPT_BEHIND: usize = 2048;
 
+/// What is told in order.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct LaneKey {
+    pub(crate) subject: Subject,
+    /// One event alone, for an endpoint that wants no order.
+    pub(crate) event: Option<Position>,
+}
+
+impl From<Subject> for LaneKey {
+    fn from(subject: Subject) -> Self {
+        Self { subject, event: None }
+    }
+}
+
 /// All lanes of one endpoint in one shard.
 #[derive(Debug)]
 pub(crate) struct Lanes<W> {
-    lanes: HashMap<Subject, Lane<W>>,
-    ready: VecDeque<Subject>,
-    resting: BinaryHeap<Reverse<(Instant, Subject)>>,
+    lanes: HashMap<LaneKey, Lane<W>>,
+    ready: VecDeque<LaneKey>,
+    resting: BinaryHeap<Reverse<(Instant, LaneKey)>>,
     /// Events in lanes that are not behind.
     untold: BTreeSet<Position>,
     /// How many events the lanes that are behind keep in memory.
     kept: usize,
     kept_most: usize,
+    behind: usize,
     read_to: Position,
     /// Lanes whose being behind is not saved as it is.
-    unsaved: HashSet<Subject>,
+    unsaved: BTreeSet<LaneKey>,
 }
 
 #[derive(Debug)]
 struct Lane<W> {
     queue: VecDeque<(Position, Arc<W>)>,
     state: LaneState,
-    failures: u32,
+    /// What is known about the failures of its first event; none if it has not failed.
+    failed: Option<Failed>,
+    /// How many of its events are in a call.
+    calling: usize,
+    /// Its next call carries one event only.
+    is_alone: bool,
     /// The lane is behind, and everything of it up to here is told.
     behind: Option<Position>,
     /// Its events after this position are in the log only.
@@ -54,19 +77,36 @@ enum LaneState {
     Resting(Instant),
 }
 
+/// That a lane's first event has failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Failed {
+    /// How often in a row.
+    pub(crate) times: u32,
+    /// In which of the endpoint's streaks of failures, last.
+    pub(crate) streak: u64,
+    /// The event's own schedule, once it is on it, and when that is due.
+    pub(crate) trouble: Option<(Trouble, Instant)>,
+}
+
 /// What is to be done for a lane whose turn it is.
 #[derive(Debug)]
 pub(crate) enum Next<W> {
-    /// Tell this event.
-    Tell(Subject, Arc<W>),
+    /// Tell these events, in one call.
+    Tell(LaneKey, Vec<Arc<W>>),
     /// Read the lane's next events from the log, after this position and up to [`Lanes::read_to`], at most so many, and
     /// [`Lanes::refill`] it.
-    Read(Subject, Position, usize),
+    Read(LaneKey, Position, usize),
 }
 
 impl<W> Lanes<W> {
-    /// All is told up to `read_to`, but for the lanes that are behind. `share`: how many shards share an endpoint's memory.
-    pub(crate) fn new(read_to: Position, behind: Vec<(Subject, Position)>, share: usize) -> Self {
+    /// All is told up to `read_to`, but for the lanes that are behind: those with trouble rest until the moment that
+    /// `due` makes of it. `share`: how many shards share an endpoint's memory.
+    pub(crate) fn new(
+        read_to: Position,
+        behind: Vec<(Subject, Behind)>,
+        share: usize,
+        due: impl Fn(&Trouble) -> Instant,
+    ) -> Self {
         let mut lanes = Self {
             lanes: HashMap::new(),
             ready: VecDeque::new(),
@@ -74,13 +114,21 @@ impl<W> Lanes<W> {
             untold: BTreeSet::new(),
             kept: 0,
             kept_most: KEPT_BEHIND / share.max(1),
+            behind: behind.len(),
             read_to,
-            unsaved: HashSet::new(),
+            unsaved: BTreeSet::new(),
         };
-        for (subject, told) in behind {
-            let lane = lanes.lane(subject);
-            lane.behind = Some(told);
-            lane.rest_after = Some(told);
+        for (subject, Behind { told, trouble }) in behind {
+            let key = LaneKey::from(subject);
+            let due = trouble.as_ref().map(&due);
+            let failed = trouble.zip(due).map(|trouble| Failed { trouble: Some(trouble), ..Failed::default() });
+            let state = due.map_or(LaneState::Ready, LaneState::Resting);
+            match due {
+                Some(due) => lanes.resting.push(Reverse((due, key.clone()))),
+                None => lanes.ready.push_back(key.clone()),
+            }
+            let (behind, rest_after) = (Some(told), Some(told));
+            lanes.lanes.insert(key, Lane { failed, behind, rest_after, ..Lane::in_state(state) });
         }
         lanes
     }
@@ -102,7 +150,7 @@ impl<W> Lanes<W> {
 
     /// How many lanes are behind.
     pub(crate) fn behind(&self) -> usize {
-        self.lanes.values().filter(|lane| lane.behind.is_some()).count()
+        self.behind
     }
 
     /// Everything up to here is told, but for the lanes that are behind.
@@ -113,20 +161,35 @@ impl<W> Lanes<W> {
         }
     }
 
+    /// Everything up to here is told.
+    pub(crate) fn all_told(&self) -> Position {
+        let behind = self.lanes.values().filter_map(|lane| lane.behind);
+        behind.min().unwrap_or(self.read_to).min(self.cursor())
+    }
+
+    /// The lanes whose first event fails, with what is known of it and its position, if that is known.
+    pub(crate) fn failing(&self) -> impl Iterator<Item = (&LaneKey, Failed, Option<Position>)> {
+        self.lanes
+            .iter()
+            .filter_map(|(key, lane)| Some((key, lane.failed?, lane.queue.front().map(|(position, _)| *position))))
+    }
+
     /// Takes what has changed about lanes that are behind. If it could not be saved, [`Self::not_saved`] takes it back.
-    pub(crate) fn take_unsaved(&mut self) -> Vec<(Subject, Option<Position>)> {
+    pub(crate) fn take_unsaved(&mut self) -> Vec<(Subject, Option<Behind>)> {
         let unsaved = std::mem::take(&mut self.unsaved);
-        unsaved
-            .into_iter()
-            .map(|subject| {
-                let behind = self.lanes.get(&subject).and_then(|lane| lane.behind);
-                (subject, behind)
-            })
-            .collect()
+        let standing = |key: LaneKey| {
+            let lane = self.lanes.get(&key);
+            let behind = lane.and_then(|lane| {
+                let trouble = lane.failed.and_then(|failed| failed.trouble).map(|(trouble, _)| trouble);
+                lane.behind.map(|told| Behind { told, trouble })
+            });
+            (key.subject, behind)
+        };
+        unsaved.into_iter().map(standing).collect()
     }
 
     pub(crate) fn not_saved(&mut self, subjects: impl Iterator<Item = Subject>) {
-        self.unsaved.extend(subjects);
+        self.unsaved.extend(subjects.map(LaneKey::from));
     }
 
     /// The next event of the log is nobody's business here.
@@ -135,15 +198,18 @@ impl<W> Lanes<W> {
     }
 
     /// The next event of the log waits in its lane.
-    pub(crate) fn push(&mut self, subject: Subject, position: Position, work: W) {
+    pub(crate) fn push(&mut self, key: LaneKey, position: Position, work: W) {
         self.read_to = position;
-        let lane = self.lane(subject.clone());
+        let lane = self.lanes.entry(key.clone()).or_insert_with(|| {
+            self.ready.push_back(key.clone());
+            Lane::in_state(LaneState::Ready)
+        });
         if lane.rest_after.is_some() {
             return;
         }
         if lane.queue.len() >= LANE_LENGTH {
-            self.fall_behind(&subject);
-            self.shorten(&subject);
+            self.fall_behind(&key);
+            self.shorten(&key);
             return;
         }
         lane.queue.push_back((position, Arc::new(work)));
@@ -156,85 +222,108 @@ impl<W> Lanes<W> {
 
     /// What was read for [`Next::Read`]: `events` are those that are told of; everything of the lane up to `read` was
     /// looked at, and `has_more` says whether there is more.
-    pub(crate) fn refill(
-        &mut self,
-        subject: Subject,
-        events: Vec<(Position, W)>,
-        read: Option<Position>,
-        has_more: bool,
-    ) {
-        let Some(lane) = self.lanes.get_mut(&subject) else { return };
+    pub(crate) fn refill(&mut self, key: LaneKey, events: Vec<(Position, W)>, read: Option<Position>, has_more: bool) {
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
         self.kept += events.len();
         lane.queue.extend(events.into_iter().map(|(position, work)| (position, Arc::new(work))));
         lane.rest_after = read.filter(|_| has_more);
-        if lane.queue.is_empty() {
-            if !has_more {
-                return self.close(&subject);
-            }
+        lane.state = LaneState::Ready;
+        if !lane.queue.is_empty() {
+            // It had its turn, and did not use it.
+            self.ready.push_front(key);
+        } else if has_more {
             // Nothing on that page is told of: others have their turn before the next one is read.
             lane.behind = read;
-            self.unsaved.insert(subject.clone());
-            lane.state = LaneState::Ready;
-            self.ready.push_back(subject);
+            self.unsaved.insert(key.clone());
+            self.ready.push_back(key);
         } else {
-            lane.state = LaneState::Ready;
-            // It had its turn, and did not use it.
-            self.ready.push_front(subject);
+            self.close(&key);
         }
     }
 
-    /// What is to be done next.
-    pub(crate) fn next(&mut self) -> Option<Next<W>> {
-        let subject = self.ready.pop_front()?;
-        let lane = self.lanes.get_mut(&subject)?;
+    /// What is to be done next: of one lane, at most so many events.
+    pub(crate) fn next(&mut self, limit: usize) -> Option<Next<W>> {
+        let key = self.ready.pop_front()?;
+        let lane = self.lanes.get_mut(&key)?;
         lane.state = LaneState::Calling;
-        match (lane.queue.front(), lane.rest_after) {
-            (Some((_, work)), _) => Some(Next::Tell(subject, work.clone())),
-            (None, Some(after)) => {
-                let room = self.kept_most.saturating_sub(self.kept).clamp(1, LANE_LENGTH);
-                Some(Next::Read(subject, after, room))
-            }
+        if lane.queue.is_empty() {
             // A lane without anything to tell is closed.
-            (None, None) => None,
+            let after = lane.rest_after?;
+            let room = self.kept_most.saturating_sub(self.kept).clamp(1, LANE_LENGTH);
+            return Some(Next::Read(key, after, room));
         }
+        let limit = if lane.is_alone { 1 } else { limit.max(1) };
+        let works: Vec<_> = lane.queue.iter().take(limit).map(|(_, work)| work.clone()).collect();
+        lane.calling = works.len();
+        Some(Next::Tell(key, works))
     }
 
-    /// The event that [`Self::next`] gave was told.
-    pub(crate) fn told(&mut self, subject: Subject) {
-        let Some(lane) = self.lanes.get_mut(&subject) else { return };
-        if let Some((position, _)) = lane.queue.pop_front() {
+    /// The first `count` events that [`Self::next`] gave are done with: told, or a letter from now on.
+    pub(crate) fn done(&mut self, key: &LaneKey, count: usize) {
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        for (position, _) in lane.queue.drain(..count.min(lane.queue.len())) {
             self.untold.remove(&position);
             if let Some(told) = &mut lane.behind {
                 *told = position;
                 self.kept -= 1;
-                self.unsaved.insert(subject.clone());
             }
         }
-        lane.failures = 0;
+        lane.failed = None;
+        lane.calling = 0;
+        lane.is_alone = false;
+        if lane.behind.is_some() {
+            self.unsaved.insert(key.clone());
+        }
         if lane.queue.is_empty() && lane.rest_after.is_none() {
-            self.close(&subject);
+            self.close(key);
         } else {
             lane.state = LaneState::Ready;
-            self.ready.push_back(subject);
+            self.ready.push_back(key.clone());
         }
     }
 
-    /// How often in a row the lane has failed.
-    pub(crate) fn failures(&self, subject: &Subject) -> u32 {
-        self.lanes.get(subject).map_or(0, |lane| lane.failures)
+    /// What is known about the failures of a lane's first event.
+    pub(crate) fn failed(&self, key: &LaneKey) -> Failed {
+        self.lanes.get(key).and_then(|lane| lane.failed).unwrap_or_default()
+    }
+
+    /// Whether a call about a lane is under way.
+    pub(crate) fn is_calling(&self, key: &LaneKey) -> bool {
+        self.lanes.get(key).is_some_and(|lane| lane.state == LaneState::Calling)
+    }
+
+    /// A lane's first event, if it is in memory.
+    pub(crate) fn first(&self, key: &LaneKey) -> Option<(Position, Arc<W>)> {
+        self.lanes.get(key)?.queue.front().cloned()
     }
 
     /// The event that [`Self::next`] gave was not told; its lane rests until then. If it `lags`, it falls behind. A lane
     /// that is behind keeps only that event in memory.
-    pub(crate) fn rest(&mut self, subject: Subject, until: Instant, lags: bool) {
-        if lags {
-            self.fall_behind(&subject);
+    pub(crate) fn rest(&mut self, key: &LaneKey, until: Instant, failed: Failed, lags: bool) {
+        if let Some(lane) = self.lanes.get_mut(key) {
+            lane.calling = 0;
         }
-        self.shorten(&subject);
-        let Some(lane) = self.lanes.get_mut(&subject) else { return };
-        lane.failures = lane.failures.saturating_add(1);
+        if lags {
+            self.fall_behind(key);
+        }
+        self.shorten(key);
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        if lane.behind.is_some() {
+            self.unsaved.insert(key.clone());
+        }
+        lane.failed = Some(failed);
+        lane.is_alone = true;
         lane.state = LaneState::Resting(until);
-        self.resting.push(Reverse((until, subject)));
+        self.resting.push(Reverse((until, key.clone())));
+    }
+
+    /// Several events were not told by one call: the lane's next call is about one of them alone, at once.
+    pub(crate) fn retry_alone(&mut self, key: &LaneKey) {
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        lane.calling = 0;
+        lane.is_alone = true;
+        lane.state = LaneState::Ready;
+        self.ready.push_back(key.clone());
     }
 
     /// When the first resting lane is rested.
@@ -244,67 +333,91 @@ impl<W> Lanes<W> {
 
     /// Lets all lanes go on that are rested.
     pub(crate) fn wake(&mut self, now: Instant) {
-        while self.next_wake().is_some_and(|until| until <= now) {
-            self.wake_first();
+        while let Some(Reverse((until, key))) = self.resting.peek()
+            && *until <= now
+        {
+            let (until, key) = (*until, key.clone());
+            self.resting.pop();
+            self.wake_one(until, key);
         }
     }
 
-    /// Lets all lanes go on: the endpoint is back.
-    pub(crate) fn wake_all(&mut self) {
-        while !self.resting.is_empty() {
-            self.wake_first();
+    /// Lets all lanes go on whose first event is not on a schedule of its own.
+    pub(crate) fn wake_waiting(&mut self) {
+        self.wake_if(|failed| failed.trouble.is_none());
+    }
+
+    /// ... and those that failed in this streak: the endpoint is back.
+    pub(crate) fn wake_streak(&mut self, streak: u64) {
+        self.wake_if(|failed| failed.trouble.is_none() || failed.streak == streak);
+    }
+
+    fn wake_if(&mut self, wanted: impl Fn(&Failed) -> bool) {
+        // In order, so that the same happens whenever the same has happened before.
+        for Reverse((until, key)) in std::mem::take(&mut self.resting).into_sorted_vec().into_iter().rev() {
+            match self.lanes.get(&key).and_then(|lane| lane.failed) {
+                Some(failed) if !wanted(&failed) => self.resting.push(Reverse((until, key))),
+                _ => self.wake_one(until, key),
+            }
         }
     }
 
-    fn wake_first(&mut self) {
-        let Some(Reverse((until, subject))) = self.resting.pop() else { return };
-        if let Some(lane) = self.lanes.get_mut(&subject)
+    fn wake_one(&mut self, until: Instant, key: LaneKey) {
+        if let Some(lane) = self.lanes.get_mut(&key)
             && lane.state == LaneState::Resting(until)
         {
             lane.state = LaneState::Ready;
-            self.ready.push_back(subject);
+            self.ready.push_back(key);
         }
     }
 
-    /// The lane, which is ready if it is new.
-    fn lane(&mut self, subject: Subject) -> &mut Lane<W> {
-        self.lanes.entry(subject.clone()).or_insert_with(|| {
-            self.ready.push_back(subject);
-            Lane { queue: VecDeque::new(), state: LaneState::Ready, failures: 0, behind: None, rest_after: None }
-        })
-    }
-
-    /// The lane has a position of its own from now on, and no longer holds the cursor.
-    fn fall_behind(&mut self, subject: &Subject) {
-        let Some(lane) = self.lanes.get_mut(subject) else { return };
-        if lane.behind.is_some() {
+    /// The lane has a position of its own from now on, and no longer holds the cursor. An event alone has none.
+    fn fall_behind(&mut self, key: &LaneKey) {
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        if lane.behind.is_some() || key.event.is_some() {
             return;
         }
         let Some((first, _)) = lane.queue.front() else { return };
         lane.behind = Some(Position(first.0 - 1));
+        self.behind += 1;
         for (position, _) in &lane.queue {
             self.untold.remove(position);
         }
         self.kept += lane.queue.len();
-        self.unsaved.insert(subject.clone());
+        self.unsaved.insert(key.clone());
     }
 
-    /// A lane that is behind keeps its first event; the rest of it is in the log.
-    fn shorten(&mut self, subject: &Subject) {
-        let Some(lane) = self.lanes.get_mut(subject) else { return };
-        if lane.behind.is_none() {
+    /// A lane that is behind keeps its first event, and what is in a call; the rest of it is in the log.
+    fn shorten(&mut self, key: &LaneKey) {
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        let keeps = lane.calling.max(1);
+        if lane.behind.is_none() || lane.queue.len() < keeps {
             return;
         }
-        let Some((first, _)) = lane.queue.front() else { return };
-        lane.rest_after = Some(*first);
-        self.kept -= lane.queue.len() - 1;
-        lane.queue.truncate(1);
+        self.kept -= lane.queue.len() - keeps;
+        lane.queue.truncate(keeps);
+        lane.rest_after = lane.queue.back().map(|(position, _)| *position);
     }
 
     /// Nothing is left to tell.
-    fn close(&mut self, subject: &Subject) {
-        if self.lanes.remove(subject).is_some_and(|lane| lane.behind.is_some()) {
-            self.unsaved.insert(subject.clone());
+    fn close(&mut self, key: &LaneKey) {
+        if self.lanes.remove(key).is_some_and(|lane| lane.behind.is_some()) {
+            self.behind -= 1;
+            self.unsaved.insert(key.clone());
+        }
+    }
+}
+
+impl<W> Lane<W> {
+    fn in_state(state: LaneState) -> Self {
+        Self {
+            queue: VecDeque::new(),
+            state,
+            failed: None,
+            calling: 0,
+            is_alone: false,
+            behind: None,
+            rest_after: None,
         }
     }
 }

@@ -36,7 +36,7 @@ pub trait Ledger: Send + Sync {
     /// Writes letters. One that is there already (same endpoint, shard and position) is replaced.
     async fn put_letters(&self, letters: Vec<Letter>) -> Result<(), Fault>;
 
-    /// Removes letters. Those that are not there are none.
+    /// Removes letters. One that is not there is none, and no error.
     async fn remove_letters(&self, endpoint: &str, places: Vec<(Shard, Position)>) -> Result<(), Fault>;
 
     /// Notes attempts.
@@ -87,7 +87,7 @@ pub struct Behind {
 }
 
 /// An event that an endpoint refuses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Trouble {
     /// How often, by the schedule.
     pub attempts: u32,
@@ -104,8 +104,9 @@ pub struct Progress {
     pub cursor: Position,
     /// Subjects that lag behind it; none: this one lags no longer.
     pub behind: Vec<(Subject, Option<Behind>)>,
-    /// Events that are given up: they become letters in the same moment in which their subject goes on.
-    pub dead: Vec<Letter>,
+    /// Events that leave their subject's order, because they are given up or tried again on their own: they become letters
+    /// in the same moment in which their subject goes on.
+    pub letters: Vec<Letter>,
 }
 
 /// An event apart from its subject's order: given up, or to be told again.
@@ -127,10 +128,10 @@ pub struct Letter {
     pub state: LetterState,
     /// Why it is a letter, in words: the last failure, or who asked for it.
     pub why: String,
-    /// How often it was tried before it was given up.
+    /// How often it was refused, by the schedule.
     pub attempts: u32,
-    /// Since when it is in this state.
-    pub since: Timestamp,
+    /// Dead: since when. To be told again: when that is due.
+    pub at: Timestamp,
 }
 
 /// What is to become of a letter.
@@ -139,7 +140,7 @@ pub struct Letter {
 pub enum LetterState {
     /// Its schedule is spent, or the operator skipped it. It waits for the operator.
     Dead,
-    /// It is told again as soon as possible.
+    /// It is told again.
     Replay,
 }
 
@@ -150,6 +151,8 @@ pub struct LetterQuery {
     pub endpoint: Option<String>,
     /// In one state only.
     pub state: Option<LetterState>,
+    /// With [`Letter::at`] not later than this only.
+    pub due_by: Option<Timestamp>,
     /// Of one event only.
     pub event: Option<EventId>,
     /// After this one, in order.

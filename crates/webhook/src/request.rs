@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use chat::event::Event;
 use chat::id::Timestamp;
 use chat::refusal::AskFailure;
 use http_body_util::Full;
@@ -20,6 +21,13 @@ pub struct Envelope {
     pub id: String,
     /// More headers of this call.
     pub headers: Vec<(&'static str, String)>,
+}
+
+/// The trace that a call belongs to, in the W3C's form: the one of the request that caused the event, if that had one. It is
+/// made of what stands in the log, so it is the same on every attempt.
+pub(crate) fn traceparent(event: &Event) -> String {
+    let id = event.id();
+    format!("00-{id}-{:016x}-01", id.random_bits().max(1))
 }
 
 /// Posts one call within `deadline`.

@@ -6,12 +6,14 @@ use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONNECTION, CONTENT_ENCODI
 use axum::http::{Method, Request};
 use chat::account::Account;
 use chat::conversation::ConversationId;
-use chat::event::{LogEntry, Position, Shard};
+use chat::event::{LogEntry, Position, Shard, Subject};
 use chat::group::{Group, Topic};
 use chat::id::{AccountId, GroupId, Seq, Timestamp, TopicId};
 use chat::member::Member;
 use chat::message::{Message, RepeatKey};
-use chat::port::{Changes, Clock, CommitError, Committed, ConversationState, MemberQuery, MessageQuery, Silent, Store};
+use chat::port::{
+    Changes, Clock, CommitError, Committed, ConversationState, Log, MemberQuery, MessageQuery, Silent, Store,
+};
 use chat::{Fault, Settings};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -90,13 +92,23 @@ impl Store for Broken {
     async fn unread_direct(&self, _: &AccountId, _: Option<&AccountId>) -> Result<u64, Fault> {
         Err(fault())
     }
+}
+
+#[async_trait]
+impl Log for Broken {
     fn shards(&self) -> Vec<Shard> {
         Vec::new()
+    }
+    fn shard_of(&self, _: &Subject) -> Shard {
+        Shard::default()
     }
     async fn log_after(&self, _: Shard, _: Position, _: usize) -> Result<Vec<LogEntry>, Fault> {
         Err(fault())
     }
-    async fn log_of(&self, _: &ConversationId, _: Position, _: Position, _: usize) -> Result<Vec<LogEntry>, Fault> {
+    async fn log_of(&self, _: &Subject, _: Position, _: Position, _: usize) -> Result<Vec<LogEntry>, Fault> {
+        Err(fault())
+    }
+    async fn log_before(&self, _: &Subject, _: Position, _: usize) -> Result<Vec<LogEntry>, Fault> {
         Err(fault())
     }
     fn head(&self, _: Shard) -> watch::Receiver<Position> {

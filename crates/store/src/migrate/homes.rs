@@ -28,7 +28,7 @@ impl Homes {
 
     /// The next conversation of the source.
     pub(super) fn add(&mut self, row: &ConversationRow) {
-        let shard = self.shards.of(&row.id);
+        let shard = self.shards.of_subject(&row.id);
         let keys = &mut self.at[usize::from(shard.0)];
         keys.push(self.to.len() as u32);
         self.to.push((shard, keys.len() as i64));

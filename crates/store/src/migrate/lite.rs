@@ -5,8 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chat::conversation::ConversationId;
-use chat::event::{Position, Shard};
+use chat::event::{Position, Shard, Subject};
 use chat::id::AccountId;
 use rusqlite::Connection;
 use tokio::sync::mpsc;
@@ -126,7 +125,7 @@ impl Lite {
         self.with(move |inner| event::rows(&inner.db, after, rows, bytes, with_data)).await
     }
 
-    pub(super) async fn keys_of(&self, ids: Vec<ConversationId>) -> Result<Vec<Option<(Shard, i64)>>> {
+    pub(super) async fn keys_of(&self, ids: Vec<Subject>) -> Result<Vec<Option<(Shard, i64)>>> {
         self.with(move |inner| {
             let key = |id| Ok(conversation::find(&inner.db, id)?.map(|found| (event::SHARD, found.key)));
             ids.iter().map(key).collect()

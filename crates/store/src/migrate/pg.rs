@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use chat::conversation::ConversationId;
-use chat::event::{Position, Shard};
+use chat::event::{Position, Shard, Subject};
 use tokio::sync::mpsc;
 
 use super::merge::Page;
@@ -90,12 +89,12 @@ impl Pg {
         event::rows(&self.0.db, shard, after, rows, bytes, with_data).await.map_err(|error| self.words(error))
     }
 
-    pub(super) async fn keys_of(&self, ids: Vec<ConversationId>) -> Result<Vec<Option<(Shard, i64)>>> {
+    pub(super) async fn keys_of(&self, ids: Vec<Subject>) -> Result<Vec<Option<(Shard, i64)>>> {
         let names: Vec<_> = ids.iter().collect();
         let found = conversation::find(&self.0.db, self.shards(), &names).await.map_err(|error| self.words(error))?;
         let mut keys = vec![None; ids.len()];
         for (place, found) in found {
-            keys[place] = Some((self.shards().of(&ids[place]), found.key));
+            keys[place] = Some((self.shards().of_subject(&ids[place]), found.key));
         }
         Ok(keys)
     }

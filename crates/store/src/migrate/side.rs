@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use chat::conversation::ConversationId;
-use chat::event::{Position, Shard};
+use chat::event::{Position, Shard, Subject};
 use tokio::sync::mpsc;
 
 use super::lite::Lite;
@@ -106,7 +105,7 @@ impl Side {
     }
 
     /// Where conversations are, those that there are.
-    pub(super) async fn keys_of(&self, ids: Vec<ConversationId>) -> Result<Vec<Option<(Shard, i64)>>> {
+    pub(super) async fn keys_of(&self, ids: Vec<Subject>) -> Result<Vec<Option<(Shard, i64)>>> {
         either!(self, side => side.keys_of(ids).await)
     }
 

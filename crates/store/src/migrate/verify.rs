@@ -4,7 +4,7 @@
 //! and to which endpoints the event was told.
 
 use chat::account::Account;
-use chat::event::{Position, Shard};
+use chat::event::{Position, Shard, Subject};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
@@ -150,7 +150,12 @@ async fn name(source: &Side, conversation: usize) -> Result<String> {
 
 fn words(row: &ConversationRow) -> String {
     use chat::conversation::ConversationId::{Direct, Group, Topic};
-    match &row.id {
+    let id = match &row.id {
+        Subject::Conversation(id) => id,
+        Subject::Account(account) => return format!("what happened to the account {account:?}"),
+        Subject::App => return "what happened to the app as a whole".to_owned(),
+    };
+    match id {
         Direct(a, b) => format!("the conversation of {a:?} and {b:?}"),
         Group(group) => format!("the conversation of the group {group:?}"),
         Topic(group, topic) => format!("the conversation of the topic {topic:?} of the group {group:?}"),

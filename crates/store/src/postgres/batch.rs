@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use chat::account::Account;
 use chat::account::import::NewAccount;
 use chat::conversation::ConversationId;
-use chat::event::{Position, Shard};
+use chat::event::{Position, Shard, Subject};
 use chat::group::{Group, GroupStatus, Topic};
 use chat::id::{AccountId, GroupId, Timestamp, TopicId};
 use chat::member::Member;
@@ -100,7 +100,7 @@ pub(super) struct Batch<'a> {
     topics: BTreeMap<(GroupId, TopicId), Entry<Option<&'a Topic>>>,
     members: BTreeMap<(GroupId, AccountId), Entry<MemberRow<'a>>>,
     blocks: BTreeMap<(AccountId, AccountId), Entry<Option<Timestamp>>>,
-    conversations: HashMap<ConversationId, Entry<conversation::Found>>,
+    subjects: HashMap<Subject, Entry<conversation::Found>>,
     /// What accounts have unread in each shard.
     unread: HashMap<AccountId, BTreeMap<Shard, i64>>,
     unread_changed: BTreeSet<(AccountId, Shard)>,
@@ -120,8 +120,8 @@ impl<'a> Batch<'a> {
         let topics: Vec<_> = needs.topics.iter().map(|(group, id)| (group, id)).collect();
         let members: Vec<_> = needs.members.iter().map(|(group, id)| (group, id)).collect();
         let blocks: Vec<_> = needs.blocks.iter().map(|(owner, target)| (owner, target)).collect();
-        let conversations: Vec<_> = needs.conversations.iter().collect();
-        let parties: BTreeSet<_> = needs.conversations.iter().flat_map(parties).collect();
+        let subjects: Vec<_> = needs.subjects.iter().collect();
+        let parties: BTreeSet<_> = needs.subjects.iter().flat_map(parties).collect();
         let parties: Vec<_> = parties.into_iter().collect();
 
         // Prepared first: a statement that is prepared at its first use would begin later than those after it.
@@ -142,7 +142,7 @@ impl<'a> Batch<'a> {
             topics_found,
             members_found,
             blocks_found,
-            conversations_found,
+            subjects_found,
             unread_found,
             sent_found,
         ) = try_join!(
@@ -155,7 +155,7 @@ impl<'a> Batch<'a> {
             unless_empty(&topics, |ids| topic::exist(db, shards, ids)),
             unless_empty(&members, |ids| member::marks(db, shards, ids)),
             unless_empty(&blocks, |pairs| block::find(db, shards, pairs)),
-            unless_empty(&conversations, |ids| conversation::find(db, shards, ids)),
+            unless_empty(&subjects, |ids| conversation::find(db, shards, ids)),
             unless_empty(&parties, |ids| conversation::unread(db, ids)),
             unless_empty(&needs.repeats, |repeats| event::sent_before(db, repeats)),
         )?;
@@ -168,7 +168,7 @@ impl<'a> Batch<'a> {
             topics: absent(&needs.topics),
             members: absent(&needs.members),
             blocks: absent(&needs.blocks),
-            conversations: needs.conversations.iter().map(|id| (id.clone(), Entry::absent())).collect(),
+            subjects: needs.subjects.iter().map(|id| (id.clone(), Entry::absent())).collect(),
             unread: HashMap::new(),
             unread_changed: BTreeSet::new(),
             sent: HashMap::new(),
@@ -195,8 +195,8 @@ impl<'a> Batch<'a> {
             let (owner, target) = blocks[place];
             batch.blocks.insert((owner.clone(), target.clone()), Entry::found(None));
         }
-        for (place, found) in conversations_found {
-            batch.conversations.insert(conversations[place].clone(), Entry::found(found));
+        for (place, found) in subjects_found {
+            batch.subjects.insert(subjects[place].clone(), Entry::found(found));
         }
         for (account, shard, total) in unread_found {
             batch.unread.entry(account).or_default().insert(shard, total);
@@ -222,8 +222,8 @@ impl<'a> Batch<'a> {
         let topics = self.topics.values().any(|entry| entry.is_changed);
         let members = self.members.values().any(|entry| entry.is_changed);
         let blocks = self.blocks.values().any(|entry| entry.is_changed);
-        let conversations = self.conversations.values().any(|entry| entry.is_changed);
-        accounts || groups || topics || members || blocks || conversations || !self.events.is_empty()
+        let subjects = self.subjects.values().any(|entry| entry.is_changed);
+        accounts || groups || topics || members || blocks || subjects || !self.events.is_empty()
     }
 
     /// Writes what has changed: one trip to the database again, and one statement for each kind of row.
@@ -250,8 +250,7 @@ impl<'a> Batch<'a> {
         let blocks = changed(&self.blocks).filter_map(|((owner, target), since)| Some((owner, target, (*since)?)));
         let blocks: Vec<_> = blocks.collect();
         let moved = |is_new: bool| {
-            let entries =
-                self.conversations.iter().filter(move |(_, entry)| entry.is_changed && entry.is_new == is_new);
+            let entries = self.subjects.iter().filter(move |(_, entry)| entry.is_changed && entry.is_new == is_new);
             entries.filter_map(|(id, entry)| Some((id, entry.row.as_ref()?))).collect::<Vec<_>>()
         };
         let (made, advanced) = (moved(true), moved(false));
@@ -303,14 +302,20 @@ impl<'a> Batch<'a> {
         Ok(head)
     }
 
-    /// Makes sure that those whom a conversation is of exist.
-    fn check_parties(&self, id: &ConversationId) -> Result<()> {
+    /// Makes sure that those whom a subject is of exist.
+    fn check_parties(&self, id: &Subject) -> Result<()> {
         let exist = match id {
-            ConversationId::Direct(a, b) => self.existing.contains(a) && self.existing.contains(b),
-            ConversationId::Group(group) => is_there(&self.groups, group),
-            ConversationId::Topic(group, topic) => is_there(&self.topics, &(group.clone(), topic.clone())),
+            Subject::Conversation(ConversationId::Direct(a, b)) => {
+                self.existing.contains(a) && self.existing.contains(b)
+            }
+            Subject::Conversation(ConversationId::Group(group)) => is_there(&self.groups, group),
+            Subject::Conversation(ConversationId::Topic(group, topic)) => {
+                is_there(&self.topics, &(group.clone(), topic.clone()))
+            }
+            Subject::Account(account) => self.existing.contains(account),
+            Subject::App => true,
         };
-        if exist { Ok(()) } else { Err(Error::Missing(format!("whom the conversation {id:?} is of"))) }
+        if exist { Ok(()) } else { Err(Error::Missing(format!("whom {id:?} is of"))) }
     }
 }
 
@@ -426,16 +431,16 @@ impl<'a> Rows<'a> for Batch<'a> {
         Ok(())
     }
 
-    fn counts(&mut self, id: &ConversationId) -> Result<Counts> {
-        if let Some(found) = self.conversations.get(id).and_then(|entry| entry.row.as_ref()) {
+    fn counts(&mut self, id: &Subject) -> Result<Counts> {
+        if let Some(found) = self.subjects.get(id).and_then(|entry| entry.row.as_ref()) {
             return Ok(found.counts);
         }
         self.check_parties(id)?;
-        let head = self.head(self.shards.of(id))?;
+        let head = self.head(self.shards.of_subject(id))?;
         head.conversations += 1;
         let found =
             conversation::Found { key: head.conversations, counts: Counts::default(), last_time: Timestamp::default() };
-        self.conversations.entry(id.clone()).or_insert_with(Entry::absent).put(found);
+        self.subjects.entry(id.clone()).or_insert_with(Entry::absent).put(found);
         Ok(found.counts)
     }
 
@@ -452,9 +457,9 @@ impl<'a> Rows<'a> for Batch<'a> {
         Ok(nat(totals.values().sum()))
     }
 
-    fn advance(&mut self, id: &ConversationId, counts: Counts, time: Timestamp) -> Result<()> {
-        let entry = self.conversations.get_mut(id);
-        let missing = || Error::Missing(format!("the conversation {id:?}"));
+    fn advance(&mut self, id: &Subject, counts: Counts, time: Timestamp) -> Result<()> {
+        let entry = self.subjects.get_mut(id);
+        let missing = || Error::Missing(format!("{id:?}"));
         let entry = entry.ok_or_else(missing)?;
         let found = entry.row.as_mut().ok_or_else(missing)?;
         found.counts = counts;
@@ -463,8 +468,8 @@ impl<'a> Rows<'a> for Batch<'a> {
         Ok(())
     }
 
-    fn member_sent(&mut self, id: &ConversationId, sent: MemberSent<'_>) -> Result<()> {
-        let Some(group) = id.group() else { return Ok(()) };
+    fn member_sent(&mut self, id: &Subject, sent: MemberSent<'_>) -> Result<()> {
+        let Subject::Conversation(ConversationId::Group(group)) = id else { return Ok(()) };
         if let Some(entry) = self.members.get_mut(&(group.clone(), sent.account.clone()))
             && let Some(row) = &mut entry.row
         {
@@ -475,8 +480,8 @@ impl<'a> Rows<'a> for Batch<'a> {
     }
 
     fn append(&mut self, event: NewEvent<'a>) -> Result<()> {
-        let found = self.conversations.get(&event.conversation).and_then(|entry| entry.row.as_ref());
-        let key = found.ok_or_else(|| Error::Missing(format!("the conversation {:?}", event.conversation)))?.key;
+        let found = self.subjects.get(event.subject).and_then(|entry| entry.row.as_ref());
+        let key = found.ok_or_else(|| Error::Missing(format!("{:?}", event.subject)))?.key;
         if let Some(message) = event.message
             && !self.existing.contains(&message.sender)
         {
@@ -485,7 +490,7 @@ impl<'a> Rows<'a> for Batch<'a> {
         if let Some(hash) = event.repeat {
             self.sent.entry(hash).or_default().push(Sent::Now(self.events.len()));
         }
-        let shard = self.shards.of(&event.conversation);
+        let shard = self.shards.of_subject(event.subject);
         let head = self.head(shard)?;
         head.position.0 += 1;
         let position = head.position;
@@ -515,10 +520,10 @@ fn changed<K, T>(entries: &BTreeMap<K, Entry<T>>) -> impl Iterator<Item = (&K, &
     entries.iter().filter(|(_, entry)| entry.is_changed).filter_map(|(key, entry)| Some((key, entry.row.as_ref()?)))
 }
 
-fn parties(id: &ConversationId) -> impl Iterator<Item = &AccountId> {
+fn parties(id: &Subject) -> impl Iterator<Item = &AccountId> {
     let parties = match id {
-        ConversationId::Direct(a, b) => [Some(a), Some(b)],
-        ConversationId::Group(_) | ConversationId::Topic(..) => [None, None],
+        Subject::Conversation(ConversationId::Direct(a, b)) => [Some(a), Some(b)],
+        _ => [None, None],
     };
     parties.into_iter().flatten()
 }

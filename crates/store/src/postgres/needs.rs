@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chat::conversation::ConversationId;
-use chat::event::Shard;
+use chat::event::{Shard, Subject};
 use chat::id::{AccountId, GroupId, TopicId};
 use chat::port::{Assertion, Write};
 
@@ -23,7 +23,8 @@ pub(super) struct Needs {
     pub(super) members: BTreeSet<(GroupId, AccountId)>,
     /// Owner and target.
     pub(super) blocks: BTreeSet<(AccountId, AccountId)>,
-    pub(super) conversations: BTreeSet<ConversationId>,
+    /// What events are about.
+    pub(super) subjects: BTreeSet<Subject>,
     pub(super) repeats: Vec<(Shard, Repeat)>,
 }
 
@@ -81,23 +82,25 @@ impl Needs {
                 if let ConversationId::Group(group) = &message.conversation {
                     self.members.insert((group.clone(), message.sender.clone()));
                 }
-                self.add_conversation(message.conversation.clone());
+                self.add_subject(message.conversation.clone().into());
             }
-            Write::Append(event) => self.add_conversation(event.conversation()),
+            Write::Append(event) => self.add_subject(event.subject()),
         }
     }
 
-    /// A conversation, and whom it is of: without them it cannot be made.
-    fn add_conversation(&mut self, id: ConversationId) {
+    /// What an event is about, and whom that is of: without them its row cannot be made.
+    fn add_subject(&mut self, id: Subject) {
         match &id {
-            ConversationId::Direct(a, b) => self.existing.extend([a.clone(), b.clone()]),
-            ConversationId::Group(group) => drop(self.groups.insert(group.clone())),
-            ConversationId::Topic(group, topic) => {
+            Subject::Conversation(ConversationId::Direct(a, b)) => self.existing.extend([a.clone(), b.clone()]),
+            Subject::Conversation(ConversationId::Group(group)) => drop(self.groups.insert(group.clone())),
+            Subject::Conversation(ConversationId::Topic(group, topic)) => {
                 self.groups.insert(group.clone());
                 self.topics.insert((group.clone(), topic.clone()));
             }
+            Subject::Account(account) => drop(self.existing.insert(account.clone())),
+            Subject::App => {}
         }
-        self.conversations.insert(id);
+        self.subjects.insert(id);
     }
 
     /// The shards of everything that may change, or must not.
@@ -107,7 +110,7 @@ impl Needs {
         let topics = self.topics.iter().map(|(group, _)| shards.of_group(group));
         let members = self.members.iter().map(|(group, _)| shards.of_group(group));
         let blocks = self.blocks.iter().map(|(owner, target)| shards.of_pair(owner, target));
-        let conversations = self.conversations.iter().map(|id| shards.of(id));
-        accounts.chain(groups).chain(topics).chain(members).chain(blocks).chain(conversations).collect()
+        let subjects = self.subjects.iter().map(|id| shards.of_subject(id));
+        accounts.chain(groups).chain(topics).chain(members).chain(blocks).chain(subjects).collect()
     }
 }

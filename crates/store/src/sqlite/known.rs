@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use chat::conversation::ConversationId;
+use chat::event::Subject;
 use chat::id::AccountId;
 use rusqlite::{Connection, Result};
 
@@ -17,7 +17,7 @@ const MOST: usize = 100_000;
 #[derive(Debug, Default)]
 pub(super) struct Known {
     accounts: HashMap<AccountId, i64>,
-    conversations: HashMap<ConversationId, Found>,
+    subjects: HashMap<Subject, Found>,
     /// Unread one-to-one messages of an account in all conversations.
     unread: HashMap<AccountId, u64>,
 }
@@ -38,16 +38,16 @@ impl Known {
         Ok(key)
     }
 
-    /// The row of a conversation; makes it if it is not there. Whoever moves its head says so in what is returned.
-    pub(super) fn conversation(&mut self, db: &Connection, id: &ConversationId) -> Result<&mut Found> {
-        if !self.conversations.contains_key(id) {
+    /// The row of a subject; makes it if it is not there. Whoever moves its head says so in what is returned.
+    pub(super) fn subject(&mut self, db: &Connection, id: &Subject) -> Result<&mut Found> {
+        if !self.subjects.contains_key(id) {
             let found = conversation::find_or_make(db, id)?;
-            if self.conversations.len() >= MOST {
-                self.conversations.clear();
+            if self.subjects.len() >= MOST {
+                self.subjects.clear();
             }
-            self.conversations.insert(id.clone(), found);
+            self.subjects.insert(id.clone(), found);
         }
-        self.conversations.get_mut(id).ok_or(rusqlite::Error::QueryReturnedNoRows)
+        self.subjects.get_mut(id).ok_or(rusqlite::Error::QueryReturnedNoRows)
     }
 
     /// How many unread one-to-one messages an account has. Asked for before a send changes it; whoever does says so in

@@ -2,7 +2,7 @@
 
 use chat::account::import::NewAccount;
 use chat::conversation::ConversationId;
-use chat::event::Position;
+use chat::event::{Position, Subject};
 use chat::group::{Group, Topic};
 use chat::id::{AccountId, GroupId, Timestamp, TopicId};
 use chat::member::Member;
@@ -78,8 +78,8 @@ impl<'a> Rows<'a> for SqliteRows<'_> {
         block::add(self.db, owner, targets, now)
     }
 
-    fn counts(&mut self, id: &ConversationId) -> Result<Counts> {
-        Ok(self.known.conversation(self.db, id)?.counts)
+    fn counts(&mut self, id: &Subject) -> Result<Counts> {
+        Ok(self.known.subject(self.db, id)?.counts)
     }
 
     fn add_unread(&mut self, account: &AccountId, _: &ConversationId, more: i64) -> Result<u64> {
@@ -88,20 +88,20 @@ impl<'a> Rows<'a> for SqliteRows<'_> {
         Ok(*unread)
     }
 
-    fn advance(&mut self, id: &ConversationId, counts: Counts, time: Timestamp) -> Result<()> {
-        let found = self.known.conversation(self.db, id)?;
+    fn advance(&mut self, id: &Subject, counts: Counts, time: Timestamp) -> Result<()> {
+        let found = self.known.subject(self.db, id)?;
         found.counts = counts;
         conversation::advance(self.db, found.key, counts, time)
     }
 
-    fn member_sent(&mut self, id: &ConversationId, sent: MemberSent<'_>) -> Result<()> {
-        let group = self.known.conversation(self.db, id)?.a;
+    fn member_sent(&mut self, id: &Subject, sent: MemberSent<'_>) -> Result<()> {
+        let group = self.known.subject(self.db, id)?.a;
         let account = self.known.account(self.db, sent.account)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
         member::sent(self.db, group, account, sent)
     }
 
     fn append(&mut self, event: NewEvent<'a>) -> Result<()> {
-        let conversation = self.known.conversation(self.db, &event.conversation)?.key;
+        let conversation = self.known.subject(self.db, event.subject)?.key;
         let sender = match event.message {
             Some(message) => {
                 let key = self.known.account(self.db, &message.sender)?;

@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use chat::account::Account;
 use chat::conversation::ConversationId;
-use chat::event::{Event, LogEntry, NotSent, Position, Shard};
+use chat::event::{Event, LogEntry, NotSent, Position, Shard, Subject};
 use chat::group::update::UpdateGroup;
 use chat::group::{Group, GroupKind, GroupStatus, Topic};
 use chat::id::{AccountId, GroupId, Seq, Timestamp, TopicId};
 use chat::member::Member;
 use chat::message::send::Fate;
 use chat::message::{Message, RepeatKey};
-use chat::port::{Changes, CommitError, Committed, ConversationState, MemberQuery, MessageQuery, Store};
+use chat::port::{Changes, CommitError, Committed, ConversationState, Log, MemberQuery, MessageQuery, Store};
 use chat::{Fault, Refusal};
 use tokio::sync::watch;
 
@@ -113,9 +113,16 @@ impl Store for Interposed {
     async fn unread_direct(&self, account: &AccountId, peer: Option<&AccountId>) -> Result<u64, Fault> {
         self.inner.unread_direct(account, peer).await
     }
+}
 
+#[async_trait]
+impl Log for Interposed {
     fn shards(&self) -> Vec<Shard> {
         self.inner.shards()
+    }
+
+    fn shard_of(&self, subject: &Subject) -> Shard {
+        self.inner.shard_of(subject)
     }
 
     async fn log_after(&self, shard: Shard, after: Position, limit: usize) -> Result<Vec<LogEntry>, Fault> {
@@ -124,12 +131,16 @@ impl Store for Interposed {
 
     async fn log_of(
         &self,
-        conversation: &ConversationId,
+        subject: &Subject,
         after: Position,
         up_to: Position,
         limit: usize,
     ) -> Result<Vec<LogEntry>, Fault> {
-        self.inner.log_of(conversation, after, up_to, limit).await
+        self.inner.log_of(subject, after, up_to, limit).await
+    }
+
+    async fn log_before(&self, subject: &Subject, before: Position, limit: usize) -> Result<Vec<LogEntry>, Fault> {
+        self.inner.log_before(subject, before, limit).await
     }
 
     fn head(&self, shard: Shard) -> watch::Receiver<Position> {

@@ -19,7 +19,7 @@ use chat::member::Role;
 use chat::message::send::{Destination, SendMessage};
 use chat::message::{Delivery, Message, RepeatKey};
 use chat::policy::{Exempt, RestrictedWords};
-use chat::port::{Callbacks, Changes, Clock, MessageQuery, Store, Write};
+use chat::port::{Callbacks, Changes, Clock, Log, MessageQuery, Store, Write};
 use chat::question::{Question, Verdict};
 use chat::{Chat, Error, Refusal, Settings};
 use store::{Postgres, Sqlite, postgres};

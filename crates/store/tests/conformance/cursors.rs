@@ -6,6 +6,7 @@ use webhook::ledger::Progress;
 
 use crate::fixtures::{NEARLY_EQUAL, all_at_once, direct, in_group, in_topic};
 use crate::fresh::Fresh;
+use crate::ledger::{Cursors, lags};
 
 cases! {
     there_is_none_at_first,
@@ -18,7 +19,7 @@ cases! {
 }
 
 async fn cursor(store: &Fresh, endpoint: &str) -> Option<u64> {
-    store.cursor(endpoint, store.shards()[0]).await.unwrap().map(|position| position.0)
+    store.told(endpoint, store.shards()[0]).await.unwrap().map(|position| position.0)
 }
 
 async fn save(store: &Fresh, endpoint: &str, position: u64) {
@@ -59,7 +60,7 @@ async fn endpoints_and_shards_have_their_own(store: Fresh) {
         }
     }
     for (endpoint, shard, position) in saved {
-        assert_eq!(store.cursor(endpoint, shard).await.unwrap(), Some(position));
+        assert_eq!(store.told(endpoint, shard).await.unwrap(), Some(position));
     }
     assert_eq!(store.cursor("app", Shard(2)).await.unwrap(), None);
 }
@@ -87,21 +88,22 @@ async fn of_many_saves_the_farthest_stays(store: Fresh) {
 async fn conversations_lag_until_they_do_not(store: Fresh) {
     let shard = store.shards()[0];
     let save = async |endpoint: &str, cursor, behind: &[(ConversationId, Option<u64>)]| {
-        let behind = behind.iter().map(|(id, position)| (id.clone(), position.map(Position))).collect();
-        let progress = Progress { cursor: Position(cursor), behind };
+        let behind = behind.iter().map(|(id, told)| (id.clone().into(), told.and_then(lags))).collect();
+        let progress = Progress { cursor: Position(cursor), behind, dead: Vec::new() };
         store.save_progress(endpoint, shard, progress).await.unwrap();
     };
     let behind = async |endpoint: &str| {
         let mut behind = store.behind(endpoint, shard).await.unwrap();
-        behind.sort();
+        behind.sort_by(|one, other| one.0.cmp(&other.0));
         behind
     };
+    let of = |id: ConversationId, told| (id.into(), lags(told).unwrap());
     assert_eq!(behind("app").await, []);
     save("app", 9, &[(in_group("g"), Some(3)), (direct("a", "b\"\n"), Some(4)), (in_topic("g", "t"), Some(0))]).await;
     save("audit", 9, &[(in_group("g"), Some(8))]).await;
     save("app", 10, &[(in_group("g"), Some(5)), (in_topic("g", "t"), None), (in_group("never"), None)]).await;
-    assert_eq!(behind("app").await, [(direct("a", "b\"\n"), Position(4)), (in_group("g"), Position(5))]);
-    assert_eq!(behind("audit").await, [(in_group("g"), Position(8))]);
+    assert_eq!(behind("app").await, [of(direct("a", "b\"\n"), 4), of(in_group("g"), 5)]);
+    assert_eq!(behind("audit").await, [of(in_group("g"), 8)]);
     assert_eq!(cursor(&store, "app").await, Some(10));
     assert_eq!(store.behind("app", Shard(7)).await.unwrap(), []);
 }

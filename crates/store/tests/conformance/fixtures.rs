@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use chat::account::import::NewAccount;
 use chat::command::{Actor, Origin};
 use chat::conversation::ConversationId;
-use chat::event::{Event, GroupChange, LogEntry, NotSent, Position};
+use chat::event::{Event, GroupChange, LogEntry, NotSent, Position, Subject};
 use chat::group::{Group, GroupKind, GroupProfile, GroupRules, GroupStatus, Joining, Topic};
 use chat::id::{AccountId, ClientMessageId, GroupId, MessageId, Seq, Timestamp, TopicId};
 use chat::member::{Member, Role};
@@ -14,6 +14,7 @@ use chat::port::{Assertion, Changes, CommitError, Committed, MemberQuery, Messag
 use tokio::task::JoinSet;
 
 use crate::fresh::Fresh;
+use crate::ledger::Cursors;
 use crate::plain;
 
 /// When most of it happens.
@@ -243,8 +244,13 @@ impl Fresh {
 
     /// The part of the log that tells of a conversation.
     pub(crate) async fn log_of(&self, conversation: &ConversationId) -> Vec<LogEntry> {
+        self.log_of_subject(&conversation.clone().into()).await
+    }
+
+    /// The part of the log that tells of a subject.
+    pub(crate) async fn log_of_subject(&self, subject: &Subject) -> Vec<LogEntry> {
         let mut entries = self.log().await;
-        entries.retain(|entry| entry.event.conversation() == *conversation);
+        entries.retain(|entry| entry.event.subject() == *subject);
         entries
     }
 
@@ -285,7 +291,7 @@ impl Fresh {
             lines.push(format!("{conversation:?} {state:?} {:?}", self.history(conversation).await));
         }
         for shard in self.shards() {
-            let cursor = self.cursor("app", shard).await.unwrap();
+            let cursor = self.told("app", shard).await.unwrap();
             lines.push(format!("{shard:?}: app at {cursor:?}"));
         }
         lines.extend(self.log().await.iter().map(|entry| format!("{entry:?}")));

@@ -9,6 +9,7 @@ use crate::fixtures::{
     changes, direct, for_ever, group_changed, impossible, in_group, kept, message, not_sent, repeatable, send,
 };
 use crate::fresh::Fresh;
+use crate::ledger::Cursors;
 
 cases! {
     it_is_at_the_beginning_at_first,

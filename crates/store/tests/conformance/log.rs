@@ -3,15 +3,16 @@
 use std::collections::{HashMap, HashSet};
 
 use chat::conversation::ConversationId;
-use chat::event::{Event, GroupChange, LogEntry, NotSent, Position, Shard};
+use chat::event::{Event, GroupChange, LogEntry, NotSent, Position, Shard, Subject};
 use chat::id::EventId;
 use chat::message::{Keeping, Message};
-use chat::port::{Store, Write};
+use chat::port::{Log, Write};
 
 use crate::fixtures::{
     all_at_once, changes, direct, group_changed, in_group, in_topic, kept, message, not_sent, send, topic,
 };
 use crate::fresh::Fresh;
+use crate::ledger::Cursors;
 
 cases! {
     it_is_empty_at_first,
@@ -85,7 +86,7 @@ async fn every_kind_of_event_is_kept(store: Fresh) {
         Event::MessageNotSent { message: message("a", in_topic("g", "t")), reason: NotSent::RestrictedWord },
     ] {
         store.write(vec![append(event.clone())]).await;
-        let log = store.log_of(&event.conversation()).await;
+        let log = store.log_of_subject(&event.subject()).await;
         assert_eq!(log.last().unwrap().event, event);
     }
 }
@@ -183,13 +184,13 @@ async fn every_event_is_in_one_shard_and_those_of_a_conversation_in_the_same(sto
         }
         store.write(vec![append(group_changed("g")), append(group_changed("h"))]).await;
     }
-    let mut shards: HashMap<ConversationId, Shard> = HashMap::new();
+    let mut shards: HashMap<Subject, Shard> = HashMap::new();
     let mut places = HashSet::new();
     let mut events = HashSet::new();
     for shard in store.shards() {
         for entry in page(&store, shard, 0, 1000).await {
             assert_eq!(entry.shard, shard);
-            assert_eq!(*shards.entry(entry.event.conversation()).or_insert(shard), shard, "{entry:?}");
+            assert_eq!(*shards.entry(entry.event.subject()).or_insert(shard), shard, "{entry:?}");
             assert!(places.insert((shard, entry.position)));
             assert!(events.insert(entry.event.id()));
         }
@@ -266,7 +267,7 @@ async fn a_reader_who_follows_the_head_misses_nothing(store: Fresh) {
 }
 
 async fn lane(store: &Fresh, conversation: &ConversationId, after: u64, up_to: u64, limit: usize) -> Vec<LogEntry> {
-    Store::log_of(&**store, conversation, Position(after), Position(up_to), limit).await.unwrap()
+    Log::log_of(&**store, &conversation.clone().into(), Position(after), Position(up_to), limit).await.unwrap()
 }
 
 async fn a_conversation_is_read_alone_and_in_pages(store: Fresh) {

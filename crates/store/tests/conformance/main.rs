@@ -30,6 +30,8 @@ mod fresh;
 mod groups;
 mod head;
 mod history;
+#[path = "../support/ledger.rs"]
+mod ledger;
 mod log;
 mod members;
 mod nodes;

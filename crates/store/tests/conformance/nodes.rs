@@ -18,6 +18,7 @@ use crate::fixtures::{
     members, message, not_sent, put, repeatable, send, topic,
 };
 use crate::fresh::{Fresh, StoreAndLedger};
+use crate::ledger::Cursors;
 use crate::seqs::is_gapless;
 
 cases! {
@@ -257,7 +258,7 @@ async fn the_farthest_cursor_stays(store: Fresh) {
     })
     .await;
     for node in &nodes {
-        assert_eq!(node.cursor("app", shard).await.unwrap(), Some(Position(39)));
+        assert_eq!(node.told("app", shard).await.unwrap(), Some(Position(39)));
     }
 }
 

@@ -4,7 +4,7 @@
 use chat::conversation::ConversationId;
 use chat::event::Position;
 use chat::id::{AccountId, GroupId};
-use chat::port::{ConversationState, MessageQuery, Store, Write};
+use chat::port::{ConversationState, Log, MessageQuery, Write};
 
 use crate::fixtures::{
     NEARLY_EQUAL, NOW, direct, everyone, for_ever, ids, in_group, in_topic, members, message, put, repeatable, topic,
@@ -57,7 +57,8 @@ async fn what_cannot_be_an_id_is_not_there(store: Fresh) {
         {
             assert_eq!(store.conversation(&conversation).await.unwrap(), ConversationState::default());
             assert_eq!(store.messages(&conversation, MessageQuery::seqs(0, u64::MAX, 9, false)).await.unwrap(), []);
-            let log = Store::log_of(&*store, &conversation, Position(0), Position(u64::MAX), 9).await.unwrap();
+            let log =
+                Log::log_of(&*store, &conversation.clone().into(), Position(0), Position(u64::MAX), 9).await.unwrap();
             assert_eq!(log, [], "{shown:?}");
             let repeat = store.repeat_of(&conversation, &"a".into(), &for_ever("k"), NOW).await.unwrap();
             assert_eq!(repeat, None, "{shown:?}");

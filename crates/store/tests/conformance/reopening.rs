@@ -11,6 +11,7 @@ use crate::fixtures::{
     not_sent, repeatable, send, topic, uncounted,
 };
 use crate::fresh::Fresh;
+use crate::ledger::Cursors;
 
 cases! {
     an_empty_store_stays_empty,

@@ -4,6 +4,8 @@
 #[expect(dead_code, reason = "made for the conformance suite, of which this needs a part")]
 mod fixtures;
 mod fresh;
+#[path = "../support/ledger.rs"]
+mod ledger;
 mod places;
 #[path = "../support/plain.rs"]
 mod plain;

@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use chat::conversation::ConversationId;
-use chat::event::{LogEntry, Position, Shard};
+use chat::event::{LogEntry, Position, Shard, Subject};
 use chat::id::EventId;
-use chat::port::Store;
+use chat::port::Log;
 use store::migrate::{self, MigrateError, Place, Progress, Summary};
 use store::{OpenError, Postgres, Sqlite, postgres};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
 use crate::fresh::Fresh;
+use crate::ledger::Cursors;
 
 /// A database that goes away: a file, or a schema of the shared server.
 pub(crate) struct Database {
@@ -119,19 +119,20 @@ pub(crate) async fn move_until(from: &Database, to: &Database, stop: impl FnMut(
 }
 
 /// What is owed to whom: of each endpoint and conversation the events that it has not been told, in their order.
-pub(crate) type Owed = BTreeMap<(String, ConversationId), Vec<EventId>>;
+pub(crate) type Owed = BTreeMap<(String, Subject), Vec<EventId>>;
 
 /// What endpoints with a cursor are owed.
 pub(crate) async fn owed(store: &Fresh, endpoints: &[&str]) -> Owed {
     let mut owed = Owed::new();
     for endpoint in endpoints {
         for shard in store.shards() {
-            let Some(cursor) = store.cursor(endpoint, shard).await.unwrap() else { continue };
-            let behind: BTreeMap<_, _> = store.behind(endpoint, shard).await.unwrap().into_iter().collect();
+            let Some(cursor) = store.told(endpoint, shard).await.unwrap() else { continue };
+            let behind = store.behind(endpoint, shard).await.unwrap().into_iter();
+            let behind: BTreeMap<_, _> = behind.map(|(subject, behind)| (subject, behind.told)).collect();
             for entry in store.log_after(shard, Position(0), 1_000_000).await.unwrap() {
-                let conversation = entry.event.conversation();
-                if entry.position > *behind.get(&conversation).unwrap_or(&cursor) {
-                    owed.entry(((*endpoint).to_owned(), conversation)).or_default().push(entry.event.id());
+                let subject = entry.event.subject();
+                if entry.position > *behind.get(&subject).unwrap_or(&cursor) {
+                    owed.entry(((*endpoint).to_owned(), subject)).or_default().push(entry.event.id());
                 }
             }
         }
@@ -142,7 +143,7 @@ pub(crate) async fn owed(store: &Fresh, endpoints: &[&str]) -> Owed {
 /// Whether the endpoint is known in every shard: where it is not, it would begin at the end.
 pub(crate) async fn is_known_everywhere(store: &Fresh, endpoint: &str) -> bool {
     for shard in store.shards() {
-        if store.cursor(endpoint, shard).await.unwrap().is_none() {
+        if store.told(endpoint, shard).await.unwrap().is_none() {
             return false;
         }
     }
@@ -159,22 +160,22 @@ pub(crate) async fn seen(store: &Fresh) -> Vec<String> {
         conversations.sort();
         lines.push(format!("{account} in {conversations:?}"));
     }
-    let mut events: BTreeMap<ConversationId, Vec<String>> = BTreeMap::new();
+    let mut events: BTreeMap<Subject, Vec<String>> = BTreeMap::new();
     let mut last: BTreeMap<Shard, Position> = BTreeMap::new();
     for entry in whole_log(store).await {
         let line = format!("{:?}, unread {:?}", entry.event, entry.unread);
-        events.entry(entry.event.conversation()).or_default().push(line);
+        events.entry(entry.event.subject()).or_default().push(line);
         last.insert(entry.shard, entry.position);
     }
-    // Found by conversation as by position.
-    for conversation in events.keys() {
-        let first = Store::log_of(&**store, conversation, Position(0), Position(u64::MAX >> 1), 1).await.unwrap();
+    // Found by subject as by position.
+    for subject in events.keys() {
+        let first = Log::log_of(&**store, subject, Position(0), Position(u64::MAX >> 1), 1).await.unwrap();
         let last = last[&first[0].shard];
-        let found = Store::log_of(&**store, conversation, Position(0), last, 100_000).await.unwrap();
+        let found = Log::log_of(&**store, subject, Position(0), last, 100_000).await.unwrap();
         let found: Vec<_> = found.iter().map(|entry| format!("{:?}, unread {:?}", entry.event, entry.unread)).collect();
-        assert_eq!(found, events[conversation]);
+        assert_eq!(found, events[subject]);
     }
-    lines.extend(events.into_iter().map(|(conversation, events)| format!("{conversation:?} {events:#?}")));
+    lines.extend(events.into_iter().map(|(subject, events)| format!("{subject:?} {events:#?}")));
     lines
 }
 

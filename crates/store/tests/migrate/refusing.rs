@@ -7,6 +7,7 @@ use store::migrate::{MigrateError, Place, Progress, run};
 use tokio::sync::watch;
 
 use crate::fixtures::{direct, message};
+use crate::ledger::Cursors;
 use crate::places::{Database, are_same, move_all, seen, server, try_move};
 use crate::there_and_back::populate;
 

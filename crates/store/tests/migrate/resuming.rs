@@ -6,6 +6,7 @@ use store::migrate::{MigrateError, Phase};
 
 use crate::fixtures::{at, direct, in_group, message, send};
 use crate::fresh::Fresh;
+use crate::ledger::Cursors;
 use crate::places::{Database, are_same, has_each_event_once, move_all, move_until, owed, seen, try_move};
 use crate::there_and_back::populate;
 

@@ -9,6 +9,7 @@ use chat::port::{Changes, Write};
 use webhook::ledger::Progress;
 
 use crate::fixtures::{at, direct, for_ever, import, in_group, message, put, send};
+use crate::ledger::lags;
 use crate::places::{Database, move_all, owed, seen};
 
 /// Pages are bounded by bytes, too.
@@ -69,7 +70,8 @@ async fn many_messages() {
     }
     let cursor = Position(messages - messages / 10);
     for shard in store.shards() {
-        let progress = Progress { cursor, behind: vec![(in_group(&groups[0]), Some(Position(messages / 2)))] };
+        let progress =
+            Progress { cursor, behind: vec![(in_group(&groups[0]).into(), lags(messages / 2))], dead: Vec::new() };
         store.save_progress("app", shard, progress).await.unwrap();
     }
     let before = owed(&store, &["app"]).await;

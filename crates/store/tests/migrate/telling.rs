@@ -6,6 +6,7 @@ use webhook::ledger::Progress;
 
 use crate::fixtures::{at, direct, in_group, message, send};
 use crate::fresh::Fresh;
+use crate::ledger::{Cursors, lags};
 use crate::places::{Database, is_known_everywhere, move_all, owed};
 
 const ENDPOINTS: [&str; 3] = ["one", "two", "three"];
@@ -47,13 +48,13 @@ async fn tell(store: &Fresh, dice: &mut Dice) {
             let mut behind = Vec::new();
             for entry in &log {
                 if dice.roll(10) == 0 {
-                    behind.push((entry.event.conversation(), Some(Position(dice.roll(head + 1)))));
+                    behind.push((entry.event.subject(), lags(dice.roll(head + 1))));
                 }
             }
             // One shard in five has not heard of the endpoint.
             if dice.roll(5) > 0 {
                 let cursor = Position(dice.roll(head + 1));
-                store.save_progress(endpoint, shard, Progress { cursor, behind }).await.unwrap();
+                store.save_progress(endpoint, shard, Progress { cursor, behind, dead: Vec::new() }).await.unwrap();
             }
         }
     }
@@ -74,7 +75,7 @@ async fn what_was_owed_is_owed_and_nothing_else() {
         let mut known = Vec::new();
         for endpoint in ENDPOINTS {
             for shard in store.shards() {
-                if store.cursor(endpoint, shard).await.unwrap().is_some() && !known.contains(&endpoint) {
+                if store.told(endpoint, shard).await.unwrap().is_some() && !known.contains(&endpoint) {
                     known.push(endpoint);
                 }
             }

@@ -1,6 +1,7 @@
 //! What is seen through the ports is the same afterwards, and goes on from there.
 
-use chat::event::Position;
+use chat::conversation::ConversationId;
+use chat::event::{Position, Subject};
 use chat::id::Timestamp;
 use chat::message::{Keeping, RepeatKey};
 use chat::port::{CommitError, Write};
@@ -11,6 +12,7 @@ use crate::fixtures::{
     not_sent, put, repeatable, send, topic, uncounted,
 };
 use crate::fresh::Fresh;
+use crate::ledger::{Cursors, lags};
 use crate::places::{Database, Owed, are_same, has_each_event_once, is_known_everywhere, move_all, owed, seen};
 
 /// A bit of everything.
@@ -55,14 +57,14 @@ async fn tell(store: &Fresh) {
     for shard in store.shards() {
         let head = *store.head(shard).borrow();
         let log = store.log_after(shard, Position(0), 10_000).await.unwrap();
-        let lags = [direct("a", "b"), in_group("g")];
+        let behind = [direct("a", "b"), in_group("g")];
         let half = Position(head.0 / 2);
-        let told = |conversation| {
-            let mut events = log.iter().filter(|entry| entry.event.conversation() == conversation);
-            events.nth(2).map(|entry| (conversation, Some(entry.position)))
+        let told = |conversation: ConversationId| {
+            let mut events = log.iter().filter(|entry| entry.event.subject() == Subject::from(conversation.clone()));
+            events.nth(2).map(|entry| (conversation.into(), lags(entry.position.0)))
         };
-        let behind: Vec<_> = lags.into_iter().filter_map(told).collect();
-        store.save_progress("app", shard, Progress { cursor: half, behind }).await.unwrap();
+        let behind: Vec<_> = behind.into_iter().filter_map(told).collect();
+        store.save_progress("app", shard, Progress { cursor: half, behind, dead: Vec::new() }).await.unwrap();
         store.save_cursor("new", shard, Position(0)).await.unwrap();
         store.save_cursor("idle", shard, head).await.unwrap();
     }

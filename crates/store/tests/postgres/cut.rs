@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chat::event::{Position, Shard};
-use chat::port::{CommitError, Store};
+use chat::port::{CommitError, Log, Store};
 use store::{Durable, Postgres};
-use webhook::ledger::Ledger;
 
 use crate::home::Home;
+use crate::ledger::Cursors;
 use crate::proxy::{Deed, Message, Proxy, Seen};
 use crate::{has_two, head, look, says, send, texts, timed, unavailable, unreadable, until, within};
 
@@ -294,7 +294,7 @@ async fn reads_and_commits_after_all_connections_were_cut_go_on_at_once() {
         assert_eq!(send(&store, &round.to_string()).await.unwrap(), round);
         proxy.cut();
         store.save_cursor("app", Shard(0), Position(round)).await.unwrap();
-        assert_eq!(store.cursor("app", Shard(0)).await.unwrap(), Some(Position(round)));
+        assert_eq!(store.told("app", Shard(0)).await.unwrap(), Some(Position(round)));
         proxy.cut();
         store.ready().await.unwrap();
     }
@@ -360,7 +360,7 @@ async fn while_the_database_is_away_everybody_is_refused_at_once() {
                 says(&unavailable(look(&store).await), &["is away"]);
                 says(&unreadable(store.accounts(&["a".into()]).await), &["is away"]);
                 says(&unreadable(head(&store).await), &["is away"]);
-                says(&unreadable(store.cursor("app", Shard(0)).await), &["is away"]);
+                says(&unreadable(store.told("app", Shard(0)).await), &["is away"]);
                 says(&unreadable(store.save_cursor("app", Shard(0), Position(1)).await), &["is away"]);
                 says(&unreadable(store.ready().await), &["is away", "refused"]);
             };

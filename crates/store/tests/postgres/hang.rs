@@ -8,9 +8,9 @@ use chat::event::{Position, Shard};
 use chat::port::CommitError;
 use store::Durable;
 use store::postgres::Settings;
-use webhook::ledger::Ledger;
 
 use crate::home::{Home, one_writer, open};
+use crate::ledger::Cursors;
 use crate::proxy::{Deed, Proxy, Seen};
 use crate::{has_two, head, look, says, send, texts, timed, unavailable, unreadable, until, within};
 
@@ -45,7 +45,7 @@ async fn a_database_that_hangs_is_away_until_new_connections_work() {
     let at_once = async {
         says(&unavailable(send(&store, "lost").await), &["is away"]);
         says(&unreadable(head(&store).await), &["is away"]);
-        says(&unreadable(store.cursor("app", Shard(0)).await), &["is away"]);
+        says(&unreadable(store.told("app", Shard(0)).await), &["is away"]);
         says(&unreadable(store.ready().await), &["is away"]);
     };
     let (time, ()) = timed(at_once).await;

@@ -20,6 +20,9 @@ mod claim;
 mod cut;
 mod hang;
 mod home;
+#[path = "../support/ledger.rs"]
+#[expect(dead_code, reason = "made for the other suites, too")]
+mod ledger;
 mod opening;
 mod order;
 #[path = "../support/plain.rs"]

@@ -1,6 +1,6 @@
 //! What is opened, and what is refused in words that help an operator.
 
-use chat::port::Store;
+use chat::port::{Log, Store};
 use store::postgres::Settings;
 use store::{OpenError, Postgres};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

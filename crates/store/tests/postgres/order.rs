@@ -13,7 +13,7 @@ use chat::event::{Event, Position, Shard};
 use chat::group::{Group, GroupKind, GroupProfile, GroupRules, GroupStatus, Joining};
 use chat::id::{GroupId, Seq, Timestamp};
 use chat::message::Message;
-use chat::port::{Store, Write};
+use chat::port::{Log, Store, Write};
 use store::Postgres;
 use store::postgres::Settings;
 use tokio_postgres::{Client, NoTls};
@@ -125,7 +125,10 @@ async fn has_groups(store: &Postgres) -> HashMap<ConversationId, Shard> {
     let mut places = HashMap::new();
     for shard in store.shards() {
         let entries = store.log_after(shard, Position(0), 1000).await.unwrap();
-        places.extend(entries.iter().map(|entry| (entry.event.conversation(), shard)));
+        for entry in entries {
+            let Event::MessageSent(message) = entry.event else { panic!("{entry:?}") };
+            places.insert(message.conversation, shard);
+        }
     }
     places
 }

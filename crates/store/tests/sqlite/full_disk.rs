@@ -12,8 +12,8 @@ use chat::event::{Position, Shard};
 use chat::port::CommitError;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use store::Sqlite;
-use webhook::ledger::Ledger;
 
+use crate::ledger::Cursors;
 use crate::{open, send, texts};
 
 /// Where a child works.

@@ -2,6 +2,9 @@
 
 mod crash;
 mod full_disk;
+#[path = "../support/ledger.rs"]
+#[expect(dead_code, reason = "made for the other suites, too")]
+mod ledger;
 mod opening;
 #[path = "../support/plain.rs"]
 mod plain;

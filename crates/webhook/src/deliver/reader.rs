@@ -1,26 +1,41 @@
 //! One shard of the log, as a deliverer reads it: what is read and not yet told, and how far that is saved.
 
-use std::sync::{Arc, OnceLock};
+use std::collections::HashMap;
+use std::time::Duration;
 
 use chat::Fault;
 use chat::event::{LogEntry, Position, Shard, Subject};
-use chat::port::Log;
+use chat::id::{EventId, Timestamp};
+use chat::port::{Clock, Log};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{FIRST_PAUSE, MAX_PAUSE, Telling};
+use super::settings::Order;
+use super::telling::Telling;
+use super::{AGAIN_AFTER, UNREAD_AGAIN_AFTER};
 use crate::endpoint::Endpoint;
-use crate::lanes::Lanes;
-use crate::ledger::{Behind, Ledger, Progress};
+use crate::lanes::{LaneKey, Lanes};
+use crate::ledger::{Cursor, Ledger, Letter, Progress, Trouble};
 
 /// How many events are read from the log at once.
 const READ_BATCH: usize = 256;
+
+/// Of so many subjects it is remembered which event was the last; for others the log is asked. Some 2 MB an endpoint;
+/// shards share it.
+const REMEMBERED: usize = 16_384;
 
 /// See the module.
 pub(super) struct Reader {
     pub(super) shard: Shard,
     pub(super) head: watch::Receiver<Position>,
     pub(super) lanes: Lanes<Telling>,
+    /// The endpoint is owed nothing up to here.
+    pub(super) started: Position,
+    /// Events that have left their lanes since progress was saved.
+    pub(super) letters: Vec<Letter>,
+    /// The newest event of a subject that the endpoint was owed.
+    newest: HashMap<Subject, EventId>,
+    remembered: usize,
     saved: Position,
     is_saving: bool,
     /// After progress could not be saved: when to try again.
@@ -38,26 +53,40 @@ pub(super) struct Saved {
 impl Reader {
     /// Goes on where the endpoint's cursor stands, or at the newest event. `share`: how many readers share the bounds.
     pub(super) async fn open(
-        endpoint: &str,
+        endpoint: &Endpoint,
         shard: Shard,
         share: usize,
         log: &dyn Log,
         ledger: &dyn Ledger,
+        clock: &dyn Clock,
     ) -> Result<Self, Fault> {
         let head = log.head(shard);
-        let cursor = match ledger.cursor(endpoint, shard).await? {
-            Some(cursor) => cursor.position,
+        let name = &endpoint.name;
+        let cursor = match ledger.cursor(name, shard).await? {
+            Some(cursor) => cursor,
             None => {
                 let newest = *head.borrow();
-                let progress = Progress { cursor: newest, ..Progress::default() };
-                ledger.save_progress(endpoint, shard, progress).await?;
-                newest
+                ledger.save_progress(name, shard, Progress { cursor: newest, ..Progress::default() }).await?;
+                Cursor { position: newest, started: newest }
             }
         };
-        let behind = ledger.behind(endpoint, shard).await?;
-        let behind = behind.into_iter().map(|(subject, behind)| (subject, behind.told)).collect();
-        let lanes = Lanes::new(cursor, behind, share);
-        Ok(Self { shard, head, lanes, saved: cursor, is_saving: false, save_again_at: None, read_again_at: None })
+        let behind = ledger.behind(name, shard).await?;
+        let (now, wall) = (Instant::now(), clock.now());
+        let due = |trouble: &Trouble| now + wait_until(trouble.due, wall, endpoint.telling.schedule.longest());
+        let lanes = Lanes::new(cursor.position, behind, share, due);
+        Ok(Self {
+            shard,
+            head,
+            lanes,
+            started: cursor.started,
+            letters: Vec::new(),
+            newest: HashMap::new(),
+            remembered: REMEMBERED / share.max(1),
+            saved: cursor.position,
+            is_saving: false,
+            save_again_at: None,
+            read_again_at: None,
+        })
     }
 
     /// Events that are not told, as far as positions say.
@@ -75,19 +104,20 @@ impl Reader {
             Err(fault) => {
                 // Tried again at the first tick after the pause.
                 self.unread(&endpoint.name, &fault);
-                self.read_again_at = Some(Instant::now() + FIRST_PAUSE);
+                self.read_again_at = Some(Instant::now() + AGAIN_AFTER);
                 return false;
             }
         };
         let is_any = !entries.is_empty();
         for entry in entries {
-            match endpoint.tells(&entry.event) {
-                Some(command) => {
-                    let (subject, position) = (entry.event.subject(), entry.position);
-                    self.lanes.push(subject, position, Telling { entry, command, call: OnceLock::new() });
-                }
-                None => self.lanes.skip(entry.position),
-            }
+            let Some(command) = endpoint.tells(&entry.event) else {
+                self.lanes.skip(entry.position);
+                continue;
+            };
+            let (subject, position) = (entry.event.subject(), entry.position);
+            let previous = self.succeed(&subject, entry.event.id());
+            let event = (endpoint.telling.order == Order::Unordered).then_some(position);
+            self.lanes.push(LaneKey { subject, event }, position, Telling::new(entry, command, previous));
         }
         is_any
     }
@@ -95,31 +125,47 @@ impl Reader {
     /// Fills a lane that is behind from the log. Returns whether it could be read.
     pub(super) async fn read_lane(
         &mut self,
-        endpoint: &Arc<Endpoint>,
+        endpoint: &Endpoint,
         log: &dyn Log,
-        subject: Subject,
+        key: LaneKey,
         after: Position,
         limit: usize,
     ) -> bool {
         let up_to = self.lanes.read_to();
-        match log.log_of(&subject, after, up_to, limit).await {
+        match log.log_of(&key.subject, after, up_to, limit).await {
             Ok(entries) => {
                 let has_more = entries.len() == limit;
                 let read = entries.last().map(|entry| entry.position);
+                let mut previous = None;
                 let telling = |entry: LogEntry| {
                     let command = endpoint.tells(&entry.event)?;
-                    Some((entry.position, Telling { entry, command, call: OnceLock::new() }))
+                    let known = previous.replace(entry.event.id()).map(Some);
+                    Some((entry.position, Telling::new(entry, command, known)))
                 };
                 let events = entries.into_iter().filter_map(telling).collect();
-                self.lanes.refill(subject, events, read, has_more);
+                self.lanes.refill(key, events, read, has_more);
                 true
             }
             Err(fault) => {
                 self.unread(&endpoint.name, &fault);
-                self.lanes.rest(subject, Instant::now() + MAX_PAUSE, false);
+                let failed = self.lanes.failed(&key);
+                self.lanes.rest(&key, Instant::now() + UNREAD_AGAIN_AFTER, failed, false);
                 false
             }
         }
+    }
+
+    /// Remembers the newest event of a subject. Returns the one before, if that is known.
+    fn succeed(&mut self, subject: &Subject, event: EventId) -> Option<Option<EventId>> {
+        if let Some(newest) = self.newest.get_mut(subject) {
+            return Some(Some(std::mem::replace(newest, event)));
+        }
+        // Forgetting all of them costs a look-up each, now and then; keeping count of their use would cost every event.
+        if self.newest.len() >= self.remembered {
+            self.newest.clear();
+        }
+        self.newest.insert(subject.clone(), event);
+        None
     }
 
     /// A store that is away has said so itself.
@@ -134,11 +180,11 @@ impl Reader {
         if self.is_saving || self.save_again_at.is_some_and(|at| at > Instant::now()) {
             return None;
         }
-        let behind = self.lanes.take_unsaved().into_iter();
-        let behind = behind.map(|(subject, told)| (subject, told.map(|told| Behind { told, trouble: None })));
-        let progress = Progress { cursor: self.lanes.cursor(), behind: behind.collect(), dead: Vec::new() };
-        self.is_saving = progress.cursor != self.saved || !progress.behind.is_empty();
-        self.is_saving.then_some(progress)
+        let cursor = self.lanes.cursor();
+        let behind = self.lanes.take_unsaved();
+        let letters = std::mem::take(&mut self.letters);
+        self.is_saving = cursor != self.saved || !behind.is_empty() || !letters.is_empty();
+        self.is_saving.then_some(Progress { cursor, behind, letters })
     }
 
     pub(super) fn saved(&mut self, endpoint: &str, Saved { progress, result }: Saved) {
@@ -148,7 +194,8 @@ impl Reader {
             // Until it is, a crash would repeat more.
             Err(fault) => {
                 self.lanes.not_saved(progress.behind.into_iter().map(|(subject, _)| subject));
-                self.save_again_at = Some(Instant::now() + FIRST_PAUSE);
+                self.letters.splice(0..0, progress.letters);
+                self.save_again_at = Some(Instant::now() + AGAIN_AFTER);
                 if fault.is_unavailable() {
                     return;
                 }
@@ -156,4 +203,15 @@ impl Reader {
             }
         }
     }
+
+    /// What was being saved is neither known to be saved nor not: it is saved again.
+    pub(super) fn save_broke_off(&mut self) {
+        self.is_saving = false;
+    }
+}
+
+/// How long it is until a time of day, which may have jumped: never longer than `longest`.
+pub(super) fn wait_until(due: Timestamp, now: Timestamp, longest: Duration) -> Duration {
+    let millis = due.millis().saturating_sub(now.millis()).max(0).unsigned_abs();
+    Duration::from_millis(millis).min(longest)
 }

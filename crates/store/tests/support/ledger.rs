@@ -1,0 +1,31 @@
+//! Cursors alone, for cases that are about nothing else of a ledger.
+
+use chat::Fault;
+use chat::event::{Position, Shard};
+use webhook::ledger::{Behind, Cursor, Ledger, Progress};
+
+pub(crate) trait Cursors: Ledger {
+    /// Saves that everything up to here is told, and nothing else.
+    fn save_cursor(
+        &self,
+        endpoint: &str,
+        shard: Shard,
+        cursor: Position,
+    ) -> impl Future<Output = Result<(), Fault>> + Send {
+        let endpoint = endpoint.to_owned();
+        async move { self.save_progress(&endpoint, shard, Progress { cursor, ..Progress::default() }).await }
+    }
+
+    /// Up to where an endpoint is told; none if it is new.
+    fn told(&self, endpoint: &str, shard: Shard) -> impl Future<Output = Result<Option<Position>, Fault>> + Send {
+        let endpoint = endpoint.to_owned();
+        async move { Ok(self.cursor(&endpoint, shard).await?.map(|Cursor { position, .. }| position)) }
+    }
+}
+
+impl<L: Ledger + ?Sized> Cursors for L {}
+
+/// A subject that lags and has no trouble.
+pub(crate) fn lags(told: u64) -> Option<Behind> {
+    Some(Behind { told: Position(told), trouble: None })
+}

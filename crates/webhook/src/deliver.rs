@@ -282,6 +282,10 @@ impl Deliverer {
         let (news, _watchers) = self.watch_heads();
         loop {
             let is_caught_up = self.read_ahead().await;
+            // Reading took a while: what was answered meanwhile may say that there is nothing to be called now.
+            while let Some(finished) = self.flights.try_join_next_with_id() {
+                self.finish(finished);
+            }
             self.start_calls().await;
             let wake_at = self.wake_at();
             // In this order, so that the same happens whenever the same has happened before.
@@ -304,8 +308,9 @@ impl Deliverer {
         while let Some(finished) = self.flights.join_next_with_id().await {
             self.finish(finished);
         }
-        // What is being saved now, and then what came after it.
+        // What is being saved now, and then what came after it, or could not be saved before.
         self.wait_for_saves().await;
+        self.readers.iter_mut().for_each(Reader::save_at_once);
         self.save();
         self.wait_for_saves().await;
     }

@@ -204,6 +204,11 @@ impl Reader {
         }
     }
 
+    /// There will be no later time to save.
+    pub(super) fn save_at_once(&mut self) {
+        self.save_again_at = None;
+    }
+
     /// What was being saved is neither known to be saved nor not: it is saved again.
     pub(super) fn save_broke_off(&mut self) {
         self.is_saving = false;

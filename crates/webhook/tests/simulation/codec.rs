@@ -7,6 +7,7 @@ use chat::id::{EventId, Timestamp};
 use chat::question::{Question, Verdict};
 use serde::{Deserialize, Serialize};
 use webhook::codec::{Call, Codec, Unreadable};
+use webhook::request::Envelope;
 
 /// All commands. Messages that were not sent have none: no endpoint is told of them.
 pub(crate) const COMMANDS: [&str; 3] = ["Sent", "Changed", "Paused"];
@@ -22,9 +23,30 @@ pub(crate) struct Told {
     pub(crate) event: EventId,
 }
 
+/// One event of a call, with what is said about it beside the body.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Said {
+    pub(crate) told: Told,
+    pub(crate) id: Option<String>,
+    pub(crate) sequence: Option<String>,
+    pub(crate) previous: Option<String>,
+}
+
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct PlainCodec;
+pub(crate) struct PlainCodec {
+    /// Events whose number is divisible by this cannot be worded.
+    pub(crate) unwordable: Option<usize>,
+}
+
+/// The number of an event: events are numbered as they are committed, and the number is in the id.
+pub(crate) fn number_of(event: EventId) -> usize {
+    usize::try_from(event.random_bits()).unwrap_or_default()
+}
+
+pub(crate) fn is_every(divisor: Option<usize>, number: usize) -> bool {
+    divisor.is_some_and(|divisor| number.is_multiple_of(divisor))
+}
 
 impl Codec for PlainCodec {
     fn knows(&self, command: &str) -> bool {
@@ -48,9 +70,26 @@ impl Codec for PlainCodec {
     }
 
     fn telling(&self, command: &'static str, entry: &LogEntry) -> Result<Call, Fault> {
+        if is_every(self.unwordable, number_of(entry.event.id())) {
+            return Err(Fault::new("there are no words for that"));
+        }
         let told = Told { shard: entry.shard, position: entry.position, event: entry.event.id() };
         let body = serde_json::to_vec(&told).map_err(Fault::new)?;
         Ok(Call { command, query: String::new(), headers: Vec::new(), body: body.into() })
+    }
+
+    fn batch(&self, calls: &[(Envelope, Call)]) -> Option<Call> {
+        let said = |(envelope, call): &(Envelope, Call)| {
+            let header = |wanted: &str| {
+                envelope.headers.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value.clone())
+            };
+            let told = serde_json::from_slice(&call.body).ok()?;
+            let (sequence, previous) = (header("ringback-sequence"), header("ringback-previous"));
+            Some(Said { told, id: Some(envelope.id.clone()), sequence, previous })
+        };
+        let all: Option<Vec<Said>> = calls.iter().map(said).collect();
+        let body = serde_json::to_vec(&all?).ok()?;
+        Some(Call { command: "Batch", query: String::new(), headers: Vec::new(), body: body.into() })
     }
 
     fn url(&self, _: &Call, _: Timestamp) -> String {

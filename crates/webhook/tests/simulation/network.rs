@@ -9,9 +9,10 @@ use chat::refusal::AskFailure;
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, StatusCode};
 use webhook::Transport;
+use webhook::deliver::settings::Acknowledge;
 use webhook::transport::{Answer, CallFailure};
 
-use crate::codec::{OK_BODY, Told};
+use crate::codec::{OK_BODY, Said, Told, is_every, number_of};
 use crate::judge::Outcome;
 use crate::plan::Mood;
 use crate::world::{Life, lock};
@@ -43,40 +44,41 @@ enum Fate {
 /// Says that a call is over, also if the caller has given up on it.
 struct Flight<'a> {
     wire: &'a Wire,
-    told: Told,
+    call: u64,
     outcome: Outcome,
 }
 
 impl Drop for Flight<'_> {
     fn drop(&mut self) {
-        let Life { world, number, .. } = &*self.wire.life;
+        let Life { world, .. } = &*self.wire.life;
+        // Of a process that is dead nobody learns anything.
         if self.wire.life.is_dead() {
             return;
         }
         let (endpoint, at) = (self.wire.endpoint, world.elapsed());
-        world.judge(|judge| judge.call_ended(endpoint, *number, self.told, self.outcome, at));
+        world.judge(|judge| judge.call_ended(endpoint, self.call, self.outcome, at));
     }
 }
 
 impl Wire {
-    /// What becomes of a call about an event, and when.
-    fn fate(&self, number: usize) -> (Fate, Duration) {
+    /// What becomes of a call about some events, and when.
+    fn fate(&self, said: &[Said]) -> (Fate, Duration) {
         let world = &self.life.world;
         let plan = &world.plan.endpoints[self.endpoint];
         let mut chance = lock(&world.network);
-        let (mut mood, mut is_poison) = (Mood::Well, false);
-        if !world.is_calm() || !plan.heals {
-            let now = world.elapsed();
-            mood = plan.moods.iter().rfind(|(from, _)| *from <= now).map_or(Mood::Well, |(_, mood)| *mood);
-            is_poison = plan.poison.is_some_and(|divisor| number.is_multiple_of(divisor));
-        }
-        let quick = chance.millis(0..=20);
+        let is_well = world.is_calm() && plan.heals;
+        let now = world.elapsed();
+        let mood = plan.moods.iter().rfind(|(from, _)| *from <= now).map_or(Mood::Well, |(_, mood)| *mood);
+        let mood = if is_well { Mood::Well } else { mood };
+        let is_poisonous = !(is_well && plan.poison_heals);
+        let is_poison = is_poisonous && said.iter().any(|said| is_every(plan.poison, number_of(said.told.event)));
+        let mut latency = chance.millis(0..=20);
         let timeout = u64::try_from(plan.timeout.as_millis()).unwrap_or(u64::MAX);
         let fate = match mood {
             Mood::Well => Fate::Status(200, None),
             Mood::Slow => {
-                let latency = chance.millis(timeout / 4..=timeout * 5 / 4);
-                return (Fate::Status(204, None), latency);
+                latency = chance.millis(timeout / 4..=timeout * 5 / 4);
+                Fate::Status(204, None)
             }
             Mood::Hanging => Fate::Silence,
             Mood::Gone => Fate::NoConnection,
@@ -97,11 +99,22 @@ impl Wire {
             ]),
         };
         let fate = match fate {
-            Fate::Status(200..300, _) if is_poison => Fate::Status(422, None),
+            Fate::Status(200..300, _) | Fate::Grumble if is_poison => Fate::Status(422, None),
             other => other,
         };
-        (fate, quick)
+        (fate, latency)
     }
+}
+
+/// What a call says: about one event, or about several.
+fn read(request: &Request<()>, body: &[u8]) -> Option<Vec<Said>> {
+    if body.starts_with(b"[") {
+        return serde_json::from_slice(body).ok();
+    }
+    let told: Told = serde_json::from_slice(body).ok()?;
+    let header = |name: &str| Some(request.headers().get(name)?.to_str().ok()?.to_owned());
+    let (sequence, previous) = (header("ringback-sequence"), header("ringback-previous"));
+    Some(vec![Said { told, id: header("webhook-id"), sequence, previous }])
 }
 
 #[async_trait]
@@ -112,35 +125,44 @@ impl Transport for Wire {
         let plan = &world.plan.endpoints[self.endpoint];
         let (head, body) = request.into_parts();
         let Ok(body) = body.collect().await;
-        let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let id = header("webhook-id");
-        let Ok(told) = serde_json::from_slice::<Told>(&body.to_bytes()) else {
+        let Some(said) = read(&Request::from_parts(head, ()), &body.to_bytes()) else {
             world.judge(|judge| judge.complain(format!("{} was told something that the codec never said", plan.name)));
             return Err(CallFailure::new(AskFailure::Unreadable, "not a call"));
         };
+        let about = || {
+            let names: Vec<String> = said.iter().map(|said| world.judge(|judge| judge.name(said.told))).collect();
+            names.join(", ")
+        };
+        world.note(|| format!("→ {}: {}", plan.name, about()));
         let now = world.elapsed();
-        let known = world.judge(|judge| judge.called(self.endpoint, *life, told, id.as_deref(), now));
-        let mut flight = Flight { wire: self, told, outcome: Outcome::Nothing };
-        let (fate, latency) = self.fate(known.number);
-        world.note(|| {
-            let attempt = if known.attempts > 1 { format!(", attempt {}", known.attempts) } else { String::new() };
-            format!("→ {}: #{} of {}{attempt}", plan.name, known.number, known.subject)
-        });
+        let call = world.judge(|judge| judge.called(self.endpoint, *life, &said, now));
+        let mut flight = Flight { wire: self, call, outcome: Outcome::Nothing };
+        let (fate, latency) = self.fate(&said);
         if fate == Fate::Silence {
             std::future::pending::<()>().await;
         }
         self.life.wait(latency).await;
         self.life.place("an answer comes").await;
-        world.note(|| format!("← {}: #{} of {}: {fate:?}", plan.name, known.number, known.subject));
+        world.note(|| format!("← {}: {}: {fate:?}", plan.name, about()));
         let answer = |status: u16, seconds: Option<u64>, body: &'static [u8]| Answer {
             status: StatusCode::from_u16(status).expect("the fates know statuses"),
             retry_after: seconds.map(Duration::from_secs),
             body: Bytes::from_static(body),
         };
+        let is_body_wanted = plan.telling.acknowledge == Acknowledge::Body;
         let (outcome, result) = match fate {
             Fate::Status(status @ 200..300, _) => (Outcome::Accepted, Ok(answer(status, None, OK_BODY))),
-            Fate::Status(status, seconds) => (Outcome::Refused, Ok(answer(status, seconds, b"no"))),
-            Fate::Grumble if !plan.is_body_wanted => (Outcome::Accepted, Ok(answer(200, None, b"hm"))),
+            Fate::Status(410, _) => (Outcome::Gone, Ok(answer(410, None, b"no"))),
+            Fate::Status(status, seconds) => {
+                let after = Duration::from_secs(seconds.unwrap_or_default());
+                let outcome = match status {
+                    429 => Outcome::Busy(after),
+                    503 => Outcome::Later(after),
+                    _ => Outcome::Refused,
+                };
+                (outcome, Ok(answer(status, seconds, b"no")))
+            }
+            Fate::Grumble if !is_body_wanted => (Outcome::Accepted, Ok(answer(200, None, b"hm"))),
             Fate::Grumble => (Outcome::Refused, Ok(answer(200, None, b"hm"))),
             Fate::TooLong => (Outcome::Refused, Err(CallFailure::new(AskFailure::Unreadable, "too long"))),
             Fate::NoConnection => (Outcome::Nothing, Err(CallFailure::new(AskFailure::Unreachable, "refused"))),

@@ -5,6 +5,9 @@ use std::time::Duration;
 use chat::conversation::ConversationId;
 use chat::event::Subject;
 
+use webhook::deliver::schedule::Schedule;
+use webhook::deliver::settings::{Acknowledge, Order, TellingSettings, WhenFull};
+
 use crate::chance::{Chance, Stream};
 use crate::codec::COMMANDS;
 
@@ -21,6 +24,8 @@ pub(crate) struct Plan {
     /// In how many of a thousand places where it may, the process dies.
     pub(crate) crash_share: u32,
     pub(crate) store: StorePlan,
+    /// Events whose number is divisible by this cannot be worded.
+    pub(crate) unwordable: Option<usize>,
 }
 
 /// One endpoint, and who listens there.
@@ -31,13 +36,15 @@ pub(crate) struct EndpointPlan {
     pub(crate) commands: Option<Vec<&'static str>>,
     pub(crate) timeout: Duration,
     pub(crate) concurrency: usize,
-    pub(crate) is_body_wanted: bool,
+    pub(crate) telling: TellingSettings,
     /// It is configured from this life of the process on.
     pub(crate) from_life: u32,
     /// From when on the receiver is in which mood; the first from the beginning.
     pub(crate) moods: Vec<(Duration, Mood)>,
-    /// The receiver refuses every event whose number is divisible by this, until everything heals.
+    /// The receiver refuses every event whose number is divisible by this.
     pub(crate) poison: Option<usize>,
+    /// ... until everything heals; or for ever.
+    pub(crate) poison_heals: bool,
     /// Whether it is well in the end.
     pub(crate) heals: bool,
 }
@@ -88,9 +95,29 @@ pub(crate) enum Step {
     Restart,
     /// The wall clock jumps, by milliseconds.
     ClockJump(i64),
+    /// The operator does something about an endpoint (by its number).
+    Operate(usize, Operation),
+}
+
+/// What an operator may do about an endpoint.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Operation {
+    Pause,
+    Resume,
+    /// Gives up the first event that fails.
+    Skip,
+    /// Has all dead letters told again.
+    ReplayDead,
+    /// Has events told again that were told, from this one of a thousand on; some of them.
+    ReplayTold(usize),
 }
 
 impl Plan {
+    /// Whether the wall clock jumps.
+    pub(crate) fn has_jumps(&self) -> bool {
+        self.steps.iter().any(|(_, step)| matches!(step, Step::ClockJump(_)))
+    }
+
     pub(crate) fn of(seed: u64) -> Self {
         let chance = &mut Chance::new(seed, Stream::Plan);
         let length = chance.pick(&[2_000, 10_000, 20_000, 40_000, 60_000]);
@@ -110,8 +137,14 @@ impl Plan {
             let jump = i64::try_from(chance.from(0..=2 * most.unsigned_abs())).unwrap_or_default() - most;
             steps.push((chance.millis(0..=length), Step::ClockJump(jump)));
         }
-        steps.sort_by_key(|(at, _)| *at);
         let count = chance.pick(&[1, 1, 2, 3]);
+        for _ in 0..chance.pick(&[0, 0, 0, 2, 5]) {
+            use Operation::{Pause, ReplayDead, ReplayTold, Resume, Skip};
+            let told = ReplayTold(chance.index(1_000));
+            let operation = chance.pick(&[Pause, Resume, Resume, Skip, Skip, ReplayDead, told]);
+            steps.push((chance.millis(0..=length), Step::Operate(chance.index(count), operation)));
+        }
+        steps.sort_by_key(|(at, _)| *at);
         let lives = crashes + restarts;
         Self {
             shards: chance.pick(&[1, 1, 2, 4]),
@@ -121,6 +154,7 @@ impl Plan {
             length: Duration::from_millis(length),
             crash_share,
             store: StorePlan::draw(chance, length),
+            unwordable: chance.pick(&[None, None, None, Some(5), Some(23)]),
         }
     }
 }
@@ -156,24 +190,44 @@ fn subject(number: u64) -> Subject {
 }
 
 impl EndpointPlan {
-    fn draw(chance: &mut Chance, number: u32, length: u64, lives: u32) -> Self {
+    fn draw(chance: &mut Chance, number: usize, length: u64, lives: u32) -> Self {
         let mut moods = vec![(Duration::ZERO, Mood::draw(chance))];
         for _ in 0..chance.pick(&[0, 1, 2, 3]) {
             moods.push((chance.millis(0..=length), Mood::draw(chance)));
         }
         moods.sort_by_key(|(from, _)| *from);
+        let poison_heals = chance.per_mille(500);
         let commands: Vec<&'static str> = COMMANDS.into_iter().filter(|_| chance.per_mille(700)).collect();
         Self {
             name: format!("end{number}"),
             commands: (chance.per_mille(500) && !commands.is_empty()).then_some(commands),
             timeout: chance.pick(&[300, 1_000, 3_000].map(Duration::from_millis)),
             concurrency: chance.pick(&[1, 2, 8, 32]),
-            is_body_wanted: chance.per_mille(300),
+            telling: telling(chance, poison_heals),
             from_life: if chance.per_mille(800) { 1 } else { u32::try_from(chance.from(1..=u64::from(lives) + 1)).unwrap_or(1) },
             moods,
             poison: chance.pick(&[None, None, Some(3), Some(7), Some(20)]),
+            poison_heals,
             heals: chance.per_mille(930),
         }
+    }
+}
+
+/// How an endpoint wants to be told. Schedules are short, so that they are spent within a run.
+fn telling(chance: &mut Chance, poison_heals: bool) -> TellingSettings {
+    let waits: &[u64] = chance.pick(&[&[0][..], &[0, 1], &[0, 1, 3], &[0, 2, 5, 10], &[0, 0, 0, 1]]);
+    let schedule = Schedule::new(waits.iter().copied().map(Duration::from_secs).collect());
+    TellingSettings {
+        acknowledge: chance.pick(&[Acknowledge::Status, Acknowledge::Status, Acknowledge::Body]),
+        order: chance.pick(&[Order::Ordered, Order::Ordered, Order::Ordered, Order::Unordered]),
+        schedule: schedule.expect("it begins with 0 and is short"),
+        max_age: chance.pick(&[5, 20, 3_600, 3_600].map(Duration::from_secs)),
+        // What is refused for ever fills any bound.
+        max_dead: if poison_heals { chance.pick(&[1, 5, 1_000_000, 1_000_000]) } else { 1_000_000 },
+        when_full: chance.pick(&[WhenFull::Pause, WhenFull::Pause, WhenFull::Refuse]),
+        rate: chance.pick(&[None, None, None, Some(5), Some(50)]),
+        batch: chance.pick(&[1, 1, 1, 2, 10]),
+        ..TellingSettings::default()
     }
 }
 

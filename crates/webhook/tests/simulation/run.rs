@@ -5,29 +5,29 @@ use std::time::Duration;
 
 use chat::command::{Actor, Origin};
 use chat::conversation::ConversationId;
-use chat::event::{EndpointPause, Event, GroupChange, LogEntry, NotSent, Subject};
+use chat::event::{EndpointPause, Event, GroupChange, NotSent, Position, Shard, Subject};
 use chat::group::GroupKind;
 use chat::id::EventId;
 use chat::message::{Delivery, Message};
-use chat::port::{Clock, Log};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
-use webhook::endpoint::{Acknowledge, Commands, EndpointSettings, OnFailure};
-use webhook::ledger::Ledger;
+use webhook::deliver::Parts;
+use webhook::endpoint::{Commands, EndpointSettings, OnFailure};
+use webhook::ledger::{Ledger, Letter, LetterQuery, LetterState, Pause, PauseReason};
 use webhook::sign::SigningSecret;
 use webhook::{Deliverer, Endpoint};
 
-use crate::codec::PlainCodec;
+use crate::codec::{PlainCodec, number_of};
 use crate::judge::Figures;
 use crate::network::Wire;
-use crate::plan::{EndpointPlan, Step};
-use crate::store::{Store, shard_of};
+use crate::plan::{EndpointPlan, Operation, Step};
+use crate::store::{Store, Who};
 use crate::world::{Life, World, lock};
 
-/// After everything has healed, an endpoint has got everything within this time: some pauses of 15 s, and then hundreds of
-/// calls one after the other.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// After everything has healed, an endpoint that is owed something is told of something, or gives something up, at least
+/// this often: an endpoint that is down is probed every 15 s, and the store is asked again after as long.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// An orderly stop takes no longer than a call and some saves.
 const STOPS_WITHIN: Duration = Duration::from_secs(30);
@@ -49,7 +49,7 @@ pub(crate) fn run(seed: u64, is_traced: bool) -> Ending {
     runtime.block_on(async {
         let world = Arc::new(World::new(seed, is_traced));
         describe(&world);
-        let mut process = Process { world: world.clone(), up: None, lives: 0, events: 0 };
+        let mut process = Process { world: world.clone(), up: None, lives: 0 };
         tokio::select! {
             biased;
             () = world.over.notified() => {}
@@ -79,8 +79,6 @@ struct Process {
     world: Arc<World>,
     up: Option<Up>,
     lives: u32,
-    /// How many events there are.
-    events: usize,
 }
 
 struct Up {
@@ -118,6 +116,7 @@ impl Process {
                         world.note(|| "the process dies".into());
                         up.life.die();
                     }
+                    Some((_, Step::Operate(endpoint, operation))) => self.operate(*endpoint, *operation),
                     Some((_, Step::Restart)) => if self.up.is_some() {
                         self.stop().await;
                         self.start();
@@ -156,10 +155,12 @@ impl Process {
         for number in 0..self.world.plan.endpoints.len() {
             // Whatever chance said, in the end they are all there.
             if self.world.plan.endpoints[number].from_life <= self.lives || self.world.is_calm() {
-                self.world.judge(|judge| judge.opened(number, life.number, &lock(&self.world.disk).rows));
+                let now = self.world.elapsed();
+                self.world.judge(|judge| judge.opened(number, life.number, &lock(&self.world.disk).rows, now));
                 tasks.spawn(serve(life.clone(), number, stop.clone()));
             }
         }
+        tasks.spawn(note_times(life.clone(), stop.clone()));
         self.up = Some(Up { life, stop, tasks });
     }
 
@@ -210,45 +211,51 @@ impl Process {
         }
     }
 
-    async fn wait_until_content(&self) {
-        let deadline = Instant::now() + PATIENCE;
-        for (number, endpoint) in self.world.plan.endpoints.iter().enumerate() {
-            while endpoint.heals && !self.world.judge(|judge| judge.is_content(number)) {
-                if Instant::now() >= deadline {
-                    return self.world.judge(|judge| {
-                        let owed = judge.owed(number);
-                        judge.complain(format!("everything is well for {PATIENCE:?}, and {owed}"));
-                    });
-                }
-                tokio::time::sleep(Duration::from_millis(100)).await;
+    /// Waits until every endpoint that heals is owed nothing. The operator resumes what was paused, now and then, and has
+    /// once told again what was given up.
+    async fn wait_until_content(&mut self) {
+        let world = self.world.clone();
+        let healing = || world.plan.endpoints.iter().enumerate().filter(|(_, endpoint)| endpoint.heals);
+        for (number, _) in healing().filter(|(_, endpoint)| endpoint.poison_heals) {
+            self.operate(number, Operation::ReplayDead);
+        }
+        let (mut settled, mut settled_at) = (0, Instant::now());
+        for round in 0_u64.. {
+            let Some((number, _)) = healing().find(|(number, _)| !world.judge(|judge| judge.is_content(*number))) else {
+                return;
+            };
+            let now_settled = world.judge(|judge| judge.settled());
+            if now_settled != settled {
+                (settled, settled_at) = (now_settled, Instant::now());
             }
+            if settled_at.elapsed() > PATIENCE {
+                return world.judge(|judge| {
+                    let owed = judge.owed(number);
+                    judge.complain(format!("everything is well, nothing happens for {PATIENCE:?}, and {owed}"));
+                });
+            }
+            if round.is_multiple_of(50) {
+                for (number, _) in healing() {
+                    self.operate(number, Operation::Resume);
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 
     /// Commits events of a subject.
-    fn append(&mut self, place: usize, count: usize) {
+    fn append(&self, place: usize, count: usize) {
         let subject = &self.world.plan.subjects[place];
         for _ in 0..count {
-            self.events += 1;
-            let event = event(&self.world, subject, self.events);
-            let mut disk = lock(&self.world.disk);
-            let shard = shard_of(subject, self.world.plan.shards);
-            let entry = LogEntry { shard, position: disk.next(shard), event, unread: None };
-            self.world.note(|| {
-                let (number, position, name) = (self.events, entry.position.0, entry.event.name());
-                format!("committed: #{number} of {}, {name}, at {}:{position}", crate::store::name_of(subject), shard.0)
-            });
-            self.world.judge(|judge| judge.committed(&entry, self.events));
-            disk.append(entry);
+            self.world.append(subject, |id| event(&self.world, subject, id));
         }
-        let (world, delay) = (self.world.clone(), self.world.head_delay());
-        if delay.is_zero() {
-            return lock(&world.disk).show_heads();
+    }
+
+    /// Has the operator do something, while the process goes on.
+    fn operate(&mut self, endpoint: usize, operation: Operation) {
+        if let Some(up) = &mut self.up {
+            up.tasks.spawn(operate(up.life.clone(), endpoint, operation));
         }
-        tokio::spawn(async move {
-            tokio::time::sleep(delay).await;
-            lock(&world.disk).show_heads();
-        });
     }
 }
 
@@ -263,13 +270,12 @@ async fn died(up: Option<&Up>) {
 async fn serve(life: Arc<Life>, number: usize, stop: CancellationToken) {
     let world = life.world.clone();
     let endpoint = Arc::new(endpoint(&life, number));
-    let store = Arc::new(Store(life.clone()));
-    let (log, ledger): (Arc<dyn Log>, Arc<dyn Ledger>) = (store.clone(), store);
-    let clock: Arc<dyn Clock> = life.clone();
+    let store = Arc::new(Store(life.clone(), Who::Engine));
+    let parts = Parts { log: store.clone(), ledger: store.clone(), clock: life.clone(), announcer: store };
     loop {
-        let (log, ledger, clock) = (log.clone(), ledger.clone(), clock.clone());
-        match Deliverer::open(endpoint.clone(), log.shards(), log, ledger, clock).await {
-            Ok(deliverer) => {
+        match Deliverer::open(endpoint.clone(), parts.log.shards(), parts.clone()).await {
+            Ok((deliverer, handle)) => {
+                lock(&life.handles).insert(number, handle);
                 deliverer.run(stop.clone()).await;
                 if !stop.is_cancelled() {
                     world.judge(|judge| judge.complain(format!("the deliverer of {} just ended", endpoint.name)));
@@ -278,6 +284,87 @@ async fn serve(life: Arc<Life>, number: usize, stop: CancellationToken) {
             }
             Err(_) if stop.is_cancelled() => return,
             Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
+        }
+    }
+}
+
+/// What the server does so that it is known later how old an event is.
+async fn note_times(life: Arc<Life>, stop: CancellationToken) {
+    while tokio::time::timeout(Duration::from_secs(1), stop.cancelled()).await.is_err() && !life.is_dead() {
+        lock(&life.world.disk).note_time(life.world.now());
+    }
+}
+
+/// What the operator does. Whatever fails is not done, and not tried again.
+async fn operate(life: Arc<Life>, number: usize, operation: Operation) {
+    let world = life.world.clone();
+    let name = world.plan.endpoints[number].name.as_str();
+    let Some(handle) = lock(&life.handles).get(&number).cloned() else { return };
+    let store = Store(life.clone(), Who::Operator);
+    let note = |what: &str| world.note(|| format!("operator: {name}: {what}"));
+    match operation {
+        Operation::Pause => {
+            let pause = Pause { reason: PauseReason::Operator, detail: "because".into(), since: world.now() };
+            if handle.pause(pause).await.is_ok() {
+                note("paused");
+                let now = world.elapsed();
+                world.judge(|judge| judge.is_to_be_quiet(number, Some(now)));
+            }
+        }
+        Operation::Resume => {
+            if handle.standing().pause.is_none() {
+                return;
+            }
+            note("to be resumed");
+            // From now on it may be called again, whether or not we learn of it.
+            world.judge(|judge| judge.is_to_be_quiet(number, None));
+            if handle.resume().await.is_ok() {
+                note("resumed");
+            }
+        }
+        Operation::Skip => {
+            let Ok(failing) = handle.failing(1).await else { return };
+            if let Some(event) = failing.first().and_then(|failing| failing.event) {
+                world.judge(|judge| judge.skipped(number, event));
+                if let Ok(skipped) = handle.skip(event).await {
+                    note(&format!("skips #{}: {skipped:?}", number_of(event)));
+                }
+            }
+        }
+        Operation::ReplayDead => {
+            let query = LetterQuery {
+                endpoint: Some(name.to_owned()),
+                state: Some(LetterState::Dead),
+                limit: 10_000,
+                ..LetterQuery::default()
+            };
+            let Ok(dead) = store.letters(&query).await else { return };
+            let again = |letter: Letter| Letter { state: LetterState::Replay, attempts: 0, at: world.now(), ..letter };
+            if !dead.is_empty() && store.put_letters(dead.into_iter().map(again).collect()).await.is_ok() {
+                note("dead letters are told again");
+                handle.letters_changed().await;
+            }
+        }
+        Operation::ReplayTold(from) => {
+            let told = world.judge(|judge| judge.accepted(number));
+            let letter = |((shard, position), event, subject): ((Shard, Position), EventId, Subject)| Letter {
+                endpoint: name.to_owned(),
+                shard,
+                position,
+                subject,
+                event,
+                command: "Sent".into(),
+                state: LetterState::Replay,
+                why: "the operator asked for it".into(),
+                attempts: 0,
+                at: world.now(),
+            };
+            let first = told.len() * from / 1_000;
+            let letters: Vec<Letter> = told.into_iter().skip(first).take(5).map(letter).collect();
+            if !letters.is_empty() && store.put_letters(letters).await.is_ok() {
+                note("some are told again");
+                handle.letters_changed().await;
+            }
         }
     }
 }
@@ -294,18 +381,18 @@ fn endpoint(life: &Arc<Life>, number: usize) -> Endpoint {
         commands,
         timeout: plan.timeout,
         on_failure: OnFailure::Allow,
-        acknowledge: if plan.is_body_wanted { Acknowledge::Body } else { Acknowledge::Status },
+        telling: plan.telling.clone(),
         concurrency: plan.concurrency,
         secret: Some(secret),
     };
     let wire = Arc::new(Wire { life: life.clone(), endpoint: number });
-    Endpoint::new(settings, Arc::new(PlainCodec), wire).expect("the plan subscribes to what there is")
+    let codec = PlainCodec { unwordable: life.world.plan.unwordable };
+    Endpoint::new(settings, Arc::new(codec), wire).expect("the plan subscribes to what there is")
 }
 
 /// An event of a subject, of a kind that its number decides.
-fn event(world: &World, subject: &Subject, number: usize) -> Event {
-    let time = world.now();
-    let id = EventId::new(time, number as u128);
+fn event(world: &World, subject: &Subject, id: EventId) -> Event {
+    let (time, number) = (world.now(), number_of(id));
     match subject {
         Subject::Conversation(ConversationId::Group(group)) if number.is_multiple_of(4) => {
             Event::GroupChanged(GroupChange {

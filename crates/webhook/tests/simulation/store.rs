@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chat::Fault;
-use chat::event::{LogEntry, Position, Shard, Subject};
+use chat::event::{EndpointPause, Event, LogEntry, Position, Shard, Subject};
 use chat::id::{EventId, Timestamp};
 use chat::port::Log;
 use tokio::sync::watch;
+use webhook::deliver::Announcer;
 use webhook::ledger::{
     Attempt, Behind, Cursor, Gap, Ledger, Letter, LetterCount, LetterQuery, LetterState, Pause, Progress, Trimmed,
 };
@@ -40,12 +41,19 @@ pub(crate) struct Rows {
     times: BTreeMap<Timestamp, BTreeMap<Shard, Position>>,
 }
 
+/// Who writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Who {
+    Engine,
+    Operator,
+}
+
 /// One write.
 #[derive(Clone, Debug)]
 enum Change {
     Progress(String, Shard, Progress),
     Pause(String, Option<Pause>),
-    PutLetters(Vec<Letter>),
+    PutLetters(Vec<Letter>, Who),
     RemoveLetters(String, Vec<(Shard, Position)>),
     Attempts(Vec<Attempt>),
     Time(Timestamp, Vec<(Shard, Position)>),
@@ -75,6 +83,11 @@ impl Disk {
         self.ends.get(&shard).copied().unwrap_or_default()
     }
 
+    pub(crate) fn note_time(&mut self, now: Timestamp) {
+        let ends = self.ends.clone();
+        self.rows.times.insert(now, ends);
+    }
+
     /// Where the next event of a shard will be.
     pub(crate) fn next(&self, shard: Shard) -> Position {
         Position(self.end(shard).0 + 1)
@@ -87,6 +100,7 @@ impl Disk {
         self.log.entry(entry.shard).or_default().insert(entry.position, entry);
     }
 
+    /// Tells the readers how far the log goes.
     pub(crate) fn show_heads(&mut self) {
         self.heads.retain(|(_, head)| !head.is_closed());
         for (shard, head) in &self.heads {
@@ -106,6 +120,18 @@ impl Disk {
     }
 
     fn carry_out(&mut self, world: &World, change: Change) {
+        let now = world.elapsed();
+        world.judge(|judge| match &change {
+            Change::Progress(_, _, Progress { letters, .. }) | Change::PutLetters(letters, Who::Engine) => {
+                letters.iter().for_each(|letter| judge.lettered(letter, now));
+            }
+            Change::PutLetters(letters, Who::Operator) => letters.iter().for_each(|letter| judge.replayed(letter)),
+            Change::RemoveLetters(endpoint, places) => {
+                let gone = places.iter().filter(|place| self.rows.letters.contains_key(&(endpoint.clone(), place.0, place.1)));
+                gone.for_each(|place| judge.letter_removed(endpoint, *place));
+            }
+            _ => {}
+        });
         let saved = match &change {
             Change::Progress(endpoint, shard, _) => Some((endpoint.clone(), *shard)),
             _ => None,
@@ -128,7 +154,7 @@ impl Rows {
             Change::Pause(endpoint, None) => {
                 self.pauses.remove(&endpoint);
             }
-            Change::PutLetters(letters) => self.put_letters(letters),
+            Change::PutLetters(letters, _) => self.put_letters(letters),
             Change::RemoveLetters(endpoint, places) => {
                 for (shard, position) in places {
                     self.letters.remove(&(endpoint.clone(), shard, position));
@@ -166,7 +192,7 @@ impl Rows {
                 None => behind.remove(&subject),
             };
         }
-        self.put_letters(progress.dead);
+        self.put_letters(progress.letters);
     }
 
     fn put_letters(&mut self, letters: Vec<Letter>) {
@@ -185,15 +211,22 @@ impl Change {
                     let told = behind.map_or("no longer behind".into(), |behind| format!("behind at {}", behind.told.0));
                     text.push_str(&format!(", {} {told}", name_of(subject)));
                 }
-                for letter in &progress.dead {
-                    text.push_str(&format!(", dead: {}", letter.position.0));
+                for letter in &progress.letters {
+                    text.push_str(&format!(", {:?} letter: {}", letter.state, letter.position.0));
                 }
                 text
             }
             Self::Pause(endpoint, Some(pause)) => format!("pause of {endpoint}: {}", pause.reason.name()),
             Self::Pause(endpoint, None) => format!("no pause of {endpoint}"),
-            Self::PutLetters(letters) => format!("{} letters", letters.len()),
-            Self::RemoveLetters(endpoint, places) => format!("{} letters of {endpoint} fewer", places.len()),
+            Self::PutLetters(letters, who) => {
+                let letters: Vec<String> =
+                    letters.iter().map(|letter| format!("{:?} letter: {}", letter.state, letter.position.0)).collect();
+                format!("{who:?}: {}", letters.join(", "))
+            }
+            Self::RemoveLetters(endpoint, places) => {
+                let places: Vec<u64> = places.iter().map(|(_, position)| position.0).collect();
+                format!("no letters of {endpoint}: {places:?}")
+            }
             Self::Attempts(attempts) => format!("{} attempts", attempts.len()),
             Self::Time(..) => "the time".into(),
             Self::Gap(gap) => format!("gap of {} in shard {}: {}..={}", gap.endpoint, gap.shard.0, gap.after.0 + 1, gap.up_to.0),
@@ -221,7 +254,7 @@ pub(crate) fn shard_of(subject: &Subject, shards: u16) -> Shard {
 }
 
 /// The store as one life of the process has it.
-pub(crate) struct Store(pub(crate) Arc<Life>);
+pub(crate) struct Store(pub(crate) Arc<Life>, pub(crate) Who);
 
 /// Says what became of a write, also if nobody waits for it any more.
 struct UnderWay<'a> {
@@ -289,6 +322,24 @@ impl Store {
         self.0.place("it has saved").await;
         world.note(|| format!("disk: {name}{}", if fails { ": saved, but it said no" } else { "" }));
         if fails { Err(Fault::unavailable("the connection is gone")) } else { Ok(()) }
+    }
+}
+
+#[async_trait]
+impl Announcer for Store {
+    async fn announce(&self, endpoint: &str, pause: &Pause) -> Result<(), Fault> {
+        let Life { world, .. } = &*self.0;
+        self.0.place("it announces a pause").await;
+        self.0.wait(world.store_latency()).await;
+        if world.store_fails() {
+            return Err(Fault::unavailable("the disk says no"));
+        }
+        let (endpoint, time) = (endpoint.to_owned(), world.now());
+        let (reason, detail) = (pause.reason.name().to_owned(), pause.detail.clone());
+        world.append(&Subject::App, |id| Event::EndpointPaused(EndpointPause { id, endpoint, time, reason, detail }));
+        self.0.wait(world.store_latency()).await;
+        self.0.place("it has announced a pause").await;
+        Ok(())
     }
 }
 
@@ -379,6 +430,7 @@ impl Ledger for Store {
             let wanted = |letter: &&Letter| {
                 query.endpoint.as_ref().is_none_or(|endpoint| *endpoint == letter.endpoint)
                     && query.state.is_none_or(|state| state == letter.state)
+                    && query.due_by.is_none_or(|time| letter.at <= time)
                     && query.event.is_none_or(|event| event == letter.event)
             };
             let is_after = |key: &(String, Shard, Position)| query.after.as_ref().is_none_or(|after| key > after);
@@ -403,7 +455,7 @@ impl Ledger for Store {
     }
 
     async fn put_letters(&self, letters: Vec<Letter>) -> Result<(), Fault> {
-        self.write(Change::PutLetters(letters)).await
+        self.write(Change::PutLetters(letters, self.1)).await
     }
 
     async fn remove_letters(&self, endpoint: &str, places: Vec<(Shard, Position)>) -> Result<(), Fault> {
@@ -482,7 +534,7 @@ impl Disk {
         let Some(log) = self.log.get(&shard) else { return Vec::new() };
         let newest = log.keys().next_back();
         let is_kept = |position: &Position, entry: &LogEntry| {
-            matches!(entry.event, chat::event::Event::MessageSent(_))
+            matches!(entry.event, Event::MessageSent(_))
                 || Some(position) == newest
                 || self.rows.letters.keys().any(|(_, of, at)| (of, at) == (&shard, position))
         };

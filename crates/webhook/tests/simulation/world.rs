@@ -1,28 +1,33 @@
 //! What a run consists of beside the engine: time, chance, the process that may die, and what was seen.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chat::id::Timestamp;
+use chat::event::{Event, LogEntry, Subject};
+use chat::id::{EventId, Timestamp};
 use chat::port::Clock;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use webhook::deliver::handle::Handle;
 
 use crate::chance::{Chance, Stream};
 use crate::judge::Judge;
 use crate::plan::Plan;
-use crate::store::Disk;
+use crate::store::{Disk, name_of, shard_of};
 
 /// When runs begin, by the wall clock: 2026-01-01.
 const BEGINNING: i64 = 1_767_225_600_000;
 
 /// Everything of one run. All of it is used by one thread; the locks are for the ports, which ask for them.
 pub(crate) struct World {
-    pub(crate) plan: Plan,
+    pub(crate) plan: Arc<Plan>,
     pub(crate) judge: Mutex<Judge>,
     pub(crate) disk: Mutex<Disk>,
+    /// How many events were committed.
+    events: AtomicUsize,
     pub(crate) network: Mutex<Chance>,
     store: Mutex<Chance>,
     process: Mutex<Chance>,
@@ -37,10 +42,11 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(seed: u64, is_traced: bool) -> Self {
-        let plan = Plan::of(seed);
+        let plan = Arc::new(Plan::of(seed));
         Self {
-            judge: Mutex::new(Judge::new(&plan)),
+            judge: Mutex::new(Judge::new(plan.clone())),
             disk: Mutex::new(Disk::new(plan.shards)),
+            events: AtomicUsize::new(0),
             network: Mutex::new(Chance::new(seed, Stream::Network)),
             store: Mutex::new(Chance::new(seed, Stream::Store)),
             process: Mutex::new(Chance::new(seed, Stream::Process)),
@@ -72,6 +78,30 @@ impl World {
 
     pub(crate) fn jump(&self, millis: i64) {
         lock(&self.clock).1 += millis;
+    }
+
+    /// Commits an event; readers learn of it now or a little later.
+    pub(crate) fn append(self: &Arc<Self>, subject: &Subject, event: impl FnOnce(EventId) -> Event) {
+        let number = self.events.fetch_add(1, Ordering::Relaxed) + 1;
+        let event = event(EventId::new(self.now(), number as u128));
+        let mut disk = lock(&self.disk);
+        let shard = shard_of(subject, self.plan.shards);
+        let entry = LogEntry { shard, position: disk.next(shard), event, unread: None };
+        self.note(|| {
+            let (place, kind) = (entry.position.0, entry.event.name());
+            format!("committed: #{number} of {}, {kind}, at {}:{place}", name_of(subject), shard.0)
+        });
+        self.judge(|judge| judge.committed(&entry));
+        disk.append(entry);
+        drop(disk);
+        let (world, delay) = (self.clone(), self.head_delay());
+        if delay.is_zero() {
+            return lock(&world.disk).show_heads();
+        }
+        tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            lock(&world.disk).show_heads();
+        });
     }
 
     /// Adds a line to the trace, if somebody wants it.
@@ -145,11 +175,14 @@ pub(crate) struct Life {
     pub(crate) number: u32,
     is_dead: AtomicBool,
     pub(crate) died: Notify,
+    /// The deliverers, as far as they are open, by the numbers of their endpoints.
+    pub(crate) handles: Mutex<BTreeMap<usize, Handle>>,
 }
 
 impl Life {
     pub(crate) fn new(world: Arc<World>, number: u32) -> Arc<Self> {
-        Arc::new(Self { world, number, is_dead: AtomicBool::new(false), died: Notify::new() })
+        let (is_dead, died, handles) = (AtomicBool::new(false), Notify::new(), Mutex::default());
+        Arc::new(Self { world, number, is_dead, died, handles })
     }
 
     /// A place where the process may die. Does not return in one that is dead.

@@ -1,14 +1,16 @@
 //! `ringback serve`: builds the parts, serves, and stops in order.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use webhook::Asker;
 
-use crate::app::App;
+use crate::app::{App, Delivering};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::secrets::{Origin, Secrets};
@@ -21,7 +23,8 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     stop: CancellationToken,
     http: JoinHandle<()>,
-    deliverers: JoinSet<()>,
+    delivering: Delivering,
+    asker: Arc<Asker>,
 }
 
 impl Server {
@@ -33,10 +36,10 @@ impl Server {
         let address = listener.local_addr().map_err(Failure::work)?;
         let app = App::build(config, secrets).await?;
         let stop = CancellationToken::new();
-        let deliverers = app.start_delivering(&stop).await?;
+        let delivering = app.start_delivering(&stop).await?;
         let router = app.router().merge(health::router(app.store.clone(), metrics, stop.clone()));
         let http = tokio::spawn(http::serve(listener, router, stop.clone()));
-        Ok(Self { address, stop, http, deliverers })
+        Ok(Self { address, stop, http, delivering, asker: app.asker })
     }
 
     /// Stops taking requests, finishes those that have begun, and saves how far each endpoint was told.
@@ -44,7 +47,8 @@ impl Server {
         self.stop.cancel();
         // A task that panicked has said so already.
         let _ = self.http.await;
-        while self.deliverers.join_next().await.is_some() {}
+        self.asker.stop().await;
+        while self.delivering.tasks.join_next().await.is_some() {}
     }
 }
 

@@ -86,7 +86,7 @@ async fn a_backend_that_comes_and_goes_hears_everything_in_order() {
 /// An event that is refused is told again, later events of its conversation wait, and its id stays the same.
 #[tokio::test]
 async fn a_refused_event_is_told_again_under_the_same_id() {
-    let stage = groups(1, |endpoint| endpoint.secret(SECRET)).await;
+    let stage = groups(1, |endpoint| endpoint.secret(SECRET).retries(["0s", "50ms", "100ms"])).await;
     stage.backend.answers_in_turn(AFTER, [Answer::status(500), Answer::status(503), Answer::status(200)]);
     for n in 1..=3 {
         stage.tencent.ok(SEND_GROUP, group_text("g0", "alice", &format!("{n}"))).await;
@@ -123,7 +123,7 @@ async fn what_a_listener_answers_does_not_matter() {
 /// An endpoint may ask for more: then "told" is what the body says.
 #[tokio::test]
 async fn a_listener_may_acknowledge_in_the_body() {
-    let stage = groups(1, |endpoint| endpoint.acknowledge("body")).await;
+    let stage = groups(1, |endpoint| endpoint.acknowledge("body").retries(["0s", "50ms", "100ms"])).await;
     let answers = [
         Answer::from(json!({"ActionStatus": "FAIL", "ErrorInfo": "not yet", "ErrorCode": 1})),
         Answer::text("text/html", "<html>"),

@@ -129,10 +129,16 @@ impl<'a> Context<'a> {
 
     /// Commits, for commands whose commit cannot be a repeat; a broken assertion becomes the refusal it stands for.
     pub async fn commit(&self, changes: Changes) -> Result<Committed, Error> {
+        self.check_room()?;
         match self.store().commit(changes).await {
             Ok(receipt) => Ok(receipt),
             Err(error) => Err(commit_refused(error)),
         }
+    }
+
+    /// Refuses what would be one event more than an endpoint can be told of.
+    pub fn check_room(&self) -> Result<(), Refusal> {
+        if self.callbacks().is_full() { Err(Refusal::BackendFull) } else { Ok(()) }
     }
 
     /// The account of that id.

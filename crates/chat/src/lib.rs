@@ -20,6 +20,7 @@ pub mod chat;
 pub mod command;
 pub mod conversation;
 pub mod element;
+pub mod endpoint;
 pub mod event;
 pub mod group;
 pub mod id;

@@ -244,6 +244,11 @@ pub trait Callbacks: Send + Sync {
     /// Whether anybody would be asked. Most questions are asked of nobody, and then the path is shorter.
     fn asks(&self, question: &Question) -> bool;
 
+    /// Whether an endpoint has so much still to be told that nothing new may happen.
+    fn is_full(&self) -> bool {
+        false
+    }
+
     /// Asks every endpoint that subscribes to it, in configured order, until one refuses.
     async fn ask(&self, question: Question) -> Verdict;
 }

@@ -108,6 +108,9 @@ pub enum Refusal {
     /// The store cannot take the write now (full disk, database away).
     #[error("the server cannot store anything at the moment")]
     StoreUnavailable,
+    /// An endpoint cannot be told of any more for now, and its operator wants nothing new accepted then.
+    #[error("the app's backend has too much still to be told")]
+    BackendFull,
 }
 
 /// How asking the app's backend failed.
@@ -123,6 +126,8 @@ pub enum AskFailure {
     Unreadable,
     /// Too many questions are waiting for this endpoint already.
     Busy,
+    /// It was found dead, and is not asked until it answers again.
+    BreakerOpen,
 }
 
 impl AskFailure {
@@ -134,6 +139,7 @@ impl AskFailure {
             Self::BadStatus => "bad_status",
             Self::Unreadable => "unreadable",
             Self::Busy => "busy",
+            Self::BreakerOpen => "breaker_open",
         }
     }
 }
@@ -146,6 +152,7 @@ impl fmt::Display for AskFailure {
             Self::BadStatus => "it answered with an HTTP error",
             Self::Unreadable => "its answer was not understood",
             Self::Busy => "too many questions are waiting for it",
+            Self::BreakerOpen => "it does not answer, and is not asked until it does",
         })
     }
 }
@@ -180,6 +187,7 @@ impl Refusal {
             Self::Rejected { .. } => "rejected",
             Self::BackendFailed(_) => "backend_failed",
             Self::StoreUnavailable => "store_unavailable",
+            Self::BackendFull => "backend_full",
         }
     }
 }

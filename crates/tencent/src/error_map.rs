@@ -59,10 +59,11 @@ fn code(service: Service, refusal: &Refusal) -> i64 {
             | AskFailure::Timeout
             | AskFailure::BadStatus
             | AskFailure::Unreadable
-            | AskFailure::Busy,
+            | AskFailure::Busy
+            | AskFailure::BreakerOpen,
         ) => CALLBACK_FAILED,
         Refusal::Blocked => BLOCKED,
-        Refusal::StoreUnavailable => internal(service),
+        Refusal::StoreUnavailable | Refusal::BackendFull => internal(service),
         other => match service {
             Service::Account => account(other),
             Service::Message => message(other),

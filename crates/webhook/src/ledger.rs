@@ -45,21 +45,29 @@ pub trait Ledger: Send + Sync {
     /// The noted attempts to tell of an event, oldest first; at most the newest 1,000.
     async fn attempts(&self, event: EventId) -> Result<Vec<Attempt>, Fault>;
 
-    /// Notes that it is now so late, and that the log has come so far.
+    /// Notes that it is now so late, and that the log has come so far: one note for each position, with the latest time at
+    /// which the log had come just there.
     async fn note_time(&self, now: Timestamp, heads: Vec<(Shard, Position)>) -> Result<(), Fault>;
 
     /// The newest noted position that is not later than a time; 0 if there is none.
     async fn position_at(&self, shard: Shard, time: Timestamp) -> Result<Position, Fault>;
 
-    /// The newest noted time at which the log had not come beyond a position; none if there is none.
+    /// The latest noted time at which the log had not come beyond a position; none if there is none.
     async fn time_of(&self, shard: Shard, position: Position) -> Result<Option<Timestamp>, Fault>;
 
     /// Removes events that are not in the history, up to a position; at most `limit`, the oldest first. Those that a letter
-    /// is about, and the newest event of the shard, stay. Returns what was removed.
-    async fn trim(&self, shard: Shard, up_to: Position, limit: usize) -> Result<Trimmed, Fault>;
-
-    /// Notes that events were removed although an endpoint was still owed them.
-    async fn note_gap(&self, gap: Gap) -> Result<(), Fault>;
+    /// is about, and the newest event of the shard, stay. With them, in one transaction, notes the gap of each endpoint of
+    /// `let_go` that was told only up to an earlier position than what was removed last: one gap for each `after`, which
+    /// grows. Never called for what is younger than an hour: a repeat of an event without a place in the history is
+    /// recognised for five minutes.
+    async fn trim(
+        &self,
+        shard: Shard,
+        up_to: Position,
+        limit: usize,
+        let_go: Vec<(String, Position)>,
+        now: Timestamp,
+    ) -> Result<Trimmed, Fault>;
 
     /// The gaps of an endpoint, oldest first; at most the newest 1,000.
     async fn gaps(&self, endpoint: &str) -> Result<Vec<Gap>, Fault>;
@@ -246,10 +254,10 @@ pub struct Gap {
     pub endpoint: String,
     /// In which shard.
     pub shard: Shard,
-    /// They were after this position,
+    /// They were after this position, up to which it was told,
     pub after: Position,
     /// and up to this one.
     pub up_to: Position,
-    /// When it was noted.
+    /// When the last of them were removed.
     pub time: Timestamp,
 }

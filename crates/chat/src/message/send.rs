@@ -98,6 +98,7 @@ impl Command for SendMessage {
 
     async fn run(self, cx: &Context<'_>) -> Result<Sent, Error> {
         self.check_rights(cx.actor)?;
+        cx.check_room()?;
 
         // Facts, and the rules that they decide.
         let (mut message, mut scene) = self.draft(cx).await?;

@@ -71,7 +71,7 @@ async fn many_messages() {
     let cursor = Position(messages - messages / 10);
     for shard in store.shards() {
         let progress =
-            Progress { cursor, behind: vec![(in_group(&groups[0]).into(), lags(messages / 2))], dead: Vec::new() };
+            Progress { cursor, behind: vec![(in_group(&groups[0]).into(), lags(messages / 2))], letters: Vec::new() };
         store.save_progress("app", shard, progress).await.unwrap();
     }
     let before = owed(&store, &["app"]).await;

@@ -54,7 +54,7 @@ async fn tell(store: &Fresh, dice: &mut Dice) {
             // One shard in five has not heard of the endpoint.
             if dice.roll(5) > 0 {
                 let cursor = Position(dice.roll(head + 1));
-                store.save_progress(endpoint, shard, Progress { cursor, behind, dead: Vec::new() }).await.unwrap();
+                store.save_progress(endpoint, shard, Progress { cursor, behind, letters: Vec::new() }).await.unwrap();
             }
         }
     }

@@ -64,7 +64,7 @@ async fn tell(store: &Fresh) {
             events.nth(2).map(|entry| (conversation.into(), lags(entry.position.0)))
         };
         let behind: Vec<_> = behind.into_iter().filter_map(told).collect();
-        store.save_progress("app", shard, Progress { cursor: half, behind, dead: Vec::new() }).await.unwrap();
+        store.save_progress("app", shard, Progress { cursor: half, behind, letters: Vec::new() }).await.unwrap();
         store.save_cursor("new", shard, Position(0)).await.unwrap();
         store.save_cursor("idle", shard, head).await.unwrap();
     }

@@ -53,6 +53,10 @@ impl Codec for PlainCodec {
         COMMANDS.contains(&command)
     }
 
+    fn is_question(&self, _: &str) -> bool {
+        false
+    }
+
     fn asks(&self, _: &Question) -> &'static [&'static str] {
         &[]
     }

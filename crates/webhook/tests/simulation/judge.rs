@@ -10,7 +10,7 @@ use std::time::Duration;
 use chat::event::{LogEntry, Position, Shard, Subject};
 use chat::id::EventId;
 use webhook::deliver::settings::Order;
-use webhook::ledger::{Letter, LetterState};
+use webhook::ledger::{Gap, Letter, LetterState};
 
 use crate::codec::{Said, Told, command_of, is_every, number_of};
 use crate::plan::{EndpointPlan, Plan};
@@ -18,6 +18,9 @@ use crate::store::{Rows, name_of};
 
 /// What an answer says is minded after this time: the deliverer may be reading when it comes.
 const LEARNS_WITHIN: Duration = Duration::from_millis(250);
+
+/// What an answer says about one event is minded for this long at least: an endpoint that counts as down is probed then.
+const PROBED_AFTER: Duration = Duration::from_millis(800);
 
 /// Where an event is.
 type Place = (Shard, Position);
@@ -47,6 +50,9 @@ pub(crate) struct Figures {
     pub(crate) repeats: u64,
     pub(crate) saves: u64,
     pub(crate) dead: u64,
+    pub(crate) trimmed: u64,
+    /// Tellings in gaps.
+    pub(crate) lost: u64,
     pub(crate) replayed: u64,
     pub(crate) pauses: u64,
     pub(crate) deaths: u64,
@@ -228,7 +234,10 @@ impl Judge {
             Outcome::Nothing => self.figures.unanswered += 1,
         }
         match outcome {
-            Outcome::Gone => watched.quiet_from = watched.quiet_from.or(Some(now)),
+            Outcome::Gone => {
+                self.figures.pauses += 1;
+                watched.quiet_from = watched.quiet_from.or(Some(now));
+            }
             Outcome::Busy(after) => {
                 let until = now + after;
                 watched.held = Some(watched.held.map_or((now, until), |(_, before)| (now, until.max(before))));
@@ -244,7 +253,7 @@ impl Judge {
                 }
             } else {
                 if let Outcome::Later(after) = outcome {
-                    telling.not_before = Some(now + after);
+                    telling.not_before = Some(now + after.min(PROBED_AFTER));
                 }
                 telling.failures += 1;
                 telling.failed_first.get_or_insert(now);
@@ -355,6 +364,31 @@ impl Judge {
         }
     }
 
+    /// Events were removed from the log. Whoever is owed one of them must have a gap there.
+    pub(crate) fn trimmed(&mut self, shard: Shard, places: &[Position], rows: &Rows) {
+        self.figures.trimmed += places.len() as u64;
+        for endpoint in 0..self.watched.len() {
+            let name = self.plan.endpoints[endpoint].name.clone();
+            for position in places {
+                let Some(fact) = self.facts.get(&(shard, *position)).cloned() else { continue };
+                let watched = &mut self.watched[endpoint];
+                let owed = watched.owed.get(&shard).and_then(|subjects| subjects.get(&fact.subject));
+                if !owed.is_some_and(|owed| owed.contains(position)) {
+                    continue;
+                }
+                let is_it = |gap: &&Gap| gap.endpoint == name && gap.shard == shard;
+                let mut gaps = rows.gaps.iter().filter(is_it);
+                if gaps.any(|gap| gap.after < *position && *position <= gap.up_to) {
+                    self.figures.lost += 1;
+                    watched.settle((shard, *position), &fact.subject);
+                } else {
+                    let what = self.name(Told { shard, position: *position, event: fact.event });
+                    self.complain(format!("{name} was owed {what}, which was trimmed without a gap"));
+                }
+            }
+        }
+    }
+
     /// Whether an endpoint is owed nothing any more.
     pub(crate) fn is_content(&self, endpoint: usize) -> bool {
         let watched = &self.watched[endpoint];
@@ -384,11 +418,12 @@ impl Judge {
         self.figures.accepted + self.figures.dead
     }
 
-    /// Events that an endpoint has accepted, for the operator to choose from.
+    /// Events that an endpoint has accepted, and that this life found saved as told, for the operator to choose from.
     pub(crate) fn accepted(&self, endpoint: usize) -> Vec<(Place, EventId, Subject)> {
         let watched = &self.watched[endpoint];
+        let is_saved = |place: Place| self.facts.get(&place).is_some_and(|fact| watched.was_saved(place, &fact.subject));
         let told = watched.tellings.iter().filter(|(place, telling)| {
-            telling.accepted_in.is_some_and(|life| life < watched.life) && !watched.replay.contains(place)
+            telling.accepted_in.is_some() && is_saved(**place) && !watched.replay.contains(place)
         });
         told.filter_map(|(place, _)| self.facts.get(place).map(|fact| (*place, fact.event, fact.subject.clone()))).collect()
     }
@@ -508,6 +543,8 @@ impl Figures {
         self.repeats += other.repeats;
         self.saves += other.saves;
         self.dead += other.dead;
+        self.trimmed += other.trimmed;
+        self.lost += other.lost;
         self.replayed += other.replayed;
         self.pauses += other.pauses;
         self.deaths += other.deaths;
@@ -518,9 +555,10 @@ impl Figures {
 impl std::fmt::Display for Figures {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { events, calls, accepted, refused, unanswered, repeats, .. } = self;
-        let Self { saves, dead, replayed, pauses, deaths, virtual_seconds, .. } = self;
+        let Self { saves, dead, trimmed, lost, replayed, pauses, deaths, virtual_seconds, .. } = self;
         write!(f, "{events} events, {calls} calls ({accepted} accepted, {refused} refused, {unanswered} not answered; ")?;
         write!(f, "{repeats} tellings were repeats), {saves} saves, {dead} dead letters, {replayed} replays, ")?;
+        write!(f, "{trimmed} events trimmed, {lost} tellings in gaps, ")?;
         write!(f, "{pauses} pauses, {deaths} deaths of the process, {} simulated hours", virtual_seconds / 3600)
     }
 }

@@ -120,7 +120,8 @@ impl Plan {
 
     pub(crate) fn of(seed: u64) -> Self {
         let chance = &mut Chance::new(seed, Stream::Plan);
-        let length = chance.pick(&[2_000, 10_000, 20_000, 40_000, 60_000]);
+        // Now and then long enough for the log to be trimmed.
+        let length = if chance.per_mille(30) { 9_000_000 } else { chance.pick(&[2_000, 10_000, 20_000, 40_000, 60_000]) };
         let (subjects, mut steps) = events(chance, length);
         let crash_share = chance.pick(&[0, 0, 1, 3, 10]);
         let crashes = chance.pick(&[0, 0, 1, 2, 4]);

@@ -1,5 +1,6 @@
 //! One run: the real engine in a simulated world, from the beginning until every endpoint that heals has got everything.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,11 +13,15 @@ use chat::message::{Delivery, Message};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
+use webhook::asking::OnFailures;
 use webhook::deliver::Parts;
 use webhook::endpoint::{Commands, EndpointSettings, OnFailure};
 use webhook::ledger::{Ledger, Letter, LetterQuery, LetterState, Pause, PauseReason};
-use webhook::sign::SigningSecret;
-use webhook::{Deliverer, Endpoint};
+use webhook::filter::Filter;
+use webhook::headers::CustomHeaders;
+use webhook::sign::{SigningSecret, SigningSecrets};
+use webhook::keeper::Retention;
+use webhook::{Deliverer, Endpoint, Keeper};
 
 use crate::codec::{PlainCodec, number_of};
 use crate::judge::Figures;
@@ -160,8 +165,16 @@ impl Process {
                 tasks.spawn(serve(life.clone(), number, stop.clone()));
             }
         }
-        tasks.spawn(note_times(life.clone(), stop.clone()));
+        tasks.spawn(self.keeper(&life).run(stop.clone()));
         self.up = Some(Up { life, stop, tasks });
+    }
+
+    fn keeper(&self, life: &Arc<Life>) -> Keeper {
+        let store = Arc::new(Store(life.clone(), Who::Engine));
+        let parts = Parts { log: store.clone(), ledger: store.clone(), clock: life.clone(), announcer: store };
+        let retention = Retention { events: Duration::ZERO, attempts: Duration::from_secs(600), most_attempts: 100 };
+        let endpoints = &self.world.plan.endpoints;
+        Keeper::new(endpoints.iter().map(|endpoint| endpoint.name.clone()).collect(), parts, retention)
     }
 
     /// The process is gone, and what it left under way is settled.
@@ -288,13 +301,6 @@ async fn serve(life: Arc<Life>, number: usize, stop: CancellationToken) {
     }
 }
 
-/// What the server does so that it is known later how old an event is.
-async fn note_times(life: Arc<Life>, stop: CancellationToken) {
-    while tokio::time::timeout(Duration::from_secs(1), stop.cancelled()).await.is_err() && !life.is_dead() {
-        lock(&life.world.disk).note_time(life.world.now());
-    }
-}
-
 /// What the operator does. Whatever fails is not done, and not tried again.
 async fn operate(life: Arc<Life>, number: usize, operation: Operation) {
     let world = life.world.clone();
@@ -376,6 +382,7 @@ fn endpoint(life: &Arc<Life>, number: usize) -> Endpoint {
         None => Commands::All,
     };
     let secret = SigningSecret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").expect("a secret of the right form");
+    let secret = SigningSecrets::new(vec![secret]).expect("one is enough");
     let settings = EndpointSettings {
         name: plan.name.clone(),
         commands,
@@ -384,6 +391,10 @@ fn endpoint(life: &Arc<Life>, number: usize) -> Endpoint {
         telling: plan.telling.clone(),
         concurrency: plan.concurrency,
         secret: Some(secret),
+        filter: Filter::default(),
+        on_failures: OnFailures::default(),
+        by_command: BTreeMap::new(),
+        headers: CustomHeaders::default(),
     };
     let wire = Arc::new(Wire { life: life.clone(), endpoint: number });
     let codec = PlainCodec { unwordable: life.world.plan.unwordable };

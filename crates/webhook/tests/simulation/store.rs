@@ -2,7 +2,7 @@
 //! the process died may be there or not.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use chat::Fault;
@@ -38,7 +38,8 @@ pub(crate) struct Rows {
     pub(crate) letters: BTreeMap<(String, Shard, Position), Letter>,
     pub(crate) gaps: Vec<Gap>,
     attempts: Vec<Attempt>,
-    times: BTreeMap<Timestamp, BTreeMap<Shard, Position>>,
+    /// When the log had come just there, last.
+    times: BTreeMap<(Shard, Position), Timestamp>,
 }
 
 /// Who writes.
@@ -57,7 +58,6 @@ enum Change {
     RemoveLetters(String, Vec<(Shard, Position)>),
     Attempts(Vec<Attempt>),
     Time(Timestamp, Vec<(Shard, Position)>),
-    Gap(Gap),
     Forget(Timestamp, u64),
 }
 
@@ -81,11 +81,6 @@ impl Disk {
 
     pub(crate) fn end(&self, shard: Shard) -> Position {
         self.ends.get(&shard).copied().unwrap_or_default()
-    }
-
-    pub(crate) fn note_time(&mut self, now: Timestamp) {
-        let ends = self.ends.clone();
-        self.rows.times.insert(now, ends);
     }
 
     /// Where the next event of a shard will be.
@@ -162,11 +157,13 @@ impl Rows {
             }
             Change::Attempts(attempts) => self.attempts.extend(attempts),
             Change::Time(now, heads) => {
-                self.times.insert(now, heads.into_iter().collect());
+                for place in heads {
+                    let time = self.times.entry(place).or_insert(now);
+                    *time = now.max(*time);
+                }
             }
-            Change::Gap(gap) => self.gaps.push(gap),
             Change::Forget(before, most) => {
-                self.times = self.times.split_off(&before);
+                self.times.retain(|_, time| *time >= before);
                 self.attempts.retain(|attempt| attempt.time >= before);
                 let mut left: BTreeMap<String, u64> = BTreeMap::new();
                 let mut newest: Vec<Attempt> = std::mem::take(&mut self.attempts).into_iter().rev().collect();
@@ -178,6 +175,11 @@ impl Rows {
                 self.attempts = newest.into_iter().rev().collect();
             }
         }
+    }
+
+    fn times_of(&self, shard: Shard) -> impl Iterator<Item = (Position, Timestamp)> {
+        let noted = self.times.iter().filter(move |((of, _), _)| *of == shard);
+        noted.map(|((_, position), time)| (*position, *time))
     }
 
     fn apply_progress(&mut self, endpoint: String, shard: Shard, progress: Progress) {
@@ -229,7 +231,6 @@ impl Change {
             }
             Self::Attempts(attempts) => format!("{} attempts", attempts.len()),
             Self::Time(..) => "the time".into(),
-            Self::Gap(gap) => format!("gap of {} in shard {}: {}..={}", gap.endpoint, gap.shard.0, gap.after.0 + 1, gap.up_to.0),
             Self::Forget(..) => "what is forgotten".into(),
         }
     }
@@ -291,6 +292,21 @@ impl Store {
         self.0.wait(world.store_latency()).await;
         self.0.place(what).await;
         Ok(seen)
+    }
+
+    /// A write that is carried out at once, or not at all: as a whole, before a death or after it.
+    async fn write_by(&self, name: String, act: impl FnOnce(&mut Disk, &World) + Send) -> Result<(), Fault> {
+        let Life { world, .. } = &*self.0;
+        self.0.place("it begins to save").await;
+        self.0.wait(world.store_latency()).await;
+        if world.store_fails() {
+            world.note(|| format!("disk: {name}: not saved"));
+            return Err(Fault::new("the disk says no"));
+        }
+        act(&mut lock(&world.disk), world);
+        self.0.wait(world.store_latency()).await;
+        self.0.place("it has saved").await;
+        Ok(())
     }
 
     async fn write(&self, change: Change) -> Result<(), Fault> {
@@ -481,38 +497,34 @@ impl Ledger for Store {
 
     async fn position_at(&self, shard: Shard, time: Timestamp) -> Result<Position, Fault> {
         let look = |disk: &Disk| {
-            let noted = disk.rows.times.range(..=time).rev();
-            noted.filter_map(|(_, heads)| heads.get(&shard)).next().copied().unwrap_or_default()
+            let noted = disk.rows.times_of(shard).filter(|(_, noted)| *noted <= time);
+            noted.map(|(position, _)| position).max().unwrap_or_default()
         };
         self.read("reading where the log was", look).await
     }
 
     async fn time_of(&self, shard: Shard, position: Position) -> Result<Option<Timestamp>, Fault> {
         let look = |disk: &Disk| {
-            let mut noted = disk.rows.times.iter().rev();
-            noted.find(|(_, heads)| heads.get(&shard).is_some_and(|head| *head <= position)).map(|(time, _)| *time)
+            let noted = disk.rows.times_of(shard).filter(|(noted, _)| *noted <= position);
+            noted.map(|(_, time)| time).max()
         };
         self.read("reading when the log was there", look).await
     }
 
-    async fn trim(&self, shard: Shard, up_to: Position, limit: usize) -> Result<Trimmed, Fault> {
-        let look = |disk: &Disk| disk.removable(shard, up_to, limit);
-        let places = self.read("looking for what can be trimmed", look).await?;
-        let Life { world, .. } = &*self.0;
-        let trimmed = Trimmed {
-            events: places.len() as u64,
-            first: places.first().copied().unwrap_or_default(),
-            last: places.last().copied().unwrap_or_default(),
-        };
-        if trimmed.events > 0 {
-            world.note(|| format!("disk: shard {} is trimmed up to {}", shard.0, trimmed.last.0));
-        }
-        lock(&world.disk).remove(shard, &places);
-        Ok(trimmed)
-    }
-
-    async fn note_gap(&self, gap: Gap) -> Result<(), Fault> {
-        self.write(Change::Gap(gap)).await
+    async fn trim(
+        &self,
+        shard: Shard,
+        up_to: Position,
+        limit: usize,
+        let_go: Vec<(String, Position)>,
+        now: Timestamp,
+    ) -> Result<Trimmed, Fault> {
+        let trimmed = Mutex::new(Trimmed::default());
+        self.write_by(format!("trimming of shard {}", shard.0), |disk, world| {
+            *lock(&trimmed) = disk.trim(world, shard, up_to, limit, &let_go, now);
+        })
+        .await?;
+        Ok(trimmed.into_inner().unwrap_or_default())
     }
 
     async fn gaps(&self, endpoint: &str) -> Result<Vec<Gap>, Fault> {
@@ -542,13 +554,38 @@ impl Disk {
         old.take(limit).map(|(position, _)| *position).collect()
     }
 
-    fn remove(&mut self, shard: Shard, places: &[Position]) {
-        for position in places {
+    fn trim(
+        &mut self,
+        world: &World,
+        shard: Shard,
+        up_to: Position,
+        limit: usize,
+        let_go: &[(String, Position)],
+        now: Timestamp,
+    ) -> Trimmed {
+        let places = self.removable(shard, up_to, limit);
+        let (Some(first), Some(last)) = (places.first().copied(), places.last().copied()) else {
+            return Trimmed::default();
+        };
+        world.note(|| format!("disk: shard {} is trimmed: {} to {}", shard.0, first.0, last.0));
+        for position in &places {
             if let Some(entry) = self.log.get_mut(&shard).and_then(|log| log.remove(position))
                 && let Some(index) = self.by_subject.get_mut(&entry.event.subject())
             {
                 index.remove(position);
             }
         }
+        for (endpoint, told) in let_go.iter().filter(|(_, told)| *told < last) {
+            let is_it = |gap: &&mut Gap| gap.endpoint == *endpoint && gap.shard == shard && gap.after == *told;
+            match self.rows.gaps.iter_mut().find(is_it) {
+                Some(gap) => (gap.up_to, gap.time) = (last.max(gap.up_to), now),
+                None => {
+                    let endpoint = endpoint.clone();
+                    self.rows.gaps.push(Gap { endpoint, shard, after: *told, up_to: last, time: now });
+                }
+            }
+        }
+        world.judge(|judge| judge.trimmed(shard, &places, &self.rows));
+        Trimmed { events: places.len() as u64, first, last }
     }
 }

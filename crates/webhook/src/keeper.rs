@@ -1,0 +1,163 @@
+//! Housekeeping beside the deliverers: notes how late it is where the log stands, trims what everybody has been told of, and
+//! forgets old attempts.
+
+use std::time::Duration;
+
+use chat::Fault;
+use chat::event::{Position, Shard};
+use chat::id::Timestamp;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::deliver::Parts;
+use crate::ledger::PauseReason;
+
+/// How often the time is noted: what is asked about times is answered to within this.
+const NOTE_EVERY: Duration = Duration::from_secs(10);
+
+/// How often the log is trimmed.
+const TRIM_EVERY: Duration = Duration::from_secs(60);
+
+/// How many events are removed in one transaction, some 10 ms long, and how many transactions there are at a time.
+const TRIM_STEP: usize = 1000;
+const TRIM_STEPS: usize = 100;
+
+/// No event is removed that is younger: see [`Ledger::trim`](crate::ledger::Ledger::trim).
+pub const LEAST_AGE: Duration = Duration::from_secs(60 * 60);
+
+/// How long things are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Events that are not in the history, once every endpoint was told of them; at least [`LEAST_AGE`].
+    pub events: Duration,
+    /// Failed attempts.
+    pub attempts: Duration,
+    /// At most so many failed attempts of an endpoint.
+    pub most_attempts: u64,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        const DAY: u64 = 24 * 60 * 60;
+        let events = Duration::from_secs(DAY);
+        Self { events, attempts: Duration::from_secs(7 * DAY), most_attempts: 10_000 }
+    }
+}
+
+/// Keeps the log and the ledger from growing for ever.
+#[derive(Debug)]
+pub struct Keeper {
+    /// Who may hold the log: the endpoints that are configured.
+    endpoints: Vec<String>,
+    parts: Parts,
+    retention: Retention,
+}
+
+impl Keeper {
+    /// Endpoints that are not named here do not hold the log.
+    pub fn new(endpoints: Vec<String>, parts: Parts, retention: Retention) -> Self {
+        Self { endpoints, parts, retention }
+    }
+
+    /// Keeps house until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut trim_at = Instant::now() + TRIM_EVERY;
+        loop {
+            if let Err(fault) = self.note_time().await {
+                say("the time could not be noted", &fault);
+            }
+            if trim_at <= Instant::now() {
+                trim_at = Instant::now() + TRIM_EVERY;
+                if let Err(fault) = self.trim().await {
+                    say("the log could not be trimmed", &fault);
+                }
+                let before = earlier(self.parts.clock.now(), self.retention.attempts);
+                if let Err(fault) = self.parts.ledger.forget(before, self.retention.most_attempts).await {
+                    say("old attempts could not be forgotten", &fault);
+                }
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(NOTE_EVERY) => {}
+            }
+        }
+    }
+
+    async fn note_time(&self) -> Result<(), Fault> {
+        let head = |shard| (shard, *self.parts.log.head(shard).borrow());
+        let heads = self.parts.log.shards().into_iter().map(head).collect();
+        self.parts.ledger.note_time(self.parts.clock.now(), heads).await
+    }
+
+    async fn trim(&self) -> Result<(), Fault> {
+        let let_go = self.let_go().await?;
+        for shard in self.parts.log.shards() {
+            self.trim_shard(shard, &let_go).await?;
+        }
+        Ok(())
+    }
+
+    /// The endpoints that hold the log no longer.
+    async fn let_go(&self) -> Result<Vec<&String>, Fault> {
+        let mut let_go = Vec::new();
+        for endpoint in &self.endpoints {
+            let pause = self.parts.ledger.pause(endpoint).await?;
+            if pause.is_some_and(|pause| pause.reason == PauseReason::TooFarBehind) {
+                let_go.push(endpoint);
+            }
+        }
+        Ok(let_go)
+    }
+
+    async fn trim_shard(&self, shard: Shard, let_go: &[&String]) -> Result<(), Fault> {
+        let now = self.parts.clock.now();
+        let ledger = &self.parts.ledger;
+        let mut up_to = ledger.position_at(shard, earlier(now, self.retention.events.max(LEAST_AGE))).await?;
+        let mut owed = Vec::new();
+        for endpoint in &self.endpoints {
+            let Some(told) = self.told(endpoint, shard).await? else { continue };
+            if let_go.contains(&endpoint) {
+                owed.push((endpoint.clone(), told));
+            } else {
+                up_to = up_to.min(told);
+            }
+        }
+        for _ in 0..TRIM_STEPS {
+            let trimmed = ledger.trim(shard, up_to, TRIM_STEP, owed.clone(), now).await?;
+            if trimmed.events == 0 {
+                break;
+            }
+            metrics::counter!("ringback_log_trimmed_events_total").increment(trimmed.events);
+            for (endpoint, _) in owed.iter().filter(|(_, told)| *told < trimmed.last) {
+                tracing::error!(
+                    endpoint,
+                    shard = shard.0,
+                    events = trimmed.events,
+                    "trimmed before the endpoint was told; the gap is noted"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything up to here the endpoint was told of, and that is saved; none if it has never been called.
+    async fn told(&self, endpoint: &str, shard: Shard) -> Result<Option<Position>, Fault> {
+        let Some(cursor) = self.parts.ledger.cursor(endpoint, shard).await? else { return Ok(None) };
+        let behind = self.parts.ledger.behind(endpoint, shard).await?;
+        Ok(Some(behind.iter().map(|(_, behind)| behind.told).min().unwrap_or(cursor.position).min(cursor.position)))
+    }
+}
+
+/// A time of day, and so much earlier.
+fn earlier(time: Timestamp, by: Duration) -> Timestamp {
+    let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+    Timestamp::from_millis(time.millis().saturating_sub(millis))
+}
+
+/// A store that is away has said so itself.
+fn say(what: &str, fault: &Fault) {
+    if !fault.is_unavailable() {
+        tracing::warn!(%fault, "{what}");
+    }
+}

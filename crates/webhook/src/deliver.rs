@@ -442,6 +442,14 @@ impl Deliverer {
                     continue;
                 }
                 Some(Next::Tell(key, tellings)) => {
+                    let lanes = &mut self.readers[place].lanes;
+                    if lanes.is_alone(&key) {
+                        if !items.is_empty() {
+                            lanes.put_back(key);
+                            break;
+                        }
+                        room = 0;
+                    }
                     room -= tellings.len().min(room);
                     items.push(Item { reader: place, key, tellings });
                 }
@@ -460,11 +468,12 @@ impl Deliverer {
             return false;
         }
         let tellings: Vec<_> = items.iter().flat_map(|item| item.tellings.iter().cloned()).collect();
-        let started = self.readers[items[0].reader].started;
+        let started = |item: &Item| std::iter::repeat_n(self.readers[item.reader].started, item.tellings.len());
+        let started: Vec<Position> = items.iter().flat_map(started).collect();
         let (endpoint, parts) = (self.endpoint.clone(), self.parts.clone());
         let flight = self
             .flights
-            .spawn(async move { telling::tell(&endpoint, &*parts.log, &*parts.clock, started, &tellings).await });
+            .spawn(async move { telling::tell(&endpoint, &*parts.log, &*parts.clock, &started, &tellings).await });
         self.calling.insert(flight.id(), Flight::Lanes(items));
         true
     }
@@ -620,6 +629,9 @@ impl Deliverer {
                 }
                 let lags = !is_down && once_more.times >= LAGS_AFTER;
                 lanes.rest(&key, again(failed), once_more, lags);
+            }
+            Outcome::Later(after) if is_batch => {
+                lanes.rest(&key, now + after.min(LONGEST_RETRY_AFTER), failed, false);
             }
             // Which of them it refuses will be seen when they are told one by one.
             _ if is_batch => lanes.retry_alone(&key),

@@ -154,12 +154,12 @@ async fn find_previous(
     Ok(None)
 }
 
-/// One attempt. `started`: the endpoint is owed nothing up to there.
+/// One attempt. `started`: for each of the events, up to where in its shard the endpoint is owed nothing.
 pub(super) async fn tell(
     endpoint: &Endpoint,
     log: &dyn Log,
     clock: &dyn Clock,
-    started: Position,
+    started: &[Position],
     tellings: &[Arc<Telling>],
 ) -> Attempted {
     let (began, time) = (Instant::now(), clock.now());
@@ -196,7 +196,7 @@ pub(super) async fn tell_letter(
     match endpoint.codec.tells(&entry.event) {
         Some(command) => {
             let telling = Arc::new(Telling::new(entry, command, None));
-            tell(endpoint, log, clock, started, &[telling]).await
+            tell(endpoint, log, clock, &[started], &[telling]).await
         }
         None => failed(Outcome::Unsendable, "unworded", "the endpoint's dialect has no command for it".to_owned()),
     }
@@ -207,19 +207,19 @@ type Unprepared = (Outcome, &'static str, String);
 async fn prepare(
     endpoint: &Endpoint,
     log: &dyn Log,
-    started: Position,
+    started: &[Position],
     tellings: &[Arc<Telling>],
 ) -> Result<(Call, Envelope), Unprepared> {
     let unworded = |fault: Fault| (Outcome::Unsendable, "unworded", fault.to_string());
     let unread = |fault: Fault| (Outcome::Unread, "unread", fault.to_string());
     let [first, ..] = tellings else { return Err(unworded(Fault::new("a call without an event"))) };
-    let mut envelope = first.envelope(endpoint, log, started).await.map_err(unread)?;
+    let mut envelope = first.envelope(endpoint, log, started.first().copied().unwrap_or_default()).await.map_err(unread)?;
     let call = if tellings.len() == 1 {
         first.call(endpoint).map_err(unworded)?.clone()
     } else {
         let mut calls = Vec::with_capacity(tellings.len());
-        for telling in tellings {
-            let own = telling.envelope(endpoint, log, started).await.map_err(unread)?;
+        for (telling, started) in tellings.iter().zip(started) {
+            let own = telling.envelope(endpoint, log, *started).await.map_err(unread)?;
             calls.push((own, telling.call(endpoint).map_err(unworded)?.clone()));
         }
         envelope.id = format!("{}+{}", envelope.id, tellings.len() - 1);

@@ -665,7 +665,7 @@ impl Deliverer {
         let trouble = Trouble { attempts, since, due: later(wall, wait) };
         if key.event.is_some() {
             let state = LetterState::Replay;
-            return self.to_letter(reader, key, state, attempted.why(), attempts, trouble.due);
+            return self.make_letter(reader, key, state, attempted.why(), attempts, trouble.due);
         }
         lanes.rest(key, now + wait, Failed { times, streak, trouble: Some((trouble, now + wait)) }, true);
     }
@@ -674,10 +674,10 @@ impl Deliverer {
     fn give_up(&mut self, reader: usize, key: &LaneKey, failed: Failed, attempted: &Attempted) {
         let attempts = failed.trouble.map_or(1, |(trouble, _)| trouble.attempts);
         let now = self.parts.clock.now();
-        self.to_letter(reader, key, LetterState::Dead, attempted.why(), attempts, now);
+        self.make_letter(reader, key, LetterState::Dead, attempted.why(), attempts, now);
     }
 
-    fn to_letter(
+    fn make_letter(
         &mut self,
         reader: usize,
         key: &LaneKey,
@@ -994,7 +994,7 @@ impl Deliverer {
             }
             let attempts = failed.trouble.map_or(0, |(trouble, _)| trouble.attempts);
             let (now, why) = (self.parts.clock.now(), "skipped by the operator".to_owned());
-            self.to_letter(reader, &key, LetterState::Dead, why, attempts, now);
+            self.make_letter(reader, &key, LetterState::Dead, why, attempts, now);
             return Skipped::Done;
         }
         Skipped::NotFailing

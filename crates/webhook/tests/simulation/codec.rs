@@ -6,8 +6,7 @@ use chat::event::{Event, LogEntry, Position, Shard};
 use chat::id::{EventId, Timestamp};
 use chat::question::{Question, Verdict};
 use serde::{Deserialize, Serialize};
-use webhook::codec::{Call, Codec, Unreadable};
-use webhook::request::Envelope;
+use webhook::codec::{BatchItem, Call, Codec, Unreadable};
 
 /// All commands. Messages that were not sent have none: no endpoint is told of them.
 pub(crate) const COMMANDS: [&str; 3] = ["Sent", "Changed", "Paused"];
@@ -82,8 +81,8 @@ impl Codec for PlainCodec {
         Ok(Call { command, query: String::new(), headers: Vec::new(), body: body.into() })
     }
 
-    fn batch(&self, calls: &[(Envelope, Call)]) -> Option<Call> {
-        let said = |(envelope, call): &(Envelope, Call)| {
+    fn batch(&self, items: &[BatchItem<'_>], _: Timestamp) -> Option<Call> {
+        let said = |BatchItem { envelope, call }: &BatchItem<'_>| {
             let header = |wanted: &str| {
                 envelope.headers.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value.clone())
             };
@@ -91,7 +90,7 @@ impl Codec for PlainCodec {
             let (sequence, previous) = (header("ringback-sequence"), header("ringback-previous"));
             Some(Said { told, id: Some(envelope.id.clone()), sequence, previous })
         };
-        let all: Option<Vec<Said>> = calls.iter().map(said).collect();
+        let all: Option<Vec<Said>> = items.iter().map(said).collect();
         let body = serde_json::to_vec(&all?).ok()?;
         Some(Call { command: "Batch", query: String::new(), headers: Vec::new(), body: body.into() })
     }

@@ -163,6 +163,7 @@ fn build_endpoint(config: &Config, endpoint: &config::Endpoint, outgoing: &Outgo
             &endpoint.url,
             config.openim.admins.iter().map(|name| AccountId::new(name.as_str())).collect(),
         )),
+        config::Dialect::Standard => Arc::new(standard::StandardCodec::new(endpoint.url.clone())),
     };
     let commands = if endpoint.commands.iter().any(|command| command == "*") {
         Commands::All

@@ -7,5 +7,7 @@ pub(crate) mod group;
 pub(crate) mod member;
 pub(crate) mod modify;
 pub(crate) mod request;
+#[cfg(test)]
+mod schema;
 pub(crate) mod update;
 pub(crate) mod url;

@@ -4,6 +4,8 @@
 
 mod bodies;
 mod commands;
+#[cfg(test)]
+mod schema;
 
 use bytes::Bytes;
 use chat::event::{Event, LogEntry};

@@ -9,7 +9,8 @@ use super::commands::{AFTER_SEND_GROUP, AFTER_SEND_SINGLE, BEFORE_SEND_GROUP, BE
 use crate::msg_data::MsgData;
 
 #[derive(Serialize)]
-struct Body<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Body<'a> {
     #[serde(rename = "sendID")]
     send_id: &'a str,
     #[serde(rename = "callbackCommand")]
@@ -35,6 +36,7 @@ struct Body<'a> {
     send_time: i64,
     #[serde(rename = "createTime")]
     create_time: i64,
+    #[cfg_attr(test, schemars(extend("contentMediaType" = "application/json")))]
     content: &'a str,
     /// The real one: told after the commit that assigned it. 0 where none is assigned yet.
     seq: Seq,

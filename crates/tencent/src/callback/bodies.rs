@@ -18,6 +18,7 @@ use crate::{error_map, group_type};
 
 /// `C2C.CallbackBeforeSendMsg`.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct BeforeC2c<'a> {
     callback_command: &'a str,
@@ -29,6 +30,7 @@ pub(super) struct BeforeC2c<'a> {
 
 /// `C2C.CallbackAfterSendMsg`.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct AfterC2c<'a> {
     callback_command: &'a str,
@@ -44,6 +46,7 @@ pub(super) struct AfterC2c<'a> {
 
 /// What both callbacks of a one-to-one message begin with.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct C2cEnvelope<'a> {
     #[serde(rename = "From_Account")]
     from: &'a str,
@@ -63,6 +66,7 @@ struct C2cEnvelope<'a> {
 
 /// `Group.CallbackBeforeSendMsg`.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct BeforeGroup<'a> {
     callback_command: &'a str,
@@ -77,6 +81,7 @@ pub(super) struct BeforeGroup<'a> {
 
 /// `Group.CallbackAfterSendMsg`.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct AfterGroup<'a> {
     callback_command: &'a str,
@@ -93,6 +98,7 @@ pub(super) struct AfterGroup<'a> {
 
 /// What both callbacks of a group message begin with.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct GroupEnvelope<'a> {
     #[serde(rename = "GroupId")]
     group: &'a str,
@@ -108,8 +114,10 @@ struct GroupEnvelope<'a> {
 
 /// The content of a message.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Body<'a> {
     #[serde(rename = "MsgBody")]
+    #[cfg_attr(test, schemars(with = "Vec<super::schema::MsgElement>"))]
     body: Vec<Value>,
     #[serde(rename = "CloudCustomData", skip_serializing_if = "Option::is_none")]
     custom_data: Option<&'a str>,
@@ -117,6 +125,7 @@ struct Body<'a> {
 
 /// What both callbacks of a group message end with.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Place<'a> {
     #[serde(rename = "TopicId", skip_serializing_if = "Option::is_none")]
     topic: Option<&'a str>,
@@ -177,6 +186,7 @@ struct Listed<'a> {
 
 /// `Group.CallbackAfterGroupInfoChanged`: only what changed.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct GroupChanged<'a> {
     callback_command: &'a str,

@@ -57,8 +57,8 @@ pub(crate) enum Consent {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Rejection {
-    /// The app's own code. An OpenIM caller gets any but 0; a Tencent caller gets 120001 to 130000 for a one-to-one message
-    /// and 10100 to 10200 for what is about a group, and otherwise the general code of a refusal.
+    /// The app's own code. An OpenIM caller gets any but 0; a Tencent caller gets 120001 to 130000 for a one-to-one message,
+    /// 10100 to 10200 for what is about a group and 38000 to 39000 for a block, and otherwise the general code of a refusal.
     #[serde(default)]
     code: Option<i64>,
     /// Words for the caller.

@@ -180,4 +180,4 @@ fn call(command: &'static str, message: &Message, shown: &MsgData, query: String
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -4,12 +4,18 @@
 //! the environment, the command line), refuses any key that it does not know, and checks every value.
 //! Whoever holds a [`Config`] need not check again.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
 use webhook::deliver::settings::TellingSettings;
+use webhook::egress::Guard;
+use webhook::filter::Filter;
+use webhook::headers::CustomHeaders;
+use webhook::proxy::Proxy;
+use webhook::sign::SigningSecrets;
 
 mod check;
 mod error;
@@ -34,6 +40,7 @@ pub(crate) struct Config {
     pub(crate) tencent: Tencent,
     pub(crate) openim: OpenIm,
     pub(crate) policy: Policy,
+    pub(crate) callbacks: Callbacks,
     /// In the order in which they are asked; names are unique.
     pub(crate) endpoints: Vec<Endpoint>,
 }
@@ -96,34 +103,68 @@ pub(crate) struct Policy {
     pub(crate) max_message_bytes: u32,
 }
 
+/// How callbacks leave; the same for all endpoints.
+#[derive(Debug, Clone)]
+pub(crate) struct Callbacks {
+    /// Where they may go.
+    pub(crate) guard: Guard,
+    /// What they go through.
+    pub(crate) proxy: Option<Proxy>,
+}
+
 /// One receiver of callbacks.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoint {
     /// 1 to 64 of `[A-Za-z0-9_.-]`.
     pub(crate) name: String,
     pub(crate) dialect: Dialect,
-    /// http or https, with a host, without user info or fragment.
+    /// http or https, with a host that may be called, without user info or fragment.
     pub(crate) url: String,
     /// At least one; `*` is every command of the dialect.
     pub(crate) commands: Vec<String>,
+    /// In the words of the dialect.
+    pub(crate) filter: Filter,
     /// For one call, from connecting to the last byte of the answer; 1 ms to 60 s.
     pub(crate) timeout: Duration,
     pub(crate) on_failure: OnFailure,
     /// How after-callbacks are told.
     pub(crate) telling: TellingSettings,
+    pub(crate) on_failures: OnFailures,
+    /// What single commands have of their own; each is subscribed to.
+    pub(crate) by_command: BTreeMap<String, Command>,
     /// Calls in flight at once; 1 to 1024.
     pub(crate) concurrency: u16,
     /// For Tencent's `Sign`; only where the dialect is Tencent's.
     pub(crate) token: Option<Secret>,
-    /// For Standard Webhooks: begins with `whsec_`, followed by Base64 of 24 to 64 bytes.
-    pub(crate) secret: Option<Secret>,
+    /// For Standard Webhooks.
+    pub(crate) secret: Option<SigningSecrets>,
+    /// Beside our own.
+    pub(crate) headers: CustomHeaders,
+    /// Authorities to trust instead of the system's; only where `url` is https. The file may not exist.
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Certificate and key to show; only where `url` is https. The files may not exist.
+    pub(crate) client_files: Option<(PathBuf, PathBuf)>,
 }
 
 /// How an endpoint is spoken to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Dialect {
     Tencent,
     OpenIm,
+    /// Plain JSON events.
+    Standard,
+}
+
+impl Dialect {
+    /// As it is configured.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Tencent => "tencent",
+            Self::OpenIm => "openim",
+            Self::Standard => "standard",
+        }
+    }
 }
 
 /// What it means when a before-callback gets no usable answer.
@@ -135,6 +176,24 @@ pub(crate) enum OnFailure {
     Reject,
 }
 
+/// The same, by kind of failure; `None`: as the endpoint or the command says for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct OnFailures {
+    pub(crate) timeout: Option<OnFailure>,
+    pub(crate) connection_error: Option<OnFailure>,
+    pub(crate) bad_status: Option<OnFailure>,
+    pub(crate) bad_body: Option<OnFailure>,
+}
+
+/// What one before-callback of an endpoint has of its own; `None`: as the endpoint says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Command {
+    /// 1 ms to 60 s.
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) on_failure: Option<OnFailure>,
+    pub(crate) on_failures: OnFailures,
+}
+
 /// When an after-callback counts as told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -142,7 +201,7 @@ pub(crate) enum Acknowledge {
     /// Any 2xx.
     #[default]
     Status,
-    /// A 2xx whose body says so too: `ErrorCode` or `errCode` is 0.
+    /// A 2xx whose body says so too: `ErrorCode` or `errCode` is 0; in the standard dialect, `ok` is not false.
     Body,
 }
 

@@ -38,15 +38,17 @@ pub struct Endpoint {
     on_failure: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    secret: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    secret: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     concurrency: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     acknowledge: Option<&'static str>,
-    /// Any other keys of its section.
+    /// Any other keys; tables among them come last.
     #[serde(flatten)]
-    more: BTreeMap<String, toml::Value>,
+    more: toml::Table,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<String, String>,
 }
 
 impl Endpoint {
@@ -60,6 +62,11 @@ impl Endpoint {
         Self::new("openim", url)
     }
 
+    /// Hears everything, in plain JSON events.
+    pub fn standard(url: impl Into<String>) -> Self {
+        Self::new("standard", url)
+    }
+
     fn new(dialect: &'static str, url: impl Into<String>) -> Self {
         Self {
             name: format!("{dialect}-backend"),
@@ -69,10 +76,11 @@ impl Endpoint {
             timeout: None,
             on_failure: None,
             token: None,
-            secret: None,
+            secret: Vec::new(),
             concurrency: None,
             acknowledge: None,
-            more: BTreeMap::new(),
+            more: toml::Table::new(),
+            headers: BTreeMap::new(),
         }
     }
 
@@ -97,13 +105,34 @@ impl Endpoint {
         self
     }
 
+    /// What happens on one kind of failure: `timeout`, `connection_error`, `bad_status` or `bad_body`.
+    pub fn on(mut self, failure: &str, verdict: &str) -> Self {
+        self.more.insert(format!("on_{failure}"), verdict.into());
+        self
+    }
+
+    /// What a command has of its own: key and value.
+    pub fn of_command(mut self, command: &str, key: &str, value: &str) -> Self {
+        let commands = self.more.entry("command").or_insert_with(|| toml::Table::new().into());
+        let commands = commands.as_table_mut().expect("a table");
+        let own = commands.entry(command).or_insert_with(|| toml::Table::new().into());
+        own.as_table_mut().expect("a table").insert(key.to_owned(), value.into());
+        self
+    }
+
     pub fn token(mut self, token: &str) -> Self {
         self.token = Some(token.to_owned());
         self
     }
 
+    /// Signs with one more.
     pub fn secret(mut self, secret: &str) -> Self {
-        self.secret = Some(secret.to_owned());
+        self.secret.push(secret.to_owned());
+        self
+    }
+
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.insert(name.to_owned(), value.to_owned());
         self
     }
 

@@ -2,8 +2,11 @@
 
 use bytes::Bytes;
 use chat::Fault;
+use chat::conversation::ConversationId;
 use chat::event::{Event, LogEntry};
+use chat::group::GroupKind;
 use chat::id::Timestamp;
+use chat::message::Message;
 use chat::question::{Question, Verdict};
 
 use crate::request::Envelope;
@@ -12,6 +15,9 @@ use crate::request::Envelope;
 pub trait Codec: Send + Sync {
     /// Whether the dialect has this command; an endpoint that subscribes to another is a mistake in the configuration.
     fn knows(&self, command: &str) -> bool;
+
+    /// Whether something is asked by this command, and not told.
+    fn is_question(&self, command: &str) -> bool;
 
     /// The commands that put this question, in the order in which they are asked; none if the dialect never asks it.
     fn asks(&self, question: &Question) -> &'static [&'static str];
@@ -28,8 +34,18 @@ pub trait Codec: Send + Sync {
     /// Words the event.
     fn telling(&self, command: &'static str, entry: &LogEntry) -> Result<Call, Fault>;
 
-    /// Joins calls into one, each with what is said about it; none if the dialect has no batches.
-    fn batch(&self, _calls: &[(Envelope, Call)]) -> Option<Call> {
+    /// A group's type in the dialect's words, for filters.
+    fn group_type(&self, _kind: GroupKind) -> Option<&'static str> {
+        None
+    }
+
+    /// What a message contains, in the dialect's words, for filters.
+    fn content_types(&self, _message: &Message) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// A conversation's id, for filters; none if the dialect has none.
+    fn conversation(&self, _id: &ConversationId) -> Option<String> {
         None
     }
 
@@ -38,6 +54,12 @@ pub trait Codec: Send + Sync {
 
     /// Whether the body of an after-callback's answer says OK, for endpoints with `acknowledge = "body"`.
     fn acknowledges(&self, body: &[u8]) -> bool;
+
+    /// Joins worded tellings into one call, made now; none, if the dialect has no form for that. The caller bounds how many,
+    /// and how much; an answer is to all of them.
+    fn batch(&self, _: &[BatchItem<'_>], _: Timestamp) -> Option<Call> {
+        None
+    }
 }
 
 /// A worded callback: all that does not change between attempts.
@@ -51,6 +73,15 @@ pub struct Call {
     pub headers: Vec<(&'static str, String)>,
     /// The JSON body.
     pub body: Bytes,
+}
+
+/// One of several calls that are to be joined, and what would be said beside it if it went alone.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchItem<'a> {
+    /// Its id and headers.
+    pub envelope: &'a Envelope,
+    /// The call.
+    pub call: &'a Call,
 }
 
 /// An answer that the dialect does not understand, and why.

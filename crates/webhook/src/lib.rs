@@ -7,19 +7,29 @@
 //! Implement [`codec::Codec`] in the dialect's crate, and let `server` build endpoints with it. Nothing here changes.
 
 pub mod ask;
+pub mod asking;
+pub mod breaker;
 pub mod client;
 pub mod codec;
+pub mod connect;
 pub mod deliver;
+pub mod egress;
 pub mod endpoint;
+mod failure;
+pub mod filter;
+pub mod headers;
 pub mod keeper;
 mod lanes;
 pub mod ledger;
+pub mod proxy;
 pub mod request;
+pub mod retry_after;
 pub mod sign;
+pub mod tls;
 pub mod transport;
 
 pub use ask::Asker;
-pub use client::Client;
+pub use client::{Client, Network};
 pub use deliver::Deliverer;
 pub use endpoint::Endpoint;
 pub use keeper::Keeper;

@@ -2,20 +2,25 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use hyper::Uri;
 use webhook::deliver::schedule::Schedule;
 use webhook::deliver::settings::{self, TellingSettings};
+use webhook::egress::{self, Guard};
+use webhook::filter::{Criteria, Filter};
+use webhook::headers::CustomHeaders;
+use webhook::proxy::Proxy;
+use webhook::sign::{SigningSecret, SigningSecrets};
 
 use super::error::{Problem, endpoint_place};
 use super::raw::{self, Raw};
-use super::secret::Secret;
-use super::{Acknowledge, Config, Dialect, Endpoint, OpenIm, Policy, Server, Store, Tencent};
+use super::secret::{Secret, Secrets};
+use super::{
+    Acknowledge, Callbacks, Command, Config, Dialect, Endpoint, OnFailures, OpenIm, Policy, Server, Store, Tencent,
+};
 
 /// The database's name where only the data dir is known.
 const DATABASE: &str = "ringback.db";
@@ -49,10 +54,13 @@ pub(super) fn check(raw: Raw) -> Result<Config, Vec<Problem>> {
     let tencent = tencent(raw.tencent, &mut problems);
     let openim = openim(raw.openim, &mut problems);
     let policy = policy(raw.policy, &mut problems);
-    let endpoints = endpoints(raw.endpoint, &mut problems);
+    // An address that cannot be read is wrong already, and no reason to find endpoints wrong.
+    let loopback = server.as_ref().is_none_or(|server| server.listen.ip().is_loopback());
+    let callbacks = callbacks(raw.callbacks, loopback, &mut problems);
+    let endpoints = endpoints(raw.endpoint, &callbacks.guard, &mut problems);
     match (server, store) {
         (Some(server), Some(store)) if problems.0.is_empty() => {
-            Ok(Config { server, store, tencent, openim, policy, endpoints })
+            Ok(Config { server, store, tencent, openim, policy, callbacks, endpoints })
         }
         _ => Err(problems.0),
     }
@@ -153,67 +161,162 @@ fn policy(raw: raw::Policy, problems: &mut Problems) -> Policy {
     Policy { restricted_words: raw.restricted_words, max_message_bytes: raw.max_message_bytes }
 }
 
-fn endpoints(raw: Vec<raw::Endpoint>, problems: &mut Problems) -> Vec<Endpoint> {
+/// `loopback`: whether all of it may be called. While nobody else can reach the server, nobody else is on it.
+fn callbacks(raw: raw::Callbacks, loopback: bool, problems: &mut Problems) -> Callbacks {
+    let key = "callbacks.allow";
+    let mut allow = Vec::new();
+    for text in &raw.allow {
+        let net = text.parse().or_else(|_| text.parse::<IpAddr>().map(Into::into));
+        match net.map(|net| (net, egress::never(&net))) {
+            Ok((net, None)) => allow.push(net),
+            Ok((_, Some(what))) => {
+                let words =
+                    format!("found {text:?}: it is {what}, which is never called; right would be to leave it out");
+                problems.unavailable(key, &words);
+            }
+            Err(_) => problems.wrong(key, format!("found {text:?}")),
+        }
+    }
+    let proxy = raw.proxy.and_then(|url| {
+        let proxy = Proxy::parse(url.expose());
+        proxy.map_err(|problem| problems.wrong("callbacks.proxy", format!("found a text that {problem}"))).ok()
+    });
+    Callbacks { guard: Guard::new(allow, loopback), proxy }
+}
+
+fn endpoints(raw: Vec<raw::Endpoint>, guard: &Guard, problems: &mut Problems) -> Vec<Endpoint> {
     let mut names = HashSet::new();
     let checked = raw.into_iter().enumerate().filter_map(|(index, raw)| {
         let place = endpoint_place(index, Some(&raw.name));
         if !names.insert(raw.name.clone()) {
             problems.wrong(format!("{place}.name"), "found it twice");
         }
-        endpoint(raw, &place, problems)
+        endpoint(raw, &place, guard, problems)
     });
     checked.collect()
 }
 
-fn endpoint(raw: raw::Endpoint, place: &str, problems: &mut Problems) -> Option<Endpoint> {
+fn endpoint(mut raw: raw::Endpoint, place: &str, guard: &Guard, problems: &mut Problems) -> Option<Endpoint> {
     let key = |name: &str| format!("{place}.{name}");
     if !is_name(&raw.name) {
         problems.wrong(key("name"), format!("found {:?}", raw.name));
     }
-    if let Err(found) = check_url(&raw.url) {
-        problems.wrong(key("url"), found);
+    match check_url(&raw.url) {
+        Err(found) => problems.wrong(key("url"), found),
+        // An address that would be refused at each call had better be refused now. Names are judged by what they lead to.
+        Ok(host) => {
+            if let Err(refused) = guard.check_host(&host) {
+                let words = format!("found {:?}: {refused}; right would be a host that may be called", raw.url);
+                problems.unavailable(key("url"), &words);
+            }
+        }
     }
-    if !(Duration::from_millis(1)..=Duration::from_secs(60)).contains(&raw.timeout) {
-        let found = humantime_serde::re::humantime::format_duration(raw.timeout);
-        problems.wrong(key("timeout"), format!("found {found}"));
-    }
+    timeout(key("timeout"), raw.timeout, problems);
     if !(1..=1024).contains(&raw.concurrency) {
         problems.wrong(key("concurrency"), format!("found {}", raw.concurrency));
     }
+    let dialect = raw.dialect;
+    let only = criteria(std::mem::take(&mut raw.only), dialect, &|name| key(&format!("only.{name}")), problems);
+    let except = criteria(std::mem::take(&mut raw.except), dialect, &|name| key(&format!("except.{name}")), problems);
     let telling = telling(&raw, &key, problems);
     match &raw.token {
         Some(token) if token.expose().is_empty() => problems.wrong(key("token"), "is empty"),
-        Some(_) if raw.dialect == raw::Dialect::Openim => {
-            problems.wrong(key("token"), "a token does nothing in the dialect \"openim\"; `secret` signs there");
+        Some(_) if dialect != Dialect::Tencent => {
+            let found = format!("a token does nothing in the dialect {:?}; `secret` signs there", dialect.name());
+            problems.wrong(key("token"), found);
         }
         _ => {}
     }
-    if raw.secret.as_ref().is_some_and(|secret| !is_webhook_secret(secret.expose())) {
-        problems.wrong(key("secret"), "found something else");
+    let secret = raw.secret.and_then(|secrets| match signing_secrets(&secrets) {
+        Ok(secrets) => Some(secrets),
+        Err(found) => {
+            problems.wrong(key("secret"), found);
+            None
+        }
+    });
+    let headers = CustomHeaders::new(raw.headers.iter().map(|(name, value)| (name.as_str(), value.expose())));
+    let headers = headers.unwrap_or_else(|found| {
+        problems.wrong(key("headers"), found);
+        CustomHeaders::default()
+    });
+    let files = [
+        ("ca_file", &raw.ca_file),
+        ("client_cert_file", &raw.client_cert_file),
+        ("client_key_file", &raw.client_key_file),
+    ];
+    for (name, file) in files {
+        if file.is_some() && !raw.url.starts_with("https:") {
+            problems.wrong(key(name), "does nothing, because `url` is not https");
+        }
     }
-    let dialect = match raw.dialect {
-        raw::Dialect::Tencent => Dialect::Tencent,
-        raw::Dialect::Openim => Dialect::OpenIm,
-        raw::Dialect::Standard => {
-            problems.wrong(key("dialect"), "\"standard\" is not available in this version");
-            return None;
+    let client_files = match (raw.client_cert_file, raw.client_key_file) {
+        (Some(certificate), Some(private)) => Some((certificate, private)),
+        (None, None) => None,
+        (Some(_), None) => {
+            problems.wrong(key("client_key_file"), "is missing");
+            None
+        }
+        (None, Some(_)) => {
+            problems.wrong(key("client_cert_file"), "is missing");
+            None
         }
     };
     if let Err(found) = check_commands(&raw.commands, dialect) {
         problems.wrong(key("commands"), found);
     }
+    let by_command = raw.command.into_iter().map(|(name, own)| {
+        // The brackets keep the dot of a command's name apart from those between keys.
+        let place = format!("{}[{name}]", key("command"));
+        if !raw.commands.iter().any(|command| command == "*" || *command == name) {
+            problems.wrong(place.as_str(), "found settings of a command that is not among its `commands`");
+        } else if let Err(found) = check_commands(std::slice::from_ref(&name), dialect) {
+            problems.wrong(place.as_str(), found);
+        }
+        (name, command(own, &place, problems))
+    });
+    let by_command = by_command.collect();
     Some(Endpoint {
         name: raw.name,
-        dialect,
+        dialect: raw.dialect,
         url: raw.url,
         commands: raw.commands,
+        filter: Filter { only, except },
         timeout: raw.timeout,
         on_failure: raw.on_failure,
+        on_failures: OnFailures {
+            timeout: raw.on_timeout,
+            connection_error: raw.on_connection_error,
+            bad_status: raw.on_bad_status,
+            bad_body: raw.on_bad_body,
+        },
+        by_command,
         telling: telling?,
         concurrency: raw.concurrency,
         token: raw.token,
-        secret: raw.secret,
+        secret,
+        headers,
+        ca_file: raw.ca_file,
+        client_files,
     })
+}
+
+fn criteria(raw: raw::Criteria, dialect: Dialect, key: &dyn Fn(&str) -> String, problems: &mut Problems) -> Criteria {
+    let raw::Criteria { conversations, groups, receivers, senders, group_types, content_types } = raw;
+    if !conversations.is_empty() && dialect != Dialect::OpenIm {
+        let found = format!("the dialect {:?} has no conversation ids; use `groups` and `receivers`", dialect.name());
+        problems.wrong(key("conversations"), found);
+    }
+    if !group_types.is_empty() && dialect == Dialect::OpenIm {
+        problems.wrong(key("group_types"), "OpenIM's dialect has one type of group only");
+    }
+    let types = match dialect {
+        Dialect::Tencent => ["Private", "Public", "ChatRoom", "AVChatRoom", "Community"],
+        Dialect::OpenIm | Dialect::Standard => ["work", "public", "meeting", "live", "community"],
+    };
+    if let Some(odd) = group_types.iter().find(|name| !types.contains(&name.as_str())) {
+        problems.wrong(key("group_types"), format!("found {odd:?}; there are {}", types.join(", ")));
+    }
+    Criteria { conversations, groups, receivers, senders, group_types, content_types }
 }
 
 fn telling(raw: &raw::Endpoint, key: &dyn Fn(&str) -> String, problems: &mut Problems) -> Option<TellingSettings> {
@@ -237,7 +340,7 @@ fn telling(raw: &raw::Endpoint, key: &dyn Fn(&str) -> String, problems: &mut Pro
     }
     if !(1..=100).contains(&raw.batch) {
         problems.wrong(key("batch"), format!("found {}", raw.batch));
-    } else if raw.batch > 1 && raw.dialect != raw::Dialect::Standard {
+    } else if raw.batch > 1 && raw.dialect != Dialect::Standard {
         problems.wrong(key("batch"), "only the dialect \"standard\" has batches");
     }
     if !(1024..=64 << 20).contains(&raw.max_body_bytes) {
@@ -275,13 +378,36 @@ fn schedule(waits: &[String]) -> Result<Schedule, String> {
     Schedule::new(waits).map_err(|problem| format!("it {problem}"))
 }
 
+fn command(raw: raw::Command, place: &str, problems: &mut Problems) -> Command {
+    if let Some(found) = raw.timeout {
+        timeout(format!("{place}.timeout"), found, problems);
+    }
+    Command {
+        timeout: raw.timeout,
+        on_failure: raw.on_failure,
+        on_failures: OnFailures {
+            timeout: raw.on_timeout,
+            connection_error: raw.on_connection_error,
+            bad_status: raw.on_bad_status,
+            bad_body: raw.on_bad_body,
+        },
+    }
+}
+
+fn timeout(key: String, found: Duration, problems: &mut Problems) {
+    if !(Duration::from_millis(1)..=Duration::from_secs(60)).contains(&found) {
+        let found = humantime_serde::re::humantime::format_duration(found);
+        problems.wrong(key, format!("found {found}"));
+    }
+}
+
 fn is_name(name: &str) -> bool {
     let is_good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
     (1..=64).contains(&name.len()) && name.chars().all(is_good)
 }
 
-/// Says what is wrong with a URL, without repeating one that holds a password.
-fn check_url(url: &str) -> Result<(), String> {
+/// A URL's host; or what is wrong with the URL, without repeating one that holds a password.
+fn check_url(url: &str) -> Result<String, String> {
     let found = || format!("found {url:?}");
     if url.contains('#') {
         return Err(format!("{}: what follows `#` is never sent", found()));
@@ -295,12 +421,12 @@ fn check_url(url: &str) -> Result<(), String> {
     // A port that is none (`:`, `:0`, `:99999`) is still an authority to the parser.
     let has_port = authority.as_str().len() > authority.host().len();
     let is_reachable = !has_port || authority.port_u16().is_some_and(|port| port > 0);
-    if is_web && !authority.host().is_empty() && is_reachable { Ok(()) } else { Err(found()) }
+    if is_web && !authority.host().is_empty() && is_reachable { Ok(authority.host().to_owned()) } else { Err(found()) }
 }
 
-fn is_webhook_secret(secret: &str) -> bool {
-    let bytes = secret.strip_prefix("whsec_").and_then(|text| BASE64_STANDARD.decode(text).ok());
-    bytes.is_some_and(|bytes| (24..=64).contains(&bytes.len()))
+fn signing_secrets(Secrets(secrets): &Secrets) -> Result<SigningSecrets, String> {
+    let parsed: Result<Vec<_>, _> = secrets.iter().map(|secret| SigningSecret::parse(secret.expose())).collect();
+    parsed.and_then(SigningSecrets::new).map_err(|problem| format!("found something else: it {problem}"))
 }
 
 /// Names are told apart by shape only: it shows the usual slip, a command of the other dialect.
@@ -311,6 +437,10 @@ fn check_commands(commands: &[String], dialect: Dialect) -> Result<(), String> {
     let is_shaped = |command: &str| match dialect {
         Dialect::Tencent => command.split_once('.').is_some_and(|(of, what)| !of.is_empty() && !what.is_empty()),
         Dialect::OpenIm => command.starts_with("callback") && !command.contains('.'),
+        Dialect::Standard => {
+            let is_word = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+            command.contains('.') && command.split('.').all(is_word)
+        }
     };
     match commands.iter().find(|command| *command != "*" && !is_shaped(command)) {
         Some(odd) => Err(format!("found {odd:?}, which is not a command of this dialect")),

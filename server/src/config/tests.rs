@@ -2,7 +2,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use super::keys::{self, KEYS, Kind};
+use super::keys::{self, KEYS};
 use super::*;
 
 /// Loads a file of this text under these variables.
@@ -61,7 +61,9 @@ fn the_printed_page_as_a_file_changes_nothing() {
 #[test]
 fn the_printed_page_uncommented_is_a_configuration() {
     let secret = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz";
-    let page: String = DEFAULT.replace("whsec_…", secret).lines().map(uncommented).collect();
+    // Certificates are for https only.
+    let page = DEFAULT.replace("whsec_…", secret).replace("http://127.0.0.1:9000", "https://127.0.0.1:9000");
+    let page: String = page.replace("X-Api-Key = \"…\"", "X-Api-Key = \"key\"").lines().map(uncommented).collect();
     let all = load(&page.replace("[cluster]\nnats = \"nats://127.0.0.1:4222\"\n", ""), &[]).unwrap();
     let least = load(ENDPOINT, &[]).unwrap();
     let (all, least) = (&all.endpoints[0], &least.endpoints[0]);
@@ -216,6 +218,12 @@ fn wrong_values() {
         ("policy.restricted_words", "[\"\"]"),
         ("policy.max_message_bytes", "0"),
         ("policy.max_message_bytes", "1048577"),
+        ("callbacks.allow", "\"10.0.0.0/8\""),
+        ("callbacks.allow", "[\"10.0.0.0/33\"]"),
+        ("callbacks.allow", "[\"intern.example\"]"),
+        ("callbacks.proxy", "\"https://u:hush@proxy\""),
+        ("callbacks.proxy", "\"hush\""),
+        ("callbacks.proxy", "[\"hush\"]"),
     ];
     for (key, value) in keys_and_values {
         let (section, name) = key.split_once('.').unwrap();
@@ -230,7 +238,7 @@ fn wrong_values_of_endpoints() {
         ("name", "\"\""),
         ("name", "\"a b\""),
         ("dialect", "\"smtp\""),
-        ("dialect", "\"standard\""),
+        ("dialect", "\"Standard\""),
         ("url", "\"ftp://example.com\""),
         ("url", "\"/callback\""),
         ("url", "\"http://\""),
@@ -246,6 +254,11 @@ fn wrong_values_of_endpoints() {
         ("timeout", "\"soon\""),
         ("timeout", "2"),
         ("on_failure", "\"ignore\""),
+        ("on_timeout", "\"ignore\""),
+        ("on_connection_error", "true"),
+        ("on_bad_status", "\"\""),
+        ("on_bad_body", "\"Allow\""),
+        ("command", "7"),
         ("acknowledge", "\"never\""),
         ("concurrency", "0"),
         ("concurrency", "1025"),
@@ -267,6 +280,16 @@ fn wrong_values_of_endpoints() {
         ("secret", "\"whsec_hush!\""),
         ("secret", "\"whsec_aHVzaA==\""),
         ("secret", "7"),
+        ("secret", "[]"),
+        ("secret", "[\"hush\"]"),
+        ("secret", "[7]"),
+        ("secret", "\"whsk_aHVzaA==\""),
+        ("headers", "\"hush\""),
+        ("headers", "{ webhook-id = \"hush\" }"),
+        ("headers", "{ Host = \"hush\" }"),
+        ("headers", "{ X-Key = \"hush\\nhush\" }"),
+        ("ca_file", "\"ca.pem\""),
+        ("ca_file", "7"),
     ];
     for (name, value) in keys_and_values {
         let kept: String =
@@ -275,6 +298,68 @@ fn wrong_values_of_endpoints() {
         let place = problem.split_once("].").unwrap().0;
         assert_names_what_is_right(&format!("{place}].{name}"), &format!("endpoint.{name}"), &problem, &shown);
     }
+}
+
+/// What a command has of its own is checked and explained as what its endpoint has.
+#[test]
+fn wrong_values_of_commands() {
+    let of = |settings: &str| wrong(&format!("{ENDPOINT}[endpoint.command.\"C2C.CallbackBeforeSendMsg\"]\n{settings}"));
+    let keys_and_values = [
+        ("timeout", "\"0s\""),
+        ("timeout", "\"61s\""),
+        ("timeout", "2"),
+        ("on_failure", "\"ignore\""),
+        ("on_timeout", "\"ignore\""),
+        ("on_connection_error", "true"),
+        ("on_bad_status", "7"),
+        ("on_bad_body", "[]"),
+    ];
+    for (name, value) in keys_and_values {
+        let (problem, shown) = of(&format!("{name} = {value}"));
+        let key = format!("endpoint[app].command[C2C.CallbackBeforeSendMsg].{name}");
+        assert_names_what_is_right(&key, &format!("endpoint.{name}"), &problem, &shown);
+    }
+    let (problem, _) = of("concurrency = 1");
+    let known = "there is no such key; a command of an endpoint has timeout, on_failure, on_timeout, on_connection_error, \
+                 on_bad_status, on_bad_body";
+    assert_eq!(problem, format!("endpoint[app].command[C2C.CallbackBeforeSendMsg].concurrency: {known}"));
+
+    for name in ["callbackBeforeSendSingleMsgCommand", "\"\""] {
+        let (problem, shown) = wrong(&format!("{ENDPOINT}[endpoint.command.{name}]"));
+        let key = format!("endpoint[app].command[{}]", name.trim_matches('"'));
+        assert_names_what_is_right(&key, "endpoint.command", &problem, &shown);
+    }
+    let (problem, shown) = wrong(&format!("{ENDPOINT}[endpoint.command]\n\"C2C.CallbackBeforeSendMsg\" = \"5s\""));
+    let key = "endpoint[app].command[C2C.CallbackBeforeSendMsg]";
+    assert_names_what_is_right(key, "endpoint.command", &problem, &shown);
+
+    let unheard = ENDPOINT.replace("\"*\"", "\"C2C.CallbackAfterSendMsg\"");
+    let file = format!("{unheard}[endpoint.command.\"C2C.CallbackBeforeSendMsg\"]\ntimeout = \"1s\"");
+    assert!(wrong(&file).0.contains("is not among its `commands`"), "{}", wrong(&file).0);
+}
+
+#[test]
+fn what_commands_have_of_their_own() {
+    let file = format!(
+        "{ENDPOINT}on_failure = \"reject\"\non_bad_body = \"allow\"\n\
+         [endpoint.command.\"C2C.CallbackBeforeSendMsg\"]\ntimeout = \"5s\"\non_timeout = \"allow\"\n"
+    );
+    let config = load(&file, &[]).unwrap();
+    let endpoint = &config.endpoints[0];
+    assert_eq!(endpoint.on_failures, OnFailures { bad_body: Some(OnFailure::Allow), ..OnFailures::default() });
+    let own = Command {
+        timeout: Some(Duration::from_secs(5)),
+        on_failure: None,
+        on_failures: OnFailures { timeout: Some(OnFailure::Allow), ..OnFailures::default() },
+    };
+    assert_eq!(endpoint.by_command.iter().collect::<Vec<_>>(), [(&"C2C.CallbackBeforeSendMsg".to_owned(), &own)]);
+
+    // A variable holds the whole table.
+    let table = "{ \"C2C.CallbackBeforeSendMsg\" = { timeout = \"5s\", on_timeout = \"allow\" } }";
+    let same = load(ENDPOINT, &[("RINGBACK_ENDPOINT__APP__COMMAND", table)]).unwrap();
+    assert_eq!(same.endpoints[0].by_command, endpoint.by_command);
+    let (problem, _) = wrong_with(ENDPOINT, &[("RINGBACK_ENDPOINT__APP__COMMAND", "5s")]);
+    assert!(problem.contains("a TOML table in one line"), "{problem}");
 }
 
 fn assert_names_what_is_right(key: &str, path: &str, problem: &str, shown: &str) {
@@ -289,9 +374,123 @@ fn wrong_endpoints_as_a_whole() {
     assert!(wrong("[[endpoint]]\ndialect = \"openim\"\n").0.starts_with("endpoint[no. 1].name: is missing"));
     assert!(wrong(&format!("{ENDPOINT}{ENDPOINT}")).0.starts_with("endpoint[app].name: found it twice"));
     let openim = ENDPOINT.replace("tencent", "openim");
-    assert!(wrong(&format!("{openim}token = \"x\"")).0.contains("does nothing"));
+    let found = wrong(&format!("{openim}token = \"x\"")).0;
+    assert!(found.contains("a token does nothing in the dialect \"openim\""), "{found}");
+    let standard = ENDPOINT.replace("tencent", "standard");
+    let found = wrong(&format!("{standard}token = \"x\"")).0;
+    assert!(found.contains("a token does nothing in the dialect \"standard\""), "{found}");
     assert!(wrong("endpoint = 7").0.starts_with("endpoint: found 7"));
     assert!(wrong_with("endpoint = 7", &[("RINGBACK_ENDPOINT__APP__URL", "x")]).0.starts_with("endpoint: found 7"));
+}
+
+const NEW: &str = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz";
+const OLD: &str = "whsk_VEVTVFNJR05JTkdLRVlET05PVFVTRVRISVNGT1JBTlk=";
+
+#[test]
+fn one_secret_or_several() {
+    let public_keys = |file: &str, variables: &[(&str, &str)]| {
+        let config = load(&format!("{ENDPOINT}{file}"), variables).unwrap();
+        config.endpoints[0].secret.as_ref().unwrap().public_keys().count()
+    };
+    assert_eq!(public_keys(&format!("secret = \"{NEW}\""), &[]), 0);
+    assert_eq!(public_keys(&format!("secret = [\"{NEW}\", \"{OLD}\"]"), &[]), 1);
+    for variable in [format!("{NEW},{OLD}"), format!("{NEW}, {OLD}"), format!("[\"{OLD}\", \"{NEW}\"]")] {
+        assert_eq!(public_keys("", &[("RINGBACK_ENDPOINT__APP__SECRET", &variable)]), 1, "{variable}");
+    }
+    let five = format!("{ENDPOINT}secret = {:?}", [NEW; 5]);
+    assert!(wrong(&five).0.contains("must be 1 to 4 secrets"), "{five}");
+    for variable in ["hush,hush", "[hush", "[\"hush"] {
+        let (problem, shown) = wrong_with(ENDPOINT, &[("RINGBACK_ENDPOINT__APP__SECRET", variable)]);
+        assert!(
+            problem.starts_with("endpoint[app].secret: found something else") && !shown.contains("hush"),
+            "{shown}"
+        );
+    }
+}
+
+#[test]
+fn headers_of_an_endpoint() {
+    let shown = |file: &str, variables: &[(&str, &str)]| {
+        format!("{:?}", load(&format!("{ENDPOINT}{file}"), variables).unwrap().endpoints[0].headers)
+    };
+    let both = r#"{"x-a": "…", "x-b": "…"}"#;
+    assert_eq!(shown("[endpoint.headers]\nX-A = \"1\"\nX-B = \"2\"", &[]), both);
+    assert_eq!(shown("", &[("RINGBACK_ENDPOINT__APP__HEADERS", "{ X-A = \"1\", X-B = \"2\" }")]), both);
+    let (problem, shown) = wrong_with(ENDPOINT, &[("RINGBACK_ENDPOINT__APP__HEADERS", "hush")]);
+    assert!(problem.starts_with("endpoint[app].headers: found something") && !shown.contains("hush"), "{shown}");
+    // A number may be a secret, too.
+    let (problem, shown) = wrong(&format!("{ENDPOINT}headers = {{ X-Pin = 4711 }}"));
+    assert!(problem.starts_with("endpoint[app].headers.X-Pin: ") && !shown.contains("4711"), "{shown}");
+}
+
+#[test]
+fn a_client_certificate_has_two_files() {
+    let endpoint = ENDPOINT.replace("http:", "https:");
+    let both = format!("{endpoint}client_cert_file = \"a\"\nclient_key_file = \"b\"\nca_file = \"c\"\n");
+    let config = load(&both, &[]).unwrap();
+    let files = config.endpoints[0].client_files.clone().unwrap();
+    assert_eq!((files.0, files.1), (PathBuf::from("a"), PathBuf::from("b")));
+    assert_eq!(config.endpoints[0].ca_file, Some(PathBuf::from("c")));
+    for (given, missing) in [("client_cert_file", "client_key_file"), ("client_key_file", "client_cert_file")] {
+        let (problem, _) = wrong(&format!("{endpoint}{given} = \"a\"\n"));
+        assert!(problem.starts_with(&format!("endpoint[app].{missing}: is missing; right would be")), "{problem}");
+    }
+}
+
+/// What would be refused at each call is refused at the start; names are judged when they are called.
+#[test]
+fn urls_that_may_not_be_called() {
+    let at = |host: &str, before: &str| format!("{before}\n{}", ENDPOINT.replace("[::1]", host));
+    for host in ["169.254.169.254", "[::ffff:a9fe:a9fe]", "2852039166", "0.0.0.0", "10.0.0.1", "1.2.3.4.5"] {
+        let (problem, _) = wrong(&at(host, ""));
+        assert!(problem.starts_with("endpoint[app].url: found \"http://"), "{problem}");
+        assert!(problem.contains("refused by the egress guard") && problem.contains("right would be"), "{problem}");
+    }
+    let allow = "[callbacks]\nallow = [\"10.0.0.0/8\", \"192.168.0.1\", \"fd00::/8\"]";
+    for host in ["10.0.0.1", "192.168.0.1", "[fd00::1]", "backend", "example.com", "8.8.8.8"] {
+        load(&at(host, allow), &[]).unwrap();
+    }
+    wrong(&at("192.168.0.2", allow));
+
+    // Loopback, while the server is on it.
+    for host in ["127.0.0.1", "127.1", "[::1]", "localhost"] {
+        load(&at(host, ""), &[]).unwrap();
+    }
+    let open = "[server]\nlisten = \"0.0.0.0:10002\"";
+    assert!(wrong(&at("127.0.0.1", open)).0.contains("127.0.0.1 is loopback and not in callbacks.allow"));
+    load(&at("127.0.0.1", &format!("{open}\n[callbacks]\nallow = [\"127.0.0.1\"]")), &[]).unwrap();
+}
+
+#[test]
+fn to_allow_what_is_never_called_is_a_mistake() {
+    for net in ["169.254.0.0/16", "169.254.169.254", "fe80::/10", "fd00:ec2::254"] {
+        let (problem, _) = wrong(&format!("[callbacks]\nallow = [\"{net}\"]"));
+        assert!(problem.starts_with("callbacks.allow: found \"") && problem.contains("never called"), "{problem}");
+    }
+    let (problem, _) = wrong_with("", &[("RINGBACK_CALLBACKS__ALLOW", "10.0.0.0/8,169.254.169.254")]);
+    assert!(problem.contains("link-local"), "{problem}");
+}
+
+#[test]
+fn a_proxy_may_have_a_password() {
+    let config = load("[callbacks]\nproxy = \"http://user:hush@10.0.0.1:3128\"", &[]).unwrap();
+    let shown = format!("{:?}", config.callbacks.proxy.unwrap());
+    assert!(shown.contains("10.0.0.1:3128") && !shown.contains("hush"), "{shown}");
+}
+
+#[test]
+fn the_standard_dialect_has_commands_of_its_own_shape() {
+    let with = |commands: &str| {
+        let endpoint = ENDPOINT.replace("tencent", "standard").replace("[\"*\"]", commands);
+        load(&endpoint, &[])
+    };
+    let config = with("[\"message.sent\", \"message.not_sent\", \"*\"]").unwrap();
+    assert_eq!((config.endpoints[0].dialect, config.endpoints[0].commands.len()), (Dialect::Standard, 3));
+    for odd in ["C2C.CallbackAfterSendMsg", "callbackAfterSendGroupMsgCommand", "message.", ".sent", "message", "a..b"]
+    {
+        let error = with(&format!("[\"{odd}\"]")).expect_err(odd).to_string();
+        assert!(error.contains("is not a command of this dialect"), "{error}");
+    }
 }
 
 #[test]
@@ -331,5 +530,5 @@ fn secrets_are_not_in_debug() {
     let file = format!("[tencent]\nkey = \"hush\"\n[openim]\nsecret = \"hush\"\n{ENDPOINT}token = \"hush\"");
     let shown = format!("{:?}", load(&file, &[]).unwrap());
     assert!(!shown.contains("hush") && shown.contains('…'), "{shown}");
-    assert_eq!(KEYS.iter().filter(|key| key.kind == Kind::Secret).count(), 5);
+    assert_eq!(KEYS.iter().filter(|key| key.kind.is_secret()).count(), 7);
 }

@@ -16,10 +16,10 @@ pub(super) const ALL: &[&str] = &[
     super::AFTER_C2C,
     "C2C.CallbackAfterMsgReport",
     "C2C.CallbackAfterMsgWithDraw",
-    "Group.CallbackBeforeCreateGroup",
+    super::BEFORE_CREATE_GROUP,
     "Group.CallbackAfterCreateGroup",
     "Group.CallbackBeforeApplyJoinGroup",
-    "Group.CallbackBeforeInviteJoinGroup",
+    super::BEFORE_INVITE,
     "Group.CallbackAfterNewMemberJoin",
     "Group.CallbackAfterMemberExit",
     super::BEFORE_GROUP,
@@ -30,8 +30,14 @@ pub(super) const ALL: &[&str] = &[
     "Group.CallbackAfterGroupDestroyed",
     super::GROUP_CHANGED,
     "Group.CallbackOnMemberStateChange",
-    "Group.CallbackBeforeCreateTopic",
+    super::BEFORE_CREATE_TOPIC,
     "Group.CallbackAfterCreateTopic",
     "Group.CallbackAfterTopicDestroyed",
     "Group.CallbackAfterTopicInfoChanged",
 ];
+
+/// Whether a command asks: the names say so (`CallbackBefore…`, `CallbackPrev…`).
+pub(super) fn is_question(command: &str) -> bool {
+    let (_, what) = command.split_once('.').unwrap_or_default();
+    ALL.contains(&command) && (what.starts_with("CallbackBefore") || what.starts_with("CallbackPrev"))
+}

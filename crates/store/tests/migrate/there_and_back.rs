@@ -84,12 +84,12 @@ pub(crate) async fn tell(store: &Fresh) {
         let of = |endpoint: &str, number: usize, entry: &LogEntry| Letter {
             subject: entry.event.subject(),
             event: entry.event.id(),
-            state: if number % 2 == 0 { LetterState::Dead } else { LetterState::Replay },
+            state: if number.is_multiple_of(2) { LetterState::Dead } else { LetterState::Replay },
             at: at(number as i64),
             why: format!("why {number}"),
             ..letter(endpoint, shard, entry.position.0)
         };
-        let about = log.iter().enumerate().filter(|(number, _)| number % 3 == 0);
+        let about = log.iter().enumerate().filter(|(number, _)| number.is_multiple_of(3));
         let letters = about.flat_map(|(number, entry)| [of("app", number, entry), of("idle", number + 1, entry)]);
         store.put_letters(letters.collect()).await.unwrap();
         store.save_cursor("idle", shard, head).await.unwrap();

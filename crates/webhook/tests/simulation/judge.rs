@@ -14,7 +14,7 @@ use webhook::ledger::{Gap, Letter, LetterState};
 
 use crate::codec::{Said, Told, command_of, is_every, number_of};
 use crate::plan::{EndpointPlan, Plan};
-use crate::store::{Rows, name_of};
+use crate::store::{Rows, Who, name_of};
 
 /// What an answer says is minded after this time: the deliverer may be reading when it comes.
 const LEARNS_WITHIN: Duration = Duration::from_millis(250);
@@ -80,7 +80,9 @@ struct Watched {
     subjects: BTreeMap<Place, Subject>,
     /// Events that are owed, and the first later one of the subject that it was told of before: they are given up, and may
     /// only be told apart from the subject's order.
-    passed: BTreeMap<Place, Position>,
+    passed: BTreeMap<Place, (Position, u32)>,
+    /// In which life of the process an event became a letter on the disk, first.
+    lettered: BTreeMap<Place, u32>,
     calls: BTreeMap<u64, Vec<Place>>,
     /// In which life of the process it is now, and what that found on the disk.
     life: u32,
@@ -272,6 +274,7 @@ impl Judge {
         let schedule = &plan.endpoints[endpoint].telling.schedule;
         let watched = &mut self.watched[endpoint];
         watched.settle(place, &fact.subject);
+        watched.lettered.entry(place).or_insert(watched.life);
         let telling = watched.tellings.entry(place).or_default();
         let is_unwordable = is_every(plan.unwordable, number_of(fact.event));
         if letter.state == LetterState::Replay {
@@ -305,12 +308,13 @@ impl Judge {
         *telling = Telling { id: telling.id.take(), attempts: telling.attempts, ..Telling::default() };
     }
 
-    /// The engine has removed a letter: it was told.
-    pub(crate) fn letter_removed(&mut self, endpoint: &str, place: Place) {
+    /// A letter was removed: by the engine, because it was told, or by the operator.
+    pub(crate) fn letter_removed(&mut self, endpoint: &str, place: Place, who: Who) {
         let Some(endpoint) = self.endpoint(endpoint) else { return };
         let watched = &mut self.watched[endpoint];
         watched.replay.remove(&place);
-        if watched.tellings.get(&place).is_none_or(|telling| telling.accepted_in.is_none()) {
+        let was_told = watched.tellings.get(&place).is_some_and(|telling| telling.accepted_in.is_some());
+        if who == Who::Engine && !was_told {
             self.complain(format!("a letter about {place:?} was removed, and nobody was told"));
         }
     }
@@ -393,6 +397,19 @@ impl Judge {
     pub(crate) fn is_content(&self, endpoint: usize) -> bool {
         let watched = &self.watched[endpoint];
         watched.replay.is_empty() && watched.owed.values().all(BTreeMap::is_empty)
+    }
+
+    /// Whether an endpoint will refuse for ever whatever it can be told of next. It then looks like one that is down, and
+    /// its events wait.
+    pub(crate) fn is_poisoned(&self, endpoint: usize) -> bool {
+        let (plan, watched) = (&self.plan.endpoints[endpoint], &self.watched[endpoint]);
+        let is_poison = |place: Place| {
+            self.facts.get(&place).is_some_and(|fact| is_every(plan.poison, number_of(fact.event)))
+        };
+        let firsts = watched.owed.iter().flat_map(|(shard, subjects)| {
+            subjects.values().filter_map(|positions| Some((*shard, *positions.first()?)))
+        });
+        !plan.poison_heals && firsts.chain(watched.replay.iter().copied()).all(is_poison)
     }
 
     /// What an endpoint is still owed, in words.
@@ -490,7 +507,10 @@ impl Watched {
         let is_alone = !in_flight.iter().any(|other| {
             *other == place || is_ordered && self.is_of(*other, &fact.subject)
         });
-        let passed_by = self.passed.get(&place).copied().filter(|_| is_ordered);
+        // A death between giving up an event and saving that makes it an event like any other again; and one before the
+        // cursor has passed a letter has it told both ways.
+        let passed_by = self.passed.get(&place).copied().filter(|(_, in_life)| is_ordered && *in_life == life);
+        let is_both = self.lettered.get(&place).is_some_and(|in_life| *in_life < life);
         let was_saved = self.was_saved(place, &fact.subject) && !is_letter;
         let is_after_start = self.started.get(&place.0).is_some_and(|started| place.1 > *started);
         let telling = self.tellings.entry(place).or_default();
@@ -499,11 +519,11 @@ impl Watched {
             Some("and does not subscribe to that".into())
         } else if !is_after_start {
             Some("which came before it".into())
-        } else if telling.accepted_in == Some(life) {
+        } else if telling.accepted_in == Some(life) && !is_both {
             Some("again, which it had accepted, and the process knew".into())
         } else if was_saved {
             Some("although that was saved as told".into())
-        } else if let Some(later) = passed_by.filter(|_| telling.accepted_in.is_none()) {
+        } else if let Some((later, _)) = passed_by.filter(|_| telling.accepted_in.is_none()) {
             Some(format!("after a later one of the subject, at {}", later.0))
         } else if telling.not_before.take().is_some_and(|until| now < until) {
             Some("although it asked for that to come later".into())
@@ -515,14 +535,14 @@ impl Watched {
             Some(format!("with the sequence {:?}", said.sequence))
         } else if said.previous.as_ref().is_none_or(|said| *said != previous) {
             Some(format!("with {:?} as the one before, which is {previous:?}", said.previous))
-        } else if !is_alone {
+        } else if !is_alone && !is_both {
             Some("while another call of the subject is in flight".into())
         } else {
             None
         };
         telling.id.clone_from(&said.id);
         for earlier in skipped {
-            self.passed.entry((place.0, earlier)).or_insert(place.1);
+            self.passed.insert((place.0, earlier), (place.1, life));
         }
         self.subjects.insert(place, fact.subject.clone());
         complaint

@@ -24,7 +24,7 @@ use webhook::keeper::Retention;
 use webhook::{Deliverer, Endpoint, Keeper};
 
 use crate::codec::{PlainCodec, number_of};
-use crate::judge::Figures;
+use crate::judge::{Figures, Judge};
 use crate::network::Wire;
 use crate::plan::{EndpointPlan, Operation, Step};
 use crate::store::{Store, Who};
@@ -141,7 +141,8 @@ impl Process {
         self.stop().await;
         // Nothing is told again after an orderly stop.
         let calls = world.judge(|judge| judge.figures.calls);
-        if world.plan.endpoints.iter().all(|endpoint| endpoint.heals) {
+        let are_content = |judge: &mut Judge| (0..world.plan.endpoints.len()).all(|number| judge.is_content(number));
+        if world.judge(are_content) {
             self.start();
             tokio::time::sleep(Duration::from_secs(20)).await;
             world.judge(|judge| if judge.figures.calls != calls {
@@ -230,7 +231,9 @@ impl Process {
         let world = self.world.clone();
         let healing = || world.plan.endpoints.iter().enumerate().filter(|(_, endpoint)| endpoint.heals);
         for (number, _) in healing().filter(|(_, endpoint)| endpoint.poison_heals) {
-            self.operate(number, Operation::ReplayDead);
+            if let Some(up) = &self.up {
+                operate(up.life.clone(), number, Operation::ReplayDead).await;
+            }
         }
         let (mut settled, mut settled_at) = (0, Instant::now());
         for round in 0_u64.. {
@@ -240,6 +243,9 @@ impl Process {
             let now_settled = world.judge(|judge| judge.settled());
             if now_settled != settled {
                 (settled, settled_at) = (now_settled, Instant::now());
+            }
+            if settled_at.elapsed() > PATIENCE && world.judge(|judge| judge.is_poisoned(number)) {
+                return;
             }
             if settled_at.elapsed() > PATIENCE {
                 return world.judge(|judge| {
@@ -321,6 +327,15 @@ async fn operate(life: Arc<Life>, number: usize, operation: Operation) {
             if handle.standing().pause.is_none() {
                 return;
             }
+            if world.is_calm() {
+                // Whoever has an endpoint go on that has too many dead letters must look after them first.
+                let query = dead_letters(name);
+                let Ok(dead) = store.letters(&query).await else { return };
+                let places = dead.iter().map(|letter| (letter.shard, letter.position)).collect();
+                if store.remove_letters(name, places).await.is_err() {
+                    return;
+                }
+            }
             note("to be resumed");
             // From now on it may be called again, whether or not we learn of it.
             world.judge(|judge| judge.is_to_be_quiet(number, None));
@@ -338,13 +353,7 @@ async fn operate(life: Arc<Life>, number: usize, operation: Operation) {
             }
         }
         Operation::ReplayDead => {
-            let query = LetterQuery {
-                endpoint: Some(name.to_owned()),
-                state: Some(LetterState::Dead),
-                limit: 10_000,
-                ..LetterQuery::default()
-            };
-            let Ok(dead) = store.letters(&query).await else { return };
+            let Ok(dead) = store.letters(&dead_letters(name)).await else { return };
             let again = |letter: Letter| Letter { state: LetterState::Replay, attempts: 0, at: world.now(), ..letter };
             if !dead.is_empty() && store.put_letters(dead.into_iter().map(again).collect()).await.is_ok() {
                 note("dead letters are told again");
@@ -373,6 +382,11 @@ async fn operate(life: Arc<Life>, number: usize, operation: Operation) {
             }
         }
     }
+}
+
+fn dead_letters(endpoint: &str) -> LetterQuery {
+    let endpoint = Some(endpoint.to_owned());
+    LetterQuery { endpoint, state: Some(LetterState::Dead), limit: 10_000, ..LetterQuery::default() }
 }
 
 fn endpoint(life: &Arc<Life>, number: usize) -> Endpoint {

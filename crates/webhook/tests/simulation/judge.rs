@@ -399,6 +399,11 @@ impl Judge {
         watched.replay.is_empty() && watched.owed.values().all(BTreeMap::is_empty)
     }
 
+    /// Whether an endpoint is owed nothing but letters.
+    pub(crate) fn owes_letters_only(&self, endpoint: usize) -> bool {
+        self.watched[endpoint].owed.values().all(BTreeMap::is_empty)
+    }
+
     /// Whether an endpoint will refuse for ever whatever it can be told of next. It then looks like one that is down, and
     /// its events wait.
     pub(crate) fn is_poisoned(&self, endpoint: usize) -> bool {

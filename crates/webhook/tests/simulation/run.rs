@@ -244,7 +244,10 @@ impl Process {
             if now_settled != settled {
                 (settled, settled_at) = (now_settled, Instant::now());
             }
-            if settled_at.elapsed() > PATIENCE && world.judge(|judge| judge.is_poisoned(number)) {
+            // A letter is due at a time of day: it is as late as the wall clock has jumped back since.
+            let is_late = |judge: &Judge| world.plan.has_jumps() && judge.owes_letters_only(number);
+            let may_wait = |judge: &mut Judge| judge.is_poisoned(number) || is_late(judge);
+            if settled_at.elapsed() > PATIENCE && world.judge(may_wait) {
                 return;
             }
             if settled_at.elapsed() > PATIENCE {

@@ -140,12 +140,12 @@ impl Process {
         self.wait_until_content().await;
         self.stop().await;
         // Nothing is told again after an orderly stop.
-        let calls = world.judge(|judge| judge.figures.calls);
+        let tellings = world.judge(|judge| judge.tellings);
         let are_content = |judge: &mut Judge| (0..world.plan.endpoints.len()).all(|number| judge.is_content(number));
         if world.judge(are_content) {
             self.start();
             tokio::time::sleep(Duration::from_secs(20)).await;
-            world.judge(|judge| if judge.figures.calls != calls {
+            world.judge(|judge| if judge.tellings != tellings {
                 judge.complain("something is told again after an orderly stop".into());
             });
             self.stop().await;

@@ -213,7 +213,8 @@ async fn prepare(
     let unworded = |fault: Fault| (Outcome::Unsendable, "unworded", fault.to_string());
     let unread = |fault: Fault| (Outcome::Unread, "unread", fault.to_string());
     let [first, ..] = tellings else { return Err(unworded(Fault::new("a call without an event"))) };
-    let mut envelope = first.envelope(endpoint, log, started.first().copied().unwrap_or_default()).await.map_err(unread)?;
+    let mut envelope =
+        first.envelope(endpoint, log, started.first().copied().unwrap_or_default()).await.map_err(unread)?;
     let call = if tellings.len() == 1 {
         first.call(endpoint).map_err(unworded)?.clone()
     } else {

@@ -87,6 +87,8 @@ struct Watched {
     passed: BTreeMap<Place, (Position, u32)>,
     /// In which life of the process an event became a letter on the disk, first.
     lettered: BTreeMap<Place, u32>,
+    /// A save that failed may have been carried out: a letter that was told meanwhile is written once more.
+    is_doubtful: bool,
     calls: BTreeMap<u64, Vec<Place>>,
     /// In which life of the process it is now, and what that found on the disk.
     life: u32,
@@ -128,9 +130,10 @@ pub(crate) enum Outcome {
 
 impl Judge {
     pub(crate) fn new(plan: Arc<Plan>) -> Self {
+        let is_doubtful = plan.is_doubtful();
         Self {
             facts: BTreeMap::new(),
-            watched: plan.endpoints.iter().map(|_| Watched::default()).collect(),
+            watched: plan.endpoints.iter().map(|_| Watched { is_doubtful, ..Watched::default() }).collect(),
             ids: BTreeMap::new(),
             next_call: 0,
             trimmed: BTreeSet::new(),
@@ -160,8 +163,7 @@ impl Judge {
     pub(crate) fn committed(&mut self, entry: &LogEntry) {
         self.figures.events += 1;
         let place = (entry.shard, entry.position);
-        let fact =
-            Fact { event: entry.event.id(), subject: entry.event.subject(), command: command_of(&entry.event) };
+        let fact = Fact { event: entry.event.id(), subject: entry.event.subject(), command: command_of(&entry.event) };
         for (plan, watched) in self.plan.endpoints.iter().zip(&mut self.watched) {
             watched.owe(plan, place, &fact);
         }
@@ -299,9 +301,8 @@ impl Judge {
         let (failures, attempts) = (telling.failures, schedule.attempts());
         let waited = telling.failed_first.map_or(Duration::ZERO, |first| now.saturating_sub(first));
         let name = format!("{}: #{} of {}", letter.endpoint, number_of(fact.event), name_of(&fact.subject));
-        // A save that failed may have been carried out, and the operator may have had it replayed before it is repeated.
-        let is_doubtful = plan.store.doubtful_share > 0 && !plan.store.bad.is_empty();
-        if is_doubtful && telling.was_replayed {
+        // The operator may have had it replayed before a save that failed, and was carried out, is repeated.
+        if watched.is_doubtful && telling.was_replayed {
             return;
         }
         if telling.accepted_in.is_some() && failures == 0 {
@@ -379,7 +380,8 @@ impl Judge {
             told >= *first
         });
         if let Some((_, position)) = passed {
-            let what = self.facts.get(&(shard, position)).map(|fact| self.name(Told { shard, position, event: fact.event }));
+            let what =
+                self.facts.get(&(shard, position)).map(|fact| self.name(Told { shard, position, event: fact.event }));
             self.complain(format!("{name}: {} is saved as told, and is not", what.unwrap_or_default()));
         }
     }
@@ -425,9 +427,8 @@ impl Judge {
     /// its events wait.
     pub(crate) fn is_poisoned(&self, endpoint: usize) -> bool {
         let (plan, watched) = (&self.plan.endpoints[endpoint], &self.watched[endpoint]);
-        let is_poison = |place: Place| {
-            self.facts.get(&place).is_some_and(|fact| is_every(plan.poison, number_of(fact.event)))
-        };
+        let is_poison =
+            |place: Place| self.facts.get(&place).is_some_and(|fact| is_every(plan.poison, number_of(fact.event)));
         let firsts = watched.owed.iter().flat_map(|(shard, subjects)| {
             subjects.values().filter_map(|positions| Some((*shard, *positions.first()?)))
         });
@@ -437,9 +438,10 @@ impl Judge {
     /// What an endpoint is still owed, in words.
     pub(crate) fn owed(&self, endpoint: usize) -> String {
         let watched = &self.watched[endpoint];
-        let owed = watched.owed.iter().flat_map(|(shard, subjects)| {
-            subjects.values().flatten().map(|position| (*shard, *position))
-        });
+        let owed = watched
+            .owed
+            .iter()
+            .flat_map(|(shard, subjects)| subjects.values().flatten().map(|position| (*shard, *position)));
         let name = |place: Place| {
             self.facts.get(&place).map(|fact| format!("#{} of {}", number_of(fact.event), name_of(&fact.subject)))
         };
@@ -460,11 +462,13 @@ impl Judge {
     /// Events that an endpoint has accepted, and that this life found saved as told, for the operator to choose from.
     pub(crate) fn accepted(&self, endpoint: usize) -> Vec<(Place, EventId, Subject)> {
         let watched = &self.watched[endpoint];
-        let is_saved = |place: Place| self.facts.get(&place).is_some_and(|fact| watched.was_saved(place, &fact.subject));
+        let is_saved =
+            |place: Place| self.facts.get(&place).is_some_and(|fact| watched.was_saved(place, &fact.subject));
         let told = watched.tellings.iter().filter(|(place, telling)| {
             telling.accepted_in.is_some() && is_saved(**place) && !watched.replay.contains(place)
         });
-        told.filter_map(|(place, _)| self.facts.get(place).map(|fact| (*place, fact.event, fact.subject.clone()))).collect()
+        told.filter_map(|(place, _)| self.facts.get(place).map(|fact| (*place, fact.event, fact.subject.clone())))
+            .collect()
     }
 }
 
@@ -516,19 +520,27 @@ impl Watched {
 
     /// Notes that an endpoint is told of an event. `call`: what comes before it in the same call. Returns what is wrong with
     /// that, if anything.
-    fn told(&mut self, plan: &EndpointPlan, said: &Said, fact: &Fact, previous: Option<String>, call: &[Place], now: Duration) -> Option<String> {
+    fn told(
+        &mut self,
+        plan: &EndpointPlan,
+        said: &Said,
+        fact: &Fact,
+        previous: Option<String>,
+        call: &[Place],
+        now: Duration,
+    ) -> Option<String> {
         let (place, life) = ((said.told.shard, said.told.position), self.life);
         let is_letter = self.replay.contains(&place);
         let is_ordered = plan.telling.order == Order::Ordered && !is_letter;
         let owed = self.owed.get(&place.0).and_then(|subjects| subjects.get(&fact.subject));
-        let skipped = owed.into_iter().flatten().filter(|earlier| {
-            **earlier < place.1 && is_ordered && !call.contains(&(place.0, **earlier))
-        });
+        let skipped = owed
+            .into_iter()
+            .flatten()
+            .filter(|earlier| **earlier < place.1 && is_ordered && !call.contains(&(place.0, **earlier)));
         let skipped: Vec<Position> = skipped.copied().collect();
         let in_flight: Vec<Place> = self.calls.values().flatten().copied().collect();
-        let is_alone = !in_flight.iter().any(|other| {
-            *other == place || is_ordered && self.is_of(*other, &fact.subject)
-        });
+        let is_alone =
+            !in_flight.iter().any(|other| *other == place || is_ordered && self.is_of(*other, &fact.subject));
         // A death between giving up an event and saving that makes it an event like any other again; and one before the
         // cursor has passed a letter has it told both ways.
         let passed_by = self.passed.get(&place).copied().filter(|(_, in_life)| is_ordered && *in_life == life);
@@ -571,7 +583,7 @@ impl Watched {
     }
 
     fn is_both(&self, place: Place) -> bool {
-        self.lettered.get(&place).is_some_and(|in_life| *in_life < self.life)
+        self.lettered.get(&place).is_some_and(|in_life| *in_life < self.life || self.is_doubtful)
     }
 
     fn is_of(&self, place: Place, subject: &Subject) -> bool {
@@ -602,7 +614,10 @@ impl std::fmt::Display for Figures {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { events, calls, accepted, refused, unanswered, repeats, .. } = self;
         let Self { saves, dead, trimmed, lost, replayed, pauses, deaths, virtual_seconds, .. } = self;
-        write!(f, "{events} events, {calls} calls ({accepted} accepted, {refused} refused, {unanswered} not answered; ")?;
+        write!(
+            f,
+            "{events} events, {calls} calls ({accepted} accepted, {refused} refused, {unanswered} not answered; "
+        )?;
         write!(f, "{repeats} tellings were repeats), {saves} saves, {dead} dead letters, {replayed} replays, ")?;
         write!(f, "{trimmed} events trimmed, {lost} tellings in gaps, ")?;
         write!(f, "{pauses} pauses, {deaths} deaths of the process, {} simulated hours", virtual_seconds / 3600)

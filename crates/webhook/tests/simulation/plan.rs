@@ -118,10 +118,16 @@ impl Plan {
         self.steps.iter().any(|(_, step)| matches!(step, Step::ClockJump(_)))
     }
 
+    /// Whether writes that fail may have been carried out.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.store.doubtful_share > 0 && !self.store.bad.is_empty()
+    }
+
     pub(crate) fn of(seed: u64) -> Self {
         let chance = &mut Chance::new(seed, Stream::Plan);
         // Now and then long enough for the log to be trimmed.
-        let length = if chance.per_mille(30) { 9_000_000 } else { chance.pick(&[2_000, 10_000, 20_000, 40_000, 60_000]) };
+        let length =
+            if chance.per_mille(30) { 9_000_000 } else { chance.pick(&[2_000, 10_000, 20_000, 40_000, 60_000]) };
         let (subjects, mut steps) = events(chance, length);
         let crash_share = chance.pick(&[0, 0, 1, 3, 10]);
         let crashes = chance.pick(&[0, 0, 1, 2, 4]);
@@ -205,7 +211,11 @@ impl EndpointPlan {
             timeout: chance.pick(&[300, 1_000, 3_000].map(Duration::from_millis)),
             concurrency: chance.pick(&[1, 2, 8, 32]),
             telling: telling(chance, poison_heals),
-            from_life: if chance.per_mille(800) { 1 } else { u32::try_from(chance.from(1..=u64::from(lives) + 1)).unwrap_or(1) },
+            from_life: if chance.per_mille(800) {
+                1
+            } else {
+                u32::try_from(chance.from(1..=u64::from(lives) + 1)).unwrap_or(1)
+            },
             moods,
             poison: chance.pick(&[None, None, Some(3), Some(7), Some(20)]),
             poison_heals,
@@ -235,7 +245,9 @@ fn telling(chance: &mut Chance, poison_heals: bool) -> TellingSettings {
 impl Mood {
     fn draw(chance: &mut Chance) -> Self {
         use Mood::{Breaking, Busy, Failing, Gone, Hanging, Mixed, Removed, Slow, Well};
-        chance.pick(&[Well, Well, Well, Well, Slow, Hanging, Gone, Gone, Failing, Failing, Breaking, Busy, Removed, Mixed, Mixed])
+        chance.pick(&[
+            Well, Well, Well, Well, Slow, Hanging, Gone, Gone, Failing, Failing, Breaking, Busy, Removed, Mixed, Mixed,
+        ])
     }
 }
 

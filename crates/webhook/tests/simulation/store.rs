@@ -122,7 +122,8 @@ impl Disk {
             }
             Change::PutLetters(letters, Who::Operator) => letters.iter().for_each(|letter| judge.replayed(letter)),
             Change::RemoveLetters(endpoint, places, who) => {
-                let gone = places.iter().filter(|place| self.rows.letters.contains_key(&(endpoint.clone(), place.0, place.1)));
+                let gone =
+                    places.iter().filter(|place| self.rows.letters.contains_key(&(endpoint.clone(), place.0, place.1)));
                 gone.for_each(|place| judge.letter_removed(endpoint, *place, *who));
             }
             _ => {}
@@ -210,7 +211,8 @@ impl Change {
             Self::Progress(endpoint, shard, progress) => {
                 let mut text = format!("progress of {endpoint} in shard {}: {}", shard.0, progress.cursor.0);
                 for (subject, behind) in &progress.behind {
-                    let told = behind.map_or("no longer behind".into(), |behind| format!("behind at {}", behind.told.0));
+                    let told =
+                        behind.map_or("no longer behind".into(), |behind| format!("behind at {}", behind.told.0));
                     text.push_str(&format!(", {} {told}", name_of(subject)));
                 }
                 for letter in &progress.letters {

@@ -559,7 +559,7 @@ impl Watched {
             Some("although that was saved as told".into())
         } else if let Some((later, _)) = passed_by.filter(|_| telling.accepted_in.is_none()) {
             Some(format!("after a later one of the subject, at {}", later.0))
-        } else if telling.not_before.take().is_some_and(|until| now < until) {
+        } else if telling.not_before.take().is_some_and(|until| now < until) && !is_both {
             Some("although it asked for that to come later".into())
         } else if said.id.is_none() {
             Some("without a webhook-id".into())

@@ -144,9 +144,10 @@ impl Process {
         let tellings = world.judge(|judge| judge.tellings);
         // But for what was both a letter and waiting for its turn: the engine may be busy with the second.
         let may_repeat = world.plan.endpoints.iter().any(|endpoint| endpoint.telling.order == Order::Unordered);
+        let lives = self.lives;
         let is_quiet = |judge: &mut Judge| {
             let are_content = (0..world.plan.endpoints.len()).all(|number| judge.is_content(number));
-            are_content && !(may_repeat && judge.figures.deaths > 0)
+            are_content && !(may_repeat && lives > 1)
         };
         if world.judge(is_quiet) {
             self.start();

@@ -1022,7 +1022,8 @@ impl Deliverer {
         let mut failing: Vec<_> = self.readers.iter().flat_map(of_reader).collect();
         failing.sort_by(|one, other| {
             let due = |failing: &Failing| failing.trouble.map_or(i64::MAX, |trouble| trouble.since.millis());
-            due(one).cmp(&due(other)).then_with(|| one.subject.cmp(&other.subject))
+            let places = one.place.cmp(&other.place);
+            due(one).cmp(&due(other)).then_with(|| one.subject.cmp(&other.subject)).then(places)
         });
         failing.truncate(limit);
         failing

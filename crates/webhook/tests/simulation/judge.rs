@@ -432,7 +432,10 @@ impl Judge {
         let firsts = watched.owed.iter().flat_map(|(shard, subjects)| {
             subjects.values().filter_map(|positions| Some((*shard, *positions.first()?)))
         });
-        !plan.poison_heals && firsts.chain(watched.replay.iter().copied()).all(is_poison)
+        let (poison, others): (Vec<Place>, Vec<Place>) =
+            firsts.chain(watched.replay.iter().copied()).partition(|place| is_poison(*place));
+        // Eight refusals in a row are what makes it look so.
+        !plan.poison_heals && (others.is_empty() || poison.len() >= 8)
     }
 
     /// What an endpoint is still owed, in words.

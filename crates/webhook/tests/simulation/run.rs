@@ -149,7 +149,8 @@ impl Process {
             let are_content = (0..world.plan.endpoints.len()).all(|number| judge.is_content(number));
             are_content && !(may_repeat && lives > 1)
         };
-        if world.judge(is_quiet) {
+        let is_saved = lock(&world.disk).is_all_told();
+        if is_saved && world.judge(is_quiet) {
             self.start();
             tokio::time::sleep(Duration::from_secs(20)).await;
             world.judge(|judge| {

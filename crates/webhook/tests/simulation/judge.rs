@@ -36,8 +36,8 @@ pub(crate) struct Judge {
     next_call: u64,
     /// What was trimmed is about these.
     trimmed: BTreeSet<Subject>,
-    /// Tellings, but for those of events that are letters and, because of a death, wait for their turn as well.
-    pub(crate) tellings: u64,
+    /// Repeats, but for those of events that are letters and, because of a death, wait for their turn as well.
+    pub(crate) repeated: u64,
     /// The first promise that was broken.
     pub(crate) verdict: Option<String>,
     pub(crate) figures: Figures,
@@ -137,7 +137,7 @@ impl Judge {
             ids: BTreeMap::new(),
             next_call: 0,
             trimmed: BTreeSet::new(),
-            tellings: 0,
+            repeated: 0,
             verdict: None,
             figures: Figures::default(),
             plan,
@@ -207,9 +207,9 @@ impl Judge {
             // What was trimmed cannot be named any more.
             let previous = self.previous(endpoint, place, &fact.subject);
             let previous = (!self.trimmed.contains(&fact.subject)).then_some(previous);
-            self.tellings += u64::from(!self.watched[endpoint].is_both(place));
             let attempts = self.watched[endpoint].tellings.get(&place).map_or(0, |telling| telling.attempts);
             self.figures.repeats += u64::from(attempts > 0);
+            self.repeated += u64::from(attempts > 0 && !self.watched[endpoint].is_both(place));
             if let Some(complaint) = self.watched[endpoint].told(plan, said, &fact, previous, &places, now) {
                 self.complain(format!("{name} is told of {} {complaint}", self.name(said.told)));
             }

@@ -430,7 +430,8 @@ impl Deliverer {
 
     /// Starts a call about the first events of one lane, or of several if the endpoint takes batches.
     async fn start_lanes(&mut self, reads: &mut usize) -> bool {
-        let mut room = self.endpoint.telling.batch;
+        // A probe is about one event: a batch is refused for the sake of any of its events.
+        let mut room = if self.health.is_down() { 1 } else { self.endpoint.telling.batch };
         let mut items = Vec::new();
         let mut idle = 0;
         while room > 0 && *reads < MAX_READS && idle < self.readers.len() {
@@ -1018,7 +1019,8 @@ impl Deliverer {
         let mut failing: Vec<_> = self.readers.iter().flat_map(of_reader).collect();
         failing.sort_by(|one, other| {
             let due = |failing: &Failing| failing.trouble.map_or(i64::MAX, |trouble| trouble.since.millis());
-            due(one).cmp(&due(other)).then_with(|| one.subject.cmp(&other.subject))
+            let places = one.place.cmp(&other.place);
+            due(one).cmp(&due(other)).then_with(|| one.subject.cmp(&other.subject)).then(places)
         });
         failing.truncate(limit);
         failing

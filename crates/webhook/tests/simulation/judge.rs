@@ -14,7 +14,7 @@ use webhook::ledger::{Gap, Letter, LetterState};
 
 use crate::codec::{Said, Told, command_of, is_every, number_of};
 use crate::plan::{EndpointPlan, Plan};
-use crate::store::{Rows, name_of};
+use crate::store::{Rows, Who, name_of};
 
 /// What an answer says is minded after this time: the deliverer may be reading when it comes.
 const LEARNS_WITHIN: Duration = Duration::from_millis(250);
@@ -34,6 +34,10 @@ pub(crate) struct Judge {
     /// Which telling a `webhook-id` belongs to.
     ids: BTreeMap<String, (usize, Place)>,
     next_call: u64,
+    /// What was trimmed is about these.
+    trimmed: BTreeSet<Subject>,
+    /// Repeats, but for those of events that are letters and, because of a death, wait for their turn as well.
+    pub(crate) repeated: u64,
     /// The first promise that was broken.
     pub(crate) verdict: Option<String>,
     pub(crate) figures: Figures,
@@ -80,7 +84,11 @@ struct Watched {
     subjects: BTreeMap<Place, Subject>,
     /// Events that are owed, and the first later one of the subject that it was told of before: they are given up, and may
     /// only be told apart from the subject's order.
-    passed: BTreeMap<Place, Position>,
+    passed: BTreeMap<Place, (Position, u32)>,
+    /// In which life of the process an event became a letter on the disk, first.
+    lettered: BTreeMap<Place, u32>,
+    /// A save that failed may have been carried out: a letter that was told meanwhile is written once more.
+    is_doubtful: bool,
     calls: BTreeMap<u64, Vec<Place>>,
     /// In which life of the process it is now, and what that found on the disk.
     life: u32,
@@ -102,6 +110,7 @@ struct Telling {
     failed_first: Option<Duration>,
     accepted_in: Option<u32>,
     is_skipped: bool,
+    was_replayed: bool,
     not_before: Option<Duration>,
 }
 
@@ -121,11 +130,14 @@ pub(crate) enum Outcome {
 
 impl Judge {
     pub(crate) fn new(plan: Arc<Plan>) -> Self {
+        let is_doubtful = plan.is_doubtful();
         Self {
             facts: BTreeMap::new(),
-            watched: plan.endpoints.iter().map(|_| Watched::default()).collect(),
+            watched: plan.endpoints.iter().map(|_| Watched { is_doubtful, ..Watched::default() }).collect(),
             ids: BTreeMap::new(),
             next_call: 0,
+            trimmed: BTreeSet::new(),
+            repeated: 0,
             verdict: None,
             figures: Figures::default(),
             plan,
@@ -192,9 +204,12 @@ impl Judge {
                 self.complain(format!("{name} is told of an event that was never committed: {:?}", said.told));
                 continue;
             };
+            // What was trimmed cannot be named any more.
             let previous = self.previous(endpoint, place, &fact.subject);
+            let previous = (!self.trimmed.contains(&fact.subject)).then_some(previous);
             let attempts = self.watched[endpoint].tellings.get(&place).map_or(0, |telling| telling.attempts);
             self.figures.repeats += u64::from(attempts > 0);
+            self.repeated += u64::from(attempts > 0 && !self.watched[endpoint].is_both(place));
             if let Some(complaint) = self.watched[endpoint].told(plan, said, &fact, previous, &places, now) {
                 self.complain(format!("{name} is told of {} {complaint}", self.name(said.told)));
             }
@@ -271,6 +286,7 @@ impl Judge {
         let schedule = &plan.endpoints[endpoint].telling.schedule;
         let watched = &mut self.watched[endpoint];
         watched.settle(place, &fact.subject);
+        watched.lettered.entry(place).or_insert(watched.life);
         let telling = watched.tellings.entry(place).or_default();
         let is_unwordable = is_every(plan.unwordable, number_of(fact.event));
         if letter.state == LetterState::Replay {
@@ -285,6 +301,10 @@ impl Judge {
         let (failures, attempts) = (telling.failures, schedule.attempts());
         let waited = telling.failed_first.map_or(Duration::ZERO, |first| now.saturating_sub(first));
         let name = format!("{}: #{} of {}", letter.endpoint, number_of(fact.event), name_of(&fact.subject));
+        // The operator may have had it replayed before a save that failed, and was carried out, is repeated.
+        if watched.is_doubtful && telling.was_replayed {
+            return;
+        }
         if telling.accepted_in.is_some() && failures == 0 {
             self.complain(format!("{name} was accepted, and is a dead letter"));
         } else if (failures as usize) < attempts {
@@ -301,15 +321,17 @@ impl Judge {
         let (watched, place) = (&mut self.watched[endpoint], (letter.shard, letter.position));
         watched.replay.insert(place);
         let telling = watched.tellings.entry(place).or_default();
-        *telling = Telling { id: telling.id.take(), attempts: telling.attempts, ..Telling::default() };
+        let (id, attempts) = (telling.id.take(), telling.attempts);
+        *telling = Telling { id, attempts, was_replayed: true, ..Telling::default() };
     }
 
-    /// The engine has removed a letter: it was told.
-    pub(crate) fn letter_removed(&mut self, endpoint: &str, place: Place) {
+    /// A letter was removed: by the engine, because it was told, or by the operator.
+    pub(crate) fn letter_removed(&mut self, endpoint: &str, place: Place, who: Who) {
         let Some(endpoint) = self.endpoint(endpoint) else { return };
         let watched = &mut self.watched[endpoint];
         watched.replay.remove(&place);
-        if watched.tellings.get(&place).is_none_or(|telling| telling.accepted_in.is_none()) {
+        let was_told = watched.tellings.get(&place).is_some_and(|telling| telling.accepted_in.is_some());
+        if who == Who::Engine && !was_told {
             self.complain(format!("a letter about {place:?} was removed, and nobody was told"));
         }
     }
@@ -371,6 +393,7 @@ impl Judge {
             let name = self.plan.endpoints[endpoint].name.clone();
             for position in places {
                 let Some(fact) = self.facts.get(&(shard, *position)).cloned() else { continue };
+                self.trimmed.insert(fact.subject.clone());
                 let watched = &mut self.watched[endpoint];
                 let owed = watched.owed.get(&shard).and_then(|subjects| subjects.get(&fact.subject));
                 if !owed.is_some_and(|owed| owed.contains(position)) {
@@ -393,6 +416,26 @@ impl Judge {
     pub(crate) fn is_content(&self, endpoint: usize) -> bool {
         let watched = &self.watched[endpoint];
         watched.replay.is_empty() && watched.owed.values().all(BTreeMap::is_empty)
+    }
+
+    /// Whether an endpoint is owed nothing but letters.
+    pub(crate) fn owes_letters_only(&self, endpoint: usize) -> bool {
+        self.watched[endpoint].owed.values().all(BTreeMap::is_empty)
+    }
+
+    /// Whether an endpoint will refuse for ever whatever it can be told of next. It then looks like one that is down, and
+    /// its events wait.
+    pub(crate) fn is_poisoned(&self, endpoint: usize) -> bool {
+        let (plan, watched) = (&self.plan.endpoints[endpoint], &self.watched[endpoint]);
+        let is_poison =
+            |place: Place| self.facts.get(&place).is_some_and(|fact| is_every(plan.poison, number_of(fact.event)));
+        let firsts = watched.owed.iter().flat_map(|(shard, subjects)| {
+            subjects.values().filter_map(|positions| Some((*shard, *positions.first()?)))
+        });
+        let (poison, others): (Vec<Place>, Vec<Place>) =
+            firsts.chain(watched.replay.iter().copied()).partition(|place| is_poison(*place));
+        // Eight refusals in a row are what makes it look so.
+        !plan.poison_heals && (others.is_empty() || poison.len() >= 8)
     }
 
     /// What an endpoint is still owed, in words.
@@ -485,7 +528,7 @@ impl Watched {
         plan: &EndpointPlan,
         said: &Said,
         fact: &Fact,
-        previous: String,
+        previous: Option<String>,
         call: &[Place],
         now: Duration,
     ) -> Option<String> {
@@ -501,7 +544,10 @@ impl Watched {
         let in_flight: Vec<Place> = self.calls.values().flatten().copied().collect();
         let is_alone =
             !in_flight.iter().any(|other| *other == place || is_ordered && self.is_of(*other, &fact.subject));
-        let passed_by = self.passed.get(&place).copied().filter(|_| is_ordered);
+        // A death between giving up an event and saving that makes it an event like any other again; and one before the
+        // cursor has passed a letter has it told both ways.
+        let passed_by = self.passed.get(&place).copied().filter(|(_, in_life)| is_ordered && *in_life == life);
+        let is_both = self.is_both(place);
         let was_saved = self.was_saved(place, &fact.subject) && !is_letter;
         let is_after_start = self.started.get(&place.0).is_some_and(|started| place.1 > *started);
         let telling = self.tellings.entry(place).or_default();
@@ -510,13 +556,13 @@ impl Watched {
             Some("and does not subscribe to that".into())
         } else if !is_after_start {
             Some("which came before it".into())
-        } else if telling.accepted_in == Some(life) {
+        } else if telling.accepted_in == Some(life) && !is_both {
             Some("again, which it had accepted, and the process knew".into())
         } else if was_saved {
             Some("although that was saved as told".into())
-        } else if let Some(later) = passed_by.filter(|_| telling.accepted_in.is_none()) {
+        } else if let Some((later, _)) = passed_by.filter(|_| telling.accepted_in.is_none()) {
             Some(format!("after a later one of the subject, at {}", later.0))
-        } else if telling.not_before.take().is_some_and(|until| now < until) {
+        } else if telling.not_before.take().is_some_and(|until| now < until) && !is_both {
             Some("although it asked for that to come later".into())
         } else if said.id.is_none() {
             Some("without a webhook-id".into())
@@ -524,19 +570,23 @@ impl Watched {
             Some("with another webhook-id than before".into())
         } else if said.sequence.as_ref().is_none_or(|sequence| *sequence != place.1.0.to_string()) {
             Some(format!("with the sequence {:?}", said.sequence))
-        } else if said.previous.as_ref().is_none_or(|said| *said != previous) {
+        } else if said.previous.is_none() || previous.is_some() && said.previous != previous {
             Some(format!("with {:?} as the one before, which is {previous:?}", said.previous))
-        } else if !is_alone {
+        } else if !is_alone && !is_both {
             Some("while another call of the subject is in flight".into())
         } else {
             None
         };
         telling.id.clone_from(&said.id);
         for earlier in skipped {
-            self.passed.entry((place.0, earlier)).or_insert(place.1);
+            self.passed.insert((place.0, earlier), (place.1, life));
         }
         self.subjects.insert(place, fact.subject.clone());
         complaint
+    }
+
+    fn is_both(&self, place: Place) -> bool {
+        self.lettered.get(&place).is_some_and(|in_life| *in_life < self.life || self.is_doubtful)
     }
 
     fn is_of(&self, place: Place, subject: &Subject) -> bool {

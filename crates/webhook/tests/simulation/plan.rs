@@ -118,6 +118,11 @@ impl Plan {
         self.steps.iter().any(|(_, step)| matches!(step, Step::ClockJump(_)))
     }
 
+    /// Whether writes that fail may have been carried out.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.store.doubtful_share > 0 && !self.store.bad.is_empty()
+    }
+
     pub(crate) fn of(seed: u64) -> Self {
         let chance = &mut Chance::new(seed, Stream::Plan);
         // Now and then long enough for the log to be trimmed.

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use webhook::asking::OnFailures;
 use webhook::deliver::Parts;
+use webhook::deliver::settings::Order;
 use webhook::endpoint::{Commands, EndpointSettings, OnFailure};
 use webhook::filter::Filter;
 use webhook::headers::CustomHeaders;
@@ -24,7 +25,7 @@ use webhook::sign::{SigningSecret, SigningSecrets};
 use webhook::{Deliverer, Endpoint, Keeper};
 
 use crate::codec::{PlainCodec, number_of};
-use crate::judge::Figures;
+use crate::judge::{Figures, Judge};
 use crate::network::Wire;
 use crate::plan::{EndpointPlan, Operation, Step};
 use crate::store::{Store, Who};
@@ -140,12 +141,20 @@ impl Process {
         self.wait_until_content().await;
         self.stop().await;
         // Nothing is told again after an orderly stop.
-        let calls = world.judge(|judge| judge.figures.calls);
-        if world.plan.endpoints.iter().all(|endpoint| endpoint.heals) {
+        let repeated = world.judge(|judge| judge.repeated);
+        // But for what was both a letter and waiting for its turn: the engine may be busy with the second.
+        let may_repeat = world.plan.endpoints.iter().any(|endpoint| endpoint.telling.order == Order::Unordered);
+        let lives = self.lives;
+        let is_quiet = |judge: &mut Judge| {
+            let are_content = (0..world.plan.endpoints.len()).all(|number| judge.is_content(number));
+            are_content && !(may_repeat && lives > 1)
+        };
+        let is_saved = lock(&world.disk).is_all_told();
+        if is_saved && world.judge(is_quiet) {
             self.start();
             tokio::time::sleep(Duration::from_secs(20)).await;
             world.judge(|judge| {
-                if judge.figures.calls != calls {
+                if judge.repeated != repeated {
                     judge.complain("something is told again after an orderly stop".into());
                 }
             });
@@ -232,7 +241,9 @@ impl Process {
         let world = self.world.clone();
         let healing = || world.plan.endpoints.iter().enumerate().filter(|(_, endpoint)| endpoint.heals);
         for (number, _) in healing().filter(|(_, endpoint)| endpoint.poison_heals) {
-            self.operate(number, Operation::ReplayDead);
+            if let Some(up) = &self.up {
+                operate(up.life.clone(), number, Operation::ReplayDead).await;
+            }
         }
         let (mut settled, mut settled_at) = (0, Instant::now());
         for round in 0_u64.. {
@@ -243,6 +254,12 @@ impl Process {
             let now_settled = world.judge(|judge| judge.settled());
             if now_settled != settled {
                 (settled, settled_at) = (now_settled, Instant::now());
+            }
+            // A letter is due at a time of day: it is as late as the wall clock has jumped back since.
+            let is_late = |judge: &Judge| world.plan.has_jumps() && judge.owes_letters_only(number);
+            let may_wait = |judge: &mut Judge| judge.is_poisoned(number) || is_late(judge);
+            if settled_at.elapsed() > PATIENCE && world.judge(may_wait) {
+                return;
             }
             if settled_at.elapsed() > PATIENCE {
                 return world.judge(|judge| {
@@ -324,6 +341,15 @@ async fn operate(life: Arc<Life>, number: usize, operation: Operation) {
             if handle.standing().pause.is_none() {
                 return;
             }
+            if world.is_calm() {
+                // Whoever has an endpoint go on that has too many dead letters must look after them first.
+                let query = dead_letters(name);
+                let Ok(dead) = store.letters(&query).await else { return };
+                let places = dead.iter().map(|letter| (letter.shard, letter.position)).collect();
+                if store.remove_letters(name, places).await.is_err() {
+                    return;
+                }
+            }
             note("to be resumed");
             // From now on it may be called again, whether or not we learn of it.
             world.judge(|judge| judge.is_to_be_quiet(number, None));
@@ -341,13 +367,7 @@ async fn operate(life: Arc<Life>, number: usize, operation: Operation) {
             }
         }
         Operation::ReplayDead => {
-            let query = LetterQuery {
-                endpoint: Some(name.to_owned()),
-                state: Some(LetterState::Dead),
-                limit: 10_000,
-                ..LetterQuery::default()
-            };
-            let Ok(dead) = store.letters(&query).await else { return };
+            let Ok(dead) = store.letters(&dead_letters(name)).await else { return };
             let again = |letter: Letter| Letter { state: LetterState::Replay, attempts: 0, at: world.now(), ..letter };
             if !dead.is_empty() && store.put_letters(dead.into_iter().map(again).collect()).await.is_ok() {
                 note("dead letters are told again");
@@ -376,6 +396,11 @@ async fn operate(life: Arc<Life>, number: usize, operation: Operation) {
             }
         }
     }
+}
+
+fn dead_letters(endpoint: &str) -> LetterQuery {
+    let endpoint = Some(endpoint.to_owned());
+    LetterQuery { endpoint, state: Some(LetterState::Dead), limit: 10_000, ..LetterQuery::default() }
 }
 
 fn endpoint(life: &Arc<Life>, number: usize) -> Endpoint {

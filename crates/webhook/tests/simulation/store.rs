@@ -55,7 +55,7 @@ enum Change {
     Progress(String, Shard, Progress),
     Pause(String, Option<Pause>),
     PutLetters(Vec<Letter>, Who),
-    RemoveLetters(String, Vec<(Shard, Position)>),
+    RemoveLetters(String, Vec<(Shard, Position)>, Who),
     Attempts(Vec<Attempt>),
     Time(Timestamp, Vec<(Shard, Position)>),
     Forget(Timestamp, u64),
@@ -81,6 +81,13 @@ impl Disk {
 
     pub(crate) fn end(&self, shard: Shard) -> Position {
         self.ends.get(&shard).copied().unwrap_or_default()
+    }
+
+    /// Whether every cursor stands at the end, and nothing is behind.
+    pub(crate) fn is_all_told(&self) -> bool {
+        let mut cursors = self.rows.cursors.iter();
+        cursors.all(|((_, shard), cursor)| cursor.position >= self.end(*shard))
+            && self.rows.behind.values().all(BTreeMap::is_empty)
     }
 
     /// Where the next event of a shard will be.
@@ -121,10 +128,10 @@ impl Disk {
                 letters.iter().for_each(|letter| judge.lettered(letter, now));
             }
             Change::PutLetters(letters, Who::Operator) => letters.iter().for_each(|letter| judge.replayed(letter)),
-            Change::RemoveLetters(endpoint, places) => {
+            Change::RemoveLetters(endpoint, places, who) => {
                 let gone =
                     places.iter().filter(|place| self.rows.letters.contains_key(&(endpoint.clone(), place.0, place.1)));
-                gone.for_each(|place| judge.letter_removed(endpoint, *place));
+                gone.for_each(|place| judge.letter_removed(endpoint, *place, *who));
             }
             _ => {}
         });
@@ -151,7 +158,7 @@ impl Rows {
                 self.pauses.remove(&endpoint);
             }
             Change::PutLetters(letters, _) => self.put_letters(letters),
-            Change::RemoveLetters(endpoint, places) => {
+            Change::RemoveLetters(endpoint, places, _) => {
                 for (shard, position) in places {
                     self.letters.remove(&(endpoint.clone(), shard, position));
                 }
@@ -227,7 +234,7 @@ impl Change {
                     letters.iter().map(|letter| format!("{:?} letter: {}", letter.state, letter.position.0)).collect();
                 format!("{who:?}: {}", letters.join(", "))
             }
-            Self::RemoveLetters(endpoint, places) => {
+            Self::RemoveLetters(endpoint, places, _) => {
                 let places: Vec<u64> = places.iter().map(|(_, position)| position.0).collect();
                 format!("no letters of {endpoint}: {places:?}")
             }
@@ -477,7 +484,7 @@ impl Ledger for Store {
     }
 
     async fn remove_letters(&self, endpoint: &str, places: Vec<(Shard, Position)>) -> Result<(), Fault> {
-        self.write(Change::RemoveLetters(endpoint.to_owned(), places)).await
+        self.write(Change::RemoveLetters(endpoint.to_owned(), places, self.1)).await
     }
 
     async fn note_attempts(&self, attempts: Vec<Attempt>) -> Result<(), Fault> {

@@ -21,6 +21,9 @@ use crate::store::{Disk, name_of, shard_of};
 /// When runs begin, by the wall clock: 2026-01-01.
 const BEGINNING: i64 = 1_767_225_600_000;
 
+/// So many calls, reads and writes in one moment are too many: a run has a few thousand events.
+const MOST_STEPS: u32 = 50_000;
+
 /// Everything of one run. All of it is used by one thread; the locks are for the ports, which ask for them.
 pub(crate) struct World {
     pub(crate) plan: Arc<Plan>,
@@ -38,6 +41,8 @@ pub(crate) struct World {
     pub(crate) over: Notify,
     trace: Mutex<Option<String>>,
     beginning: Instant,
+    /// The present moment, and what was done in it.
+    moment: Mutex<(Duration, u32)>,
 }
 
 impl World {
@@ -55,6 +60,7 @@ impl World {
             over: Notify::new(),
             trace: Mutex::new(is_traced.then(String::new)),
             beginning: Instant::now(),
+            moment: Mutex::default(),
             plan,
         }
     }
@@ -113,6 +119,19 @@ impl World {
 
     pub(crate) fn take_trace(&self) -> String {
         lock(&self.trace).take().unwrap_or_default()
+    }
+
+    /// Counts what is done in one moment: one that goes on like that for ever never lets time pass.
+    fn count_step(&self) {
+        let now = self.elapsed();
+        let steps = {
+            let mut moment = lock(&self.moment);
+            *moment = if moment.0 == now { (now, moment.1 + 1) } else { (now, 0) };
+            moment.1
+        };
+        if steps > MOST_STEPS {
+            self.judge(|judge| judge.complain(format!("{steps} calls, reads and writes in one moment")));
+        }
     }
 
     /// Has the judge look at something, and ends the run if that was wrong.
@@ -187,6 +206,7 @@ impl Life {
 
     /// A place where the process may die. Does not return in one that is dead.
     pub(crate) async fn place(&self, what: &str) {
+        self.world.count_step();
         if self.dies_at(what) {
             std::future::pending::<()>().await;
         }

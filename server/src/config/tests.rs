@@ -61,7 +61,12 @@ fn the_printed_page_as_a_file_changes_nothing() {
 #[test]
 fn the_printed_page_uncommented_is_a_configuration() {
     let secret = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz";
-    let page: String = DEFAULT.replace("whsec_…", secret).lines().map(uncommented).collect();
+    let page: String = DEFAULT
+        .replace("whsec_…", secret)
+        .replace("admin_token = \"…\"", ADMIN_TOKEN)
+        .lines()
+        .map(uncommented)
+        .collect();
     let all = load(&page.replace("[cluster]\nnats = \"nats://127.0.0.1:4222\"\n", ""), &[]).unwrap();
     let least = load(ENDPOINT, &[]).unwrap();
     let (all, least) = (&all.endpoints[0], &least.endpoints[0]);
@@ -72,6 +77,8 @@ fn the_printed_page_uncommented_is_a_configuration() {
     );
     assert_eq!(least.timeout, Duration::from_secs(2));
 }
+
+const ADMIN_TOKEN: &str = "admin_token = \"0123456789abcdef0123456789abcdef\"";
 
 fn uncommented(line: &str) -> String {
     let setting = line.strip_prefix('#').filter(|rest| !rest.is_empty() && !rest.starts_with(' '));
@@ -170,7 +177,7 @@ fn endpoints_from_the_environment_by_name() {
 #[test]
 fn unknown_keys_are_errors_that_show_the_known_ones() {
     let (problem, shown) = wrong("[server]\nlisen = \"127.0.0.1:1\"");
-    assert_eq!(problem, "server.lisen: there is no such key; [server] has listen, gateway, data_dir");
+    assert_eq!(problem, "server.lisen: there is no such key; [server] has listen, gateway, data_dir, admin_token");
     assert!(shown.contains("ringback.toml"), "{shown}");
     assert!(wrong("[serve]\n").0.starts_with("serve: there is no such section; there are server, store"));
     assert!(
@@ -193,6 +200,8 @@ fn wrong_values() {
         ("server.listen", "10002"),
         ("server.gateway", "\"127.0.0.1:10002\""),
         ("server.data_dir", "\"\""),
+        ("server.admin_token", "\"hush\""),
+        ("server.admin_token", "\"hush hush hush hush hush hush hush hush\""),
         ("store.url", "\"mysql://x\""),
         ("store.url", "\"sqlite:\""),
         ("store.url", "\"sqlite::memory:\""),
@@ -328,8 +337,10 @@ fn a_file_that_is_not_toml_is_shown_by_its_place_only() {
 
 #[test]
 fn secrets_are_not_in_debug() {
-    let file = format!("[tencent]\nkey = \"hush\"\n[openim]\nsecret = \"hush\"\n{ENDPOINT}token = \"hush\"");
+    let file = format!(
+        "[server]\nadmin_token = \"hushhushhushhushhushhushhushhush\"\n[tencent]\nkey = \"hush\"\n[openim]\nsecret = \"hush\"\n{ENDPOINT}token = \"hush\""
+    );
     let shown = format!("{:?}", load(&file, &[]).unwrap());
     assert!(!shown.contains("hush") && shown.contains('…'), "{shown}");
-    assert_eq!(KEYS.iter().filter(|key| key.kind == Kind::Secret).count(), 5);
+    assert_eq!(KEYS.iter().filter(|key| key.kind == Kind::Secret).count(), 6);
 }

@@ -7,10 +7,13 @@
 //! Implement [`codec::Codec`] in the dialect's crate, and let `server` build endpoints with it. Nothing here changes.
 
 pub mod ask;
+pub mod asking;
+pub mod breaker;
 pub mod client;
 pub mod codec;
 pub mod deliver;
 pub mod endpoint;
+pub mod filter;
 pub mod keeper;
 mod lanes;
 pub mod ledger;

@@ -180,6 +180,9 @@ fn value(kind: Kind, text: &str) -> Result<Value, String> {
         Kind::Text | Kind::Secret => Ok(Value::String(text.to_owned())),
         // What is no number stays text: the error then names the key and shows it.
         Kind::Number => Ok(text.trim().parse().map_or_else(|_| Value::String(text.to_owned()), Value::Integer)),
+        Kind::Table => toml_value(text).filter(Value::is_table).ok_or_else(|| {
+            format!("found {text:?}; right would be a TOML table in one line, such as {{ \"a\" = {{ b = 1 }} }}")
+        }),
         Kind::List if text.trim_start().starts_with('[') => toml_list(text),
         Kind::List => {
             let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
@@ -189,10 +192,12 @@ fn value(kind: Kind, text: &str) -> Result<Value, String> {
 }
 
 fn toml_list(text: &str) -> Result<Value, String> {
-    let table: Option<Table> = toml::from_str(&format!("list = {text}")).ok();
-    table
-        .and_then(|mut table| table.remove("list"))
-        .ok_or_else(|| format!("found {text:?}; right would be a,b or a TOML list, such as [\"a\", \"b\"]"))
+    toml_value(text).ok_or_else(|| format!("found {text:?}; right would be a,b or a TOML list, such as [\"a\", \"b\"]"))
+}
+
+fn toml_value(text: &str) -> Option<Value> {
+    let table: Option<Table> = toml::from_str(&format!("value = {text}")).ok();
+    table.and_then(|mut table| table.remove("value"))
 }
 
 fn put(table: &mut Table, section: &str, name: &str, value: Value) {

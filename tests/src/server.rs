@@ -1,5 +1,6 @@
 //! The binary under test, as a running server: its configuration, its life and deaths, its log.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -37,8 +38,8 @@ pub struct Endpoint {
     on_failure: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    secret: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    secret: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     concurrency: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,6 +47,8 @@ pub struct Endpoint {
     /// Any other keys; tables among them come last.
     #[serde(flatten)]
     more: toml::Table,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<String, String>,
 }
 
 impl Endpoint {
@@ -68,10 +71,11 @@ impl Endpoint {
             timeout: None,
             on_failure: None,
             token: None,
-            secret: None,
+            secret: Vec::new(),
             concurrency: None,
             acknowledge: None,
             more: toml::Table::new(),
+            headers: BTreeMap::new(),
         }
     }
 
@@ -116,8 +120,14 @@ impl Endpoint {
         self
     }
 
+    /// Signs with one more.
     pub fn secret(mut self, secret: &str) -> Self {
-        self.secret = Some(secret.to_owned());
+        self.secret.push(secret.to_owned());
+        self
+    }
+
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.insert(name.to_owned(), value.to_owned());
         self
     }
 

@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::breaker::{Breaker, Death, Entry, LEAST_PATIENCE, Outcome, Position, View};
+use crate::breaker::{Breaker, Death, Entry, LEAST_PATIENCE, Outcome, State, View};
 use crate::endpoint::{EndpointSettings, OnFailure};
 
 /// A question waits for a free place while places become free: this part of its deadline may pass without any. All of them
@@ -186,7 +186,7 @@ impl Asking {
 
     /// Shows the breaker's state in the metrics.
     pub(crate) fn show(&self) {
-        gauge(&self.endpoint, self.watched().breaker.position());
+        gauge(&self.endpoint, self.watched().breaker.state());
     }
 
     /// A question comes.
@@ -233,27 +233,27 @@ impl Asking {
 
     /// Lets something happen to the breaker, and says so if that changes what it does.
     fn change<T>(&self, watched: &mut Watched, happens: impl FnOnce(&mut Breaker) -> T) -> T {
-        let before = watched.breaker.position();
+        let before = watched.breaker.state();
         let result = happens(&mut watched.breaker);
         let view = watched.breaker.view(Instant::now());
-        if view.position == before {
+        if view.state == before {
             return result;
         }
-        match view.position {
-            Position::Open => watched.opened.cancel(),
-            Position::Closed => watched.opened = CancellationToken::new(),
-            Position::HalfOpen => {}
+        match view.state {
+            State::Open => watched.opened.cancel(),
+            State::Closed => watched.opened = CancellationToken::new(),
+            State::HalfOpen => {}
         }
-        gauge(&self.endpoint, view.position);
+        gauge(&self.endpoint, view.state);
         let endpoint = self.endpoint.as_str();
-        let (state, failures) = (view.position.name(), view.failures);
+        let (state, failures) = (view.state.name(), view.failures);
         let probe_millis = view.next_probe.map(|pause| pause.as_millis());
-        match (before, view.position) {
-            (_, Position::Closed) => tracing::info!(endpoint, state, "the endpoint answers again, and is asked"),
-            (_, Position::HalfOpen) => {
+        match (before, view.state) {
+            (_, State::Closed) => tracing::info!(endpoint, state, "the endpoint answers again, and is asked"),
+            (_, State::HalfOpen) => {
                 tracing::info!(endpoint, state, failures, "the endpoint is probed by one question")
             }
-            (Position::Closed, Position::Open) => {
+            (State::Closed, State::Open) => {
                 let death = watched.breaker.death().map(Death::name);
                 tracing::warn!(
                     endpoint,
@@ -264,7 +264,7 @@ impl Asking {
                     "the endpoint is dead: it is not asked, and questions get the answers of its policy at once"
                 );
             }
-            (_, Position::Open) => {
+            (_, State::Open) => {
                 tracing::info!(endpoint, state, failures, probe_in.ms = probe_millis, "the endpoint is still dead");
             }
         }
@@ -272,8 +272,8 @@ impl Asking {
     }
 }
 
-fn gauge(endpoint: &str, position: Position) {
-    metrics::gauge!("ringback_breaker_state", "endpoint" => endpoint.to_owned()).set(f64::from(position.number()));
+fn gauge(endpoint: &str, state: State) {
+    metrics::gauge!("ringback_breaker_state", "endpoint" => endpoint.to_owned()).set(f64::from(state.number()));
 }
 
 // === impl Waiting ===

@@ -40,7 +40,7 @@ const REMEMBERED_ANSWERS: u32 = 256;
 /// The breaker of one endpoint. It is told what happens, and the time; it does nothing by itself.
 #[derive(Clone, Debug)]
 pub struct Breaker {
-    state: State,
+    phase: Phase,
     since: Instant,
     /// Rounds that failed in a row, probes included.
     failures: u32,
@@ -57,7 +57,7 @@ pub struct Breaker {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum Phase {
     Closed,
     Open { death: Death, probe_at: Instant, pause: Duration },
     HalfOpen { death: Death, pause: Duration },
@@ -65,7 +65,7 @@ enum State {
 
 /// What a breaker does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Position {
+pub enum State {
     /// Questions are asked.
     Closed,
     /// A probe is on its way; questions are not asked.
@@ -113,7 +113,7 @@ pub enum Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct View {
     /// What it does.
-    pub position: Position,
+    pub state: State,
     /// For how long it has done so.
     pub lasted: Duration,
     /// How many rounds, and then probes, have failed in a row.
@@ -137,7 +137,7 @@ impl Breaker {
     /// A closed one. Nothing is known of its endpoint.
     pub fn new(now: Instant) -> Self {
         Self {
-            state: State::Closed,
+            phase: Phase::Closed,
             since: now,
             failures: 0,
             round_ended: None,
@@ -152,18 +152,18 @@ impl Breaker {
     /// A question is there.
     pub fn enter(&mut self, now: Instant) -> Entry {
         self.look(now);
-        match self.state {
-            State::Closed => {
+        match self.phase {
+            Phase::Closed => {
                 self.in_flight += 1;
                 self.waiting_since.get_or_insert(now);
                 Entry::Ask
             }
-            State::Open { death, probe_at, pause } if probe_at <= now && !self.probing => {
+            Phase::Open { death, probe_at, pause } if probe_at <= now && !self.probing => {
                 self.probing = true;
-                self.go(State::HalfOpen { death, pause }, now);
+                self.go(Phase::HalfOpen { death, pause }, now);
                 Entry::Probe(death)
             }
-            State::Open { death, .. } | State::HalfOpen { death, .. } => Entry::Shut(death),
+            Phase::Open { death, .. } | Phase::HalfOpen { death, .. } => Entry::Shut(death),
         }
     }
 
@@ -178,10 +178,10 @@ impl Breaker {
             self.silence = Duration::ZERO;
             self.slowest.note(took, now);
         }
-        match (outcome.death(), self.state) {
+        match (outcome.death(), self.phase) {
             // It came before everything was given up, and proves as much as a probe does.
             (None, _) if matches!(outcome, Outcome::Answered(_)) => self.close(now),
-            (Some(death), State::Closed) if self.round_ended.is_none_or(|ended| ended <= asked) => {
+            (Some(death), Phase::Closed) if self.round_ended.is_none_or(|ended| ended <= asked) => {
                 self.failures = self.failures.saturating_add(1);
                 self.round_ended = Some(now);
                 if self.failures >= DEAD_AFTER {
@@ -199,12 +199,12 @@ impl Breaker {
         if let Outcome::Answered(took) | Outcome::ServerError(took) = outcome {
             self.slowest.note(took, now);
         }
-        match (outcome.death(), self.state) {
-            (Some(death), State::HalfOpen { pause, .. }) => {
+        match (outcome.death(), self.phase) {
+            (Some(death), Phase::HalfOpen { pause, .. }) => {
                 self.failures = self.failures.saturating_add(1);
                 self.open(death, (pause * 2).min(LONGEST_PAUSE), now);
             }
-            (None, State::HalfOpen { death, pause }) if outcome == Outcome::GivenUp => self.open(death, pause, now),
+            (None, Phase::HalfOpen { death, pause }) if outcome == Outcome::GivenUp => self.open(death, pause, now),
             (None, _) if outcome != Outcome::GivenUp => self.close(now),
             _ => {}
         }
@@ -213,7 +213,7 @@ impl Breaker {
     /// Opens it, if questions have waited too long. Whoever waits calls this at [`Self::look_at`].
     pub fn look(&mut self, now: Instant) {
         self.count_silence(now);
-        if self.state == State::Closed && self.in_flight > 0 && self.silence >= self.patience() {
+        if self.phase == Phase::Closed && self.in_flight > 0 && self.silence >= self.patience() {
             self.failures = self.failures.saturating_add(1);
             self.open(Death::Silent, FIRST_PAUSE, now);
         }
@@ -221,7 +221,7 @@ impl Breaker {
 
     /// When it will be open if nothing is answered until then; none: nobody waits, or it is open.
     pub fn look_at(&self) -> Option<Instant> {
-        let since = self.waiting_since.filter(|_| self.state == State::Closed)?;
+        let since = self.waiting_since.filter(|_| self.phase == Phase::Closed)?;
         Some(since + self.patience().saturating_sub(self.silence))
     }
 
@@ -232,34 +232,34 @@ impl Breaker {
     }
 
     /// What it does.
-    pub fn position(&self) -> Position {
-        match self.state {
-            State::Closed => Position::Closed,
-            State::HalfOpen { .. } => Position::HalfOpen,
-            State::Open { .. } => Position::Open,
+    pub fn state(&self) -> State {
+        match self.phase {
+            Phase::Closed => State::Closed,
+            Phase::HalfOpen { .. } => State::HalfOpen,
+            Phase::Open { .. } => State::Open,
         }
     }
 
     /// How the endpoint was found to be dead; none: it is not.
     pub fn death(&self) -> Option<Death> {
-        match self.state {
-            State::Closed => None,
-            State::HalfOpen { death, .. } | State::Open { death, .. } => Some(death),
+        match self.phase {
+            Phase::Closed => None,
+            Phase::HalfOpen { death, .. } | Phase::Open { death, .. } => Some(death),
         }
     }
 
     /// What there is to see.
     pub fn view(&self, now: Instant) -> View {
-        let next_probe = match self.state {
-            State::Open { probe_at, .. } => Some(probe_at.saturating_duration_since(now)),
-            State::Closed | State::HalfOpen { .. } => None,
+        let next_probe = match self.phase {
+            Phase::Open { probe_at, .. } => Some(probe_at.saturating_duration_since(now)),
+            Phase::Closed | Phase::HalfOpen { .. } => None,
         };
         let lasted = now.saturating_duration_since(self.since);
-        View { position: self.position(), lasted, failures: self.failures, next_probe }
+        View { state: self.state(), lasted, failures: self.failures, next_probe }
     }
 
     fn open(&mut self, death: Death, pause: Duration, now: Instant) {
-        self.go(State::Open { death, probe_at: now + pause, pause }, now);
+        self.go(Phase::Open { death, probe_at: now + pause, pause }, now);
     }
 
     fn close(&mut self, now: Instant) {
@@ -268,13 +268,13 @@ impl Breaker {
         self.round_ended = Some(now);
         self.silence = Duration::ZERO;
         self.waiting_since = (self.in_flight > 0).then_some(now);
-        if self.state != State::Closed {
-            self.go(State::Closed, now);
+        if self.phase != Phase::Closed {
+            self.go(Phase::Closed, now);
         }
     }
 
-    fn go(&mut self, state: State, now: Instant) {
-        self.state = state;
+    fn go(&mut self, phase: Phase, now: Instant) {
+        self.phase = phase;
         self.since = now;
     }
 
@@ -307,7 +307,7 @@ impl Death {
     }
 }
 
-impl Position {
+impl State {
     /// A stable name for logs.
     pub fn name(self) -> &'static str {
         match self {

@@ -14,7 +14,8 @@ use crate::breaker;
 use crate::codec::Codec;
 use crate::deliver::settings::TellingSettings;
 use crate::filter::Filter;
-use crate::sign::SigningSecret;
+use crate::headers::CustomHeaders;
+use crate::sign::SigningSecrets;
 use crate::transport::Transport;
 
 /// A registered callback URL.
@@ -33,8 +34,10 @@ pub struct Endpoint {
     pub telling: TellingSettings,
     /// At most this many questions, and as many tellings, are in flight at once.
     pub concurrency: usize,
-    /// Signs each call by Standard Webhooks.
-    pub secret: Option<SigningSecret>,
+    /// These sign each call by Standard Webhooks.
+    pub secret: Option<SigningSecrets>,
+    /// Sent with each call, beside our own.
+    pub headers: CustomHeaders,
     /// How calls get there.
     pub transport: Arc<dyn Transport>,
     /// Nothing new is accepted while it is: see [`WhenFull::Refuse`](crate::deliver::settings::WhenFull).
@@ -91,7 +94,9 @@ pub struct EndpointSettings {
     /// See [`Endpoint::concurrency`].
     pub concurrency: usize,
     /// See [`Endpoint::secret`].
-    pub secret: Option<SigningSecret>,
+    pub secret: Option<SigningSecrets>,
+    /// See [`Endpoint::headers`].
+    pub headers: CustomHeaders,
 }
 
 impl Endpoint {
@@ -126,6 +131,7 @@ impl Endpoint {
             is_full: AtomicBool::new(false),
             concurrency: settings.concurrency,
             secret: settings.secret,
+            headers: settings.headers,
             transport,
             asking,
         })

@@ -188,6 +188,13 @@ fn value(kind: Kind, text: &str) -> Result<Value, String> {
             let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
             Ok(Value::Array(items.map(|item| Value::String(item.to_owned())).collect()))
         }
+        // What is not as it should be stays text: the error then names the key, and shows nothing.
+        Kind::Secrets if text.trim_start().starts_with('[') => Ok(toml_value(text).unwrap_or_else(|| text.into())),
+        Kind::Secrets if text.contains(',') => {
+            Ok(Value::Array(text.split(',').map(|item| Value::String(item.trim().to_owned())).collect()))
+        }
+        Kind::Secrets => Ok(text.into()),
+        Kind::SecretTable => Ok(toml_value(text).unwrap_or_else(|| text.into())),
     }
 }
 

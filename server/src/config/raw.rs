@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::secret::Secret;
+use super::secret::{Secret, Secrets};
 use super::{Acknowledge, OnFailure};
 
 #[derive(Debug, Deserialize)]
@@ -21,6 +21,7 @@ pub(super) struct Raw {
     pub(super) tencent: Tencent,
     pub(super) openim: OpenIm,
     pub(super) policy: Policy,
+    pub(super) callbacks: Callbacks,
     #[serde(default)]
     pub(super) endpoint: Vec<Endpoint>,
 }
@@ -75,6 +76,14 @@ pub(super) struct Policy {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct Callbacks {
+    pub(super) allow: Vec<String>,
+    /// Secret, because it may hold a password.
+    pub(super) proxy: Option<Secret>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Endpoint {
     pub(super) name: String,
     pub(super) dialect: Dialect,
@@ -116,7 +125,12 @@ pub(super) struct Endpoint {
     #[serde(default = "eight_mebibytes")]
     pub(super) max_body_bytes: u32,
     pub(super) token: Option<Secret>,
-    pub(super) secret: Option<Secret>,
+    pub(super) secret: Option<Secrets>,
+    #[serde(default)]
+    pub(super) headers: BTreeMap<String, Secret>,
+    pub(super) ca_file: Option<PathBuf>,
+    pub(super) client_cert_file: Option<PathBuf>,
+    pub(super) client_key_file: Option<PathBuf>,
 }
 
 /// What one command of an endpoint has of its own.

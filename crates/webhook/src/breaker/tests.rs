@@ -50,16 +50,16 @@ impl Play {
         self.leave(asked, outcome);
     }
 
-    fn look(&mut self) -> Position {
+    fn look(&mut self) -> State {
         self.breaker.look(self.now);
-        self.breaker.position()
+        self.breaker.state()
     }
 
     fn open(&mut self) {
         for _ in 0..DEAD_AFTER {
             self.one(MOMENT, Outcome::Unreachable);
         }
-        assert_eq!(self.breaker.position(), Position::Open);
+        assert_eq!(self.breaker.state(), State::Open);
     }
 }
 
@@ -74,10 +74,10 @@ fn three_failures_in_a_row_open_it_and_say_how() {
         let mut play = Play::new();
         for _ in 1..DEAD_AFTER {
             play.one(MOMENT, outcome);
-            assert_eq!(play.breaker.position(), Position::Closed);
+            assert_eq!(play.breaker.state(), State::Closed);
         }
         play.one(MOMENT, outcome);
-        assert_eq!((play.breaker.position(), play.breaker.death()), (Position::Open, Some(death)));
+        assert_eq!((play.breaker.state(), play.breaker.death()), (State::Open, Some(death)));
         assert_eq!(play.enter(), Entry::Shut(death));
     }
 }
@@ -90,7 +90,7 @@ fn an_answer_in_between_starts_the_count_again() {
         play.one(MOMENT, Outcome::Unreachable);
         play.one(MOMENT, Outcome::Answered(MOMENT));
     }
-    assert_eq!(play.breaker.position(), Position::Closed);
+    assert_eq!(play.breaker.state(), State::Closed);
     assert_eq!(play.breaker.view(play.now).failures, 0);
 }
 
@@ -100,7 +100,7 @@ fn what_was_given_up_says_nothing() {
     for _ in 0..100 {
         play.one(MOMENT, Outcome::GivenUp);
     }
-    assert_eq!(play.breaker.position(), Position::Closed);
+    assert_eq!(play.breaker.state(), State::Closed);
 }
 
 /// A stall of one deadline: all that were waiting fail together, and count once.
@@ -110,13 +110,13 @@ fn what_fails_together_is_one_round() {
     for round in 1..=DEAD_AFTER {
         let asked: Vec<Instant> = (0..64).map(|_| play.ask()).collect();
         play.wait(seconds(2));
-        assert_eq!(play.look(), Position::Closed, "before round {round} has failed");
+        assert_eq!(play.look(), State::Closed, "before round {round} has failed");
         for asked in asked {
             play.leave(asked, Outcome::TimedOut);
         }
         assert_eq!(play.breaker.view(play.now).failures, round);
     }
-    assert_eq!(play.breaker.position(), Position::Open);
+    assert_eq!(play.breaker.state(), State::Open);
 }
 
 /// What was asked before an answer and fails after it says nothing against the answer.
@@ -140,16 +140,16 @@ fn silence_opens_it_however_long_the_deadlines_are() {
     assert_eq!(play.breaker.look_at(), Some(first + LEAST_PATIENCE));
     play.wait(LEAST_PATIENCE - MOMENT);
     play.ask();
-    assert_eq!(play.look(), Position::Closed);
+    assert_eq!(play.look(), State::Closed);
     play.wait(MOMENT);
-    assert_eq!((play.look(), play.breaker.death()), (Position::Open, Some(Death::Silent)));
+    assert_eq!((play.look(), play.breaker.death()), (State::Open, Some(Death::Silent)));
     // Both are given up, and nothing is left of them.
     play.leave(first, Outcome::GivenUp);
     play.leave(first, Outcome::GivenUp);
     play.wait(FIRST_PAUSE);
     assert_eq!(play.enter(), Entry::Probe(Death::Silent));
     play.breaker.probed(Outcome::Answered(MOMENT), play.now);
-    assert_eq!((play.look(), play.breaker.look_at()), (Position::Closed, None));
+    assert_eq!((play.look(), play.breaker.look_at()), (State::Closed, None));
 }
 
 /// Only time in which somebody waits is silence, and it adds up over questions until something is answered.
@@ -158,18 +158,30 @@ fn nobody_asks_is_not_silence() {
     let mut play = Play::new();
     play.one(seconds(5), Outcome::GivenUp);
     play.wait(seconds(3600));
-    let asked = play.ask();
+    play.ask();
     play.wait(seconds(2));
-    assert_eq!(play.look(), Position::Closed, "7 s");
+    assert_eq!(play.look(), State::Closed, "7 s");
     play.wait(SECOND);
-    assert_eq!(play.look(), Position::Open, "8 s");
+    assert_eq!(play.look(), State::Open, "8 s");
 
     let mut play = Play::new();
     play.one(seconds(5), Outcome::GivenUp);
     play.one(seconds(2), Outcome::Answered(seconds(2)));
     play.one(seconds(7), Outcome::GivenUp);
-    assert_eq!(play.look(), Position::Closed, "the answer ended the silence");
-    let _ = asked;
+    assert_eq!(play.look(), State::Closed, "the answer ended the silence");
+}
+
+/// A server that says 5xx may be dead, and is not silent.
+#[test]
+fn a_server_error_ends_the_silence() {
+    let mut play = Play::new();
+    let (first, _second) = (play.ask(), play.ask());
+    play.wait(seconds(7));
+    play.leave(first, Outcome::ServerError(MOMENT));
+    play.wait(seconds(7));
+    assert_eq!(play.look(), State::Closed);
+    play.wait(SECOND);
+    assert_eq!(play.look(), State::Open);
 }
 
 /// Every answer takes 20 s, and comes: alone, once that is known, and among many.
@@ -180,7 +192,7 @@ fn slow_is_not_dead() {
         let asked = play.ask();
         if answers > 0 {
             play.wait(seconds(20));
-            assert_eq!(play.look(), Position::Closed, "after {answers} answers");
+            assert_eq!(play.look(), State::Closed, "after {answers} answers");
         }
         play.leave(asked, Outcome::Answered(seconds(20)));
     }
@@ -197,7 +209,7 @@ fn slow_is_not_dead() {
             play.answer(asked);
         }
         play.wait(SECOND / 2);
-        assert_eq!(play.look(), Position::Closed);
+        assert_eq!(play.look(), State::Closed);
     }
 }
 
@@ -207,7 +219,7 @@ fn a_slow_endpoint_is_learnt_from_its_probe() {
     let mut play = Play::new();
     let asked = play.ask();
     play.wait(seconds(8));
-    assert_eq!(play.look(), Position::Open);
+    assert_eq!(play.look(), State::Open);
     play.leave(asked, Outcome::GivenUp);
     play.wait(FIRST_PAUSE);
     assert_eq!(play.enter(), Entry::Probe(Death::Silent));
@@ -215,7 +227,7 @@ fn a_slow_endpoint_is_learnt_from_its_probe() {
     play.breaker.probed(Outcome::Answered(seconds(20)), play.now);
     let asked = play.ask();
     play.wait(seconds(20));
-    assert_eq!(play.look(), Position::Closed);
+    assert_eq!(play.look(), State::Closed);
     play.answer(asked);
 }
 
@@ -229,8 +241,10 @@ fn how_slow_it_was_is_forgotten_with_time_and_traffic() {
     assert_eq!(play.breaker.patience(), seconds(40), "much traffic, no time");
     let mut rare = Play::new();
     rare.one(seconds(20), Outcome::Answered(seconds(20)));
-    rare.wait(100 * REMEMBERED_FOR);
-    rare.one(MOMENT, Outcome::Answered(MOMENT));
+    for _ in 0..10 {
+        rare.wait(100 * REMEMBERED_FOR);
+        rare.one(MOMENT, Outcome::Answered(MOMENT));
+    }
     assert_eq!(rare.breaker.patience(), seconds(40), "much time, no traffic");
     for _ in 0..2 {
         play.wait(REMEMBERED_FOR);
@@ -247,13 +261,13 @@ fn probes_are_one_at_a_time_and_further_and_further_apart() {
     play.open();
     for pause in [1, 2, 4, 8, 15, 15, 15] {
         let view = play.breaker.view(play.now);
-        assert_eq!((view.position, view.next_probe), (Position::Open, Some(seconds(pause))));
+        assert_eq!((view.state, view.next_probe), (State::Open, Some(seconds(pause))));
         play.wait(seconds(pause) - MOMENT);
         assert_eq!(play.enter(), Entry::Shut(Death::Broken));
         play.wait(MOMENT);
         assert_eq!(play.enter(), Entry::Probe(Death::Broken));
         assert_eq!(play.enter(), Entry::Shut(Death::Broken), "one probe at a time");
-        assert_eq!(play.breaker.view(play.now).position, Position::HalfOpen);
+        assert_eq!(play.breaker.view(play.now).state, State::HalfOpen);
         play.breaker.probed(Outcome::Unreachable, play.now);
     }
     play.wait(LONGEST_PAUSE);
@@ -268,7 +282,7 @@ fn probes_are_one_at_a_time_and_further_and_further_apart() {
     assert_eq!(play.enter(), Entry::Probe(Death::Silent));
     play.breaker.probed(Outcome::Answered(MOMENT), play.now);
     let view = play.breaker.view(play.now);
-    assert_eq!((view.position, view.failures, view.next_probe), (Position::Closed, 0, None));
+    assert_eq!((view.state, view.failures, view.next_probe), (State::Closed, 0, None));
     play.open();
     assert_eq!(play.breaker.view(play.now).next_probe, Some(FIRST_PAUSE), "the next outage starts from the beginning");
 }
@@ -280,7 +294,7 @@ fn any_answer_closes_it() {
     let late = play.ask();
     play.open();
     play.leave(late, Outcome::Answered(MOMENT));
-    assert_eq!(play.breaker.position(), Position::Closed);
+    assert_eq!(play.breaker.state(), State::Closed);
 }
 
 /// What may happen to an endpoint.
@@ -337,13 +351,13 @@ proptest! {
                     let is_late = play.breaker.look_at().is_some_and(|at| at <= play.now);
                     match play.enter() {
                         Entry::Ask => {
-                            prop_assert!(before.position == Position::Closed && !is_late);
+                            prop_assert!(before.state == State::Closed && !is_late);
                             waiting.push(play.now);
                         }
                         Entry::Probe(_) => {
                             prop_assert_eq!(before.next_probe, Some(Duration::ZERO));
                             prop_assert!(probe.replace(play.now).is_none(), "a second probe");
-                            prop_assert_eq!(play.breaker.position(), Position::HalfOpen);
+                            prop_assert_eq!(play.breaker.state(), State::HalfOpen);
                         }
                         Entry::Shut(_) => prop_assert!(
                             is_late || probe.is_some() || before.next_probe.is_some_and(|left| left > Duration::ZERO)
@@ -355,33 +369,33 @@ proptest! {
                     let outcome = outcome(number, play.now - asked);
                     play.leave(asked, outcome);
                     if matches!(outcome, Outcome::Answered(_)) {
-                        prop_assert_eq!(play.breaker.position(), Position::Closed);
+                        prop_assert_eq!(play.breaker.state(), State::Closed);
                         prop_assert_eq!(play.breaker.view(play.now).failures, 0);
                         // The probe of an outage that is over may still be on its way.
                     }
                 }
                 Step::EndProbe(number) => {
                     let Some(asked) = probe.take() else { continue };
-                    let was = play.breaker.position();
+                    let was = play.breaker.state();
                     let outcome = outcome(number, play.now - asked);
                     play.breaker.probed(outcome, play.now);
                     let expected = match outcome {
-                        Outcome::Answered(_) => Position::Closed,
-                        _ if was == Position::HalfOpen => Position::Open,
+                        Outcome::Answered(_) => State::Closed,
+                        _ if was == State::HalfOpen => State::Open,
                         _ => was,
                     };
-                    prop_assert_eq!(play.breaker.position(), expected);
+                    prop_assert_eq!(play.breaker.state(), expected);
                 }
                 Step::Look => {
                     let at = play.breaker.look_at();
-                    prop_assert_eq!(at.is_some(), before.position == Position::Closed && !waiting.is_empty());
+                    prop_assert_eq!(at.is_some(), before.state == State::Closed && !waiting.is_empty());
                     let opens = at.is_some_and(|at| at <= play.now);
-                    prop_assert_eq!(play.look() != before.position, opens);
+                    prop_assert_eq!(play.look() != before.state, opens);
                 }
             }
             let view = play.breaker.view(play.now);
             prop_assert!(view.next_probe.is_none_or(|pause| pause <= LONGEST_PAUSE));
-            prop_assert_eq!(view.next_probe.is_some(), view.position == Position::Open);
+            prop_assert_eq!(view.next_probe.is_some(), view.state == State::Open);
             prop_assert_eq!(play.breaker.in_flight, waiting.len());
         }
     }
@@ -399,7 +413,7 @@ proptest! {
             while due.first().is_some_and(|(end, _)| *end <= at) {
                 let (end, asked) = due.remove(0);
                 play.now = end;
-                prop_assert_eq!(play.look(), Position::Closed);
+                prop_assert_eq!(play.look(), State::Closed);
                 play.answer(asked);
             }
             play.now = at;
@@ -428,7 +442,7 @@ proptest! {
         for _ in &senders {
             play.ask();
         }
-        while play.breaker.position() == Position::Closed {
+        while play.breaker.state() == State::Closed {
             let look_at = play.breaker.look_at().unwrap();
             let takes = |deadline: Duration| if refuses { MOMENT } else { deadline };
             let (deadline, asked) = senders.iter_mut().min_by_key(|(deadline, asked)| *asked + takes(*deadline)).unwrap();

@@ -23,6 +23,7 @@ mod http;
 mod listen;
 mod log;
 mod migrate;
+mod moment;
 mod outgoing;
 mod secrets;
 mod serve;

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Router;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -43,7 +42,8 @@ impl Server {
         let app = App::build(config, secrets).await?;
         let stop = CancellationToken::new();
         let delivering = app.start_delivering(&stop).await?;
-        let admin = admin::guarded(admin_token.clone(), Router::new());
+        let admin = admin::callbacks::routes(delivering.operator.clone(), app.clock.clone());
+        let admin = admin::guarded(admin_token.clone(), admin);
         let router = app.router().merge(health::router(app.store.clone(), metrics, stop.clone())).merge(admin);
         let http = tokio::spawn(http::serve(listener, router, stop.clone()));
         Ok(Self { address, stop, http, delivering, asker: app.asker })

@@ -349,11 +349,7 @@ impl Operator {
 impl BreakerStatus {
     fn of(view: breaker::View) -> Self {
         Self {
-            state: match view.position {
-                breaker::Position::Closed => "closed",
-                breaker::Position::HalfOpen => "half_open",
-                breaker::Position::Open => "open",
-            },
+            state: view.state.name(),
             seconds: view.lasted.as_secs(),
             failures: view.failures,
             next_probe_seconds: view.next_probe.map(|next| next.as_secs_f64()),

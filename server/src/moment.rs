@@ -31,11 +31,6 @@ pub(crate) fn exact(time: Timestamp) -> String {
     format_rfc3339_millis(system(time)).to_string()
 }
 
-/// As RFC 3339 in UTC, to the second.
-pub(crate) fn seconds(time: Timestamp) -> String {
-    format_rfc3339_seconds(system(time)).to_string()
-}
-
 /// How long ago it was, or in how long it will be, in one unit: `3m ago`, `in 2h`.
 pub(crate) fn relative(time: Timestamp, now: Timestamp) -> String {
     let away = now.millis().saturating_sub(time.millis());
@@ -112,7 +107,7 @@ mod tests {
         ] {
             assert_eq!(shown(seconds), expected);
         }
-        assert_eq!(seconds(NOW), "2026-11-21T10:00:00Z");
+        assert_eq!(exact(NOW), "2026-11-21T10:00:00.000Z");
         assert_eq!(exact(Timestamp::from_millis(i64::MAX)), "9999-12-31T23:59:59.000Z");
         assert_eq!(exact(Timestamp::from_millis(-5)), "1970-01-01T00:00:00.000Z");
     }

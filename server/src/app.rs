@@ -83,7 +83,7 @@ impl App {
         let admins = self.tencent.admins.iter().chain(&self.openim.admins);
         let accounts = admins.map(|id| NewAccount::bare(id.clone())).collect();
         let import = ImportAccounts { accounts, existing: Existing::Update };
-        self.chat.run(&Actor::System, &Origin::default(), import).await.map_err(Failure::work)
+        self.chat.run(&Actor::System, &Origin::default(), import).await.map(|_| ()).map_err(Failure::work)
     }
 
     /// The routes of both dialects. Any path that is nobody's is OpenIM's to answer: its routes have no prefix.
@@ -162,6 +162,7 @@ fn build_endpoint(config: &Config, endpoint: &config::Endpoint, outgoing: &Outgo
             &endpoint.url,
             config.openim.admins.iter().map(|name| AccountId::new(name.as_str())).collect(),
         )),
+        config::Dialect::Standard => Arc::new(standard::StandardCodec::new(endpoint.url.clone())),
     };
     let commands = if endpoint.commands.iter().any(|command| command == "*") {
         Commands::All

@@ -35,7 +35,7 @@ pub(crate) enum Command {
     /// Show what Ringback does: a server, a sample app backend, and the scenarios between them.
     #[command(after_help = DEMO_EXAMPLES)]
     Demo(DemoArgs),
-    /// Be a sample app backend: answer the callbacks of both dialects and print each one.
+    /// Be a sample app backend: answer the callbacks of all dialects and print each one.
     #[command(after_help = LISTEN_EXAMPLES)]
     Listen(ListenArgs),
     /// Print a UserSig, which signs a user in to Tencent's dialect; no running server is needed.

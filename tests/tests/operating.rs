@@ -102,7 +102,8 @@ async fn app(endpoint: impl FnOnce(Endpoint) -> Endpoint) -> Stage {
 
 /// A stage whose backend refuses messages that say `bad`, and gives them up at once.
 async fn picky() -> Stage {
-    let stage = app(|endpoint| endpoint.token(TOKEN).retries(["0s", "50ms"])).await;
+    let mut stage = app(|endpoint| endpoint.token(TOKEN).retries(["0s", "50ms"])).await;
+    stage.server.expect_errors();
     refuse_bad(&stage.backend);
     stage
 }
@@ -160,7 +161,7 @@ async fn a_status_tells_the_healthy_from_the_slow_and_the_dead() {
 #[tokio::test]
 async fn an_event_is_shown_with_its_request_its_attempts_and_what_became_of_it() {
     let url = |stage: &str| format!("{stage}/callback?key=hush&tenant=7");
-    let stage = Stage::with(Setup::new(), |base| {
+    let mut stage = Stage::with(Setup::new(), |base| {
         vec![
             Endpoint::tencent(url(base))
                 .named("app")
@@ -174,6 +175,7 @@ async fn an_event_is_shown_with_its_request_its_attempts_and_what_became_of_it()
         ]
     })
     .await;
+    stage.server.expect_errors();
     refuse_bad(&stage.backend);
     stage.tencent.create_group("g0", "alice", &["bob"]).await;
     say(&stage, "g0", "bad").await;
@@ -245,7 +247,10 @@ async fn dead_letters_are_replayed_once() {
     assert_eq!((&second["letters"][0], &second["next"]), (&dead["letters"][1], &Value::Null));
 
     let dry = json_of(&stage.server, &["replay", "--dead", "--dry-run"]).await;
-    assert_eq!(json!([dry["dry_run"], dry["endpoints"][0]["letters"], dry["endpoints"][0]["from_dead"]]), json!([true, 2, 2]));
+    assert_eq!(
+        json!([dry["dry_run"], dry["endpoints"][0]["letters"], dry["endpoints"][0]["from_dead"]]),
+        json!([true, 2, 2])
+    );
     assert_eq!(dry["first"].as_array().map(Vec::len), Some(2));
     assert!(shown(&stage.server, &["replay", "--dead", "--dry-run"]).await.contains("dry run"), "in words");
     assert_eq!((stage.backend.calls_of(AFTER).len(), &status(&stage.server, "app").await["dead"]), (5, &json!(2)));
@@ -253,7 +258,10 @@ async fn dead_letters_are_replayed_once() {
     // The receiver is mended.
     stage.backend.answers(AFTER, Answer::go_on());
     let done = json_of(&stage.server, &["replay", "--dead"]).await;
-    assert_eq!(done["endpoints"], json!([{"endpoint": "app", "letters": 2, "from_dead": 2, "already": 0, "coming": 0, "not_owed": 0}]));
+    assert_eq!(
+        done["endpoints"],
+        json!([{"endpoint": "app", "letters": 2, "from_dead": 2, "already": 0, "coming": 0, "not_owed": 0}])
+    );
     let calls = stage.backend.wait_for(AFTER, 7).await;
     let seen = ids(&calls);
     assert_eq!((&seen[5], &seen[6]), (&seen[0], &seen[2]), "under the ids that they had: {seen:?}");
@@ -276,7 +284,10 @@ async fn told_events_are_replayed_by_id_and_by_time_and_once_only() {
     // By id: the same call again, in the same words.
     json_of(&stage.server, &["replay", &first[1]]).await;
     let calls = stage.backend.wait_for(AFTER, 4).await;
-    assert_eq!((calls[3].headers.get("webhook-id"), &calls[3].body), (calls[1].headers.get("webhook-id"), &calls[1].body));
+    assert_eq!(
+        (calls[3].headers.get("webhook-id"), &calls[3].body),
+        (calls[1].headers.get("webhook-id"), &calls[1].body)
+    );
     status_when(&stage.server, "app", "done", |status| status["replay"] == 0).await;
 
     // By time. While the endpoint is paused it can be seen that asking twice is asking once.
@@ -305,7 +316,8 @@ async fn told_events_are_replayed_by_id_and_by_time_and_once_only() {
 
 #[tokio::test]
 async fn skipping_an_event_lets_its_conversation_go_on() {
-    let stage = app(|endpoint| endpoint.retries(["0s", "1h"])).await;
+    let mut stage = app(|endpoint| endpoint.retries(["0s", "1h"])).await;
+    stage.server.expect_errors();
     stage.tencent.create_group("g1", "alice", &[]).await;
     refuse_bad(&stage.backend);
     say(&stage, "g0", "bad").await;
@@ -320,7 +332,11 @@ async fn skipping_an_event_lets_its_conversation_go_on() {
     let text = shown(&stage.server, &["pending"]).await;
     assert!(text.contains("group g0") && text.contains("in 6"), "it is due in an hour: {text}");
     let state = json_of(&stage.server, &["show", &bad]).await;
-    assert_eq!(json!([state["endpoints"][0]["state"], state["endpoints"][0]["refused"]]), json!(["pending", 1]), "{state}");
+    assert_eq!(
+        json!([state["endpoints"][0]["state"], state["endpoints"][0]["refused"]]),
+        json!(["pending", 1]),
+        "{state}"
+    );
 
     let words = shown(&stage.server, &["skip", &bad]).await;
     assert!(words.contains("for app"), "{words}");
@@ -340,7 +356,10 @@ async fn a_paused_endpoint_is_left_alone_until_it_is_resumed() {
     assert!(words.contains("app is paused"), "{words}");
     say(&stage, "g0", "one").await;
     let paused = status_when(&stage.server, "app", "behind", |status| status["lag_events"] != 0).await;
-    assert_eq!(json!([paused["state"], paused["pause"]["reason"], paused["pause"]["detail"]]), json!(["paused", "operator", "until 14:00"]));
+    assert_eq!(
+        json!([paused["state"], paused["pause"]["reason"], paused["pause"]["detail"]]),
+        json!(["paused", "operator", "until 14:00"])
+    );
     assert!(shown(&stage.server, &["status"]).await.contains("(operator): until 14:00"), "in words");
     let event = json_of(&stage.server, &["replay", "--since", "-1h", "--dry-run"]).await;
     assert_eq!(event["endpoints"][0]["coming"], 1, "it comes anyway: {event}");
@@ -359,7 +378,8 @@ async fn a_paused_endpoint_is_left_alone_until_it_is_resumed() {
 
 #[tokio::test]
 async fn an_endpoint_that_answers_410_is_paused() {
-    let stage = app(|endpoint| endpoint).await;
+    let mut stage = app(|endpoint| endpoint).await;
+    stage.server.expect_errors();
     stage.backend.answers(AFTER, Answer::status(410));
     say(&stage, "g0", "one").await;
     let paused = status_when(&stage.server, "app", "paused", |status| status["state"] == "paused").await;
@@ -395,7 +415,8 @@ async fn every_command_can_be_tried() {
         assert!(commands.len() >= 8, "{commands:?}");
         for command in commands {
             let tested = json_of(&stage.server, &["test", endpoint, command]).await;
-            let call = stage.backend.first(command).await;
+            let is_it = |call: &Call| call.headers.get("webhook-id").is_some_and(|id| tested["id"] == *id);
+            let call = stage.backend.calls().into_iter().find(is_it).expect("the call");
             let is_before = command.contains("Before");
             assert_eq!(tested["outcome"], if is_before { "allow" } else { "told" }, "{tested}");
             assert_eq!(call.body[says_so], command);
@@ -405,7 +426,10 @@ async fn every_command_can_be_tried() {
     }
     assert!(stage.backend.count() > before);
 
-    stage.backend.answers("C2C.CallbackBeforeSendMsg", json!({"ActionStatus": "OK", "ErrorCode": 120_001, "ErrorInfo": "be kind"}));
+    stage.backend.answers(
+        "C2C.CallbackBeforeSendMsg",
+        json!({"ActionStatus": "OK", "ErrorCode": 120_001, "ErrorInfo": "be kind"}),
+    );
     let text = shown(&stage.server, &["test", "app", "C2C.CallbackBeforeSendMsg"]).await;
     assert!(text.contains("reject: it is refused with code 120001: \"be kind\"") && !text.contains(TOKEN), "{text}");
     stage.backend.answers("C2C.CallbackBeforeSendMsg", Answer::text("text/html", "<html>"));
@@ -470,7 +494,10 @@ async fn what_is_not_there_or_makes_no_sense_is_said_in_words() {
         (&["replay", "--since", "soon"], 2, "right would be 2026"),
     ] {
         let ended = callbacks(&stage.server, words).await;
-        assert!(ended.code == Some(code) && ended.err.contains(expected) && ended.out.is_empty(), "{words:?}: {ended:?}");
+        assert!(
+            ended.code == Some(code) && ended.err.contains(expected) && ended.out.is_empty(),
+            "{words:?}: {ended:?}"
+        );
     }
     let mut command = ringback();
     let nobody = Rogue::start(Manner::Refuses).await;
@@ -517,8 +544,9 @@ async fn what_is_not_there_or_makes_no_sense_is_said_in_words() {
 /// One wide line of each call says which trace it belongs to, who was called, about what, and what came of it.
 #[tokio::test]
 async fn each_call_is_one_line_in_the_log() {
-    let setup = Setup::new().variable("RUST_LOG", "info,webhook=debug");
-    let stage = Stage::with(setup, |url| vec![Endpoint::tencent(format!("{url}/callback")).named("app").secret(SECRET)]).await;
+    let setup = Setup::new().variable("RUST_LOG", "info,webhook=debug,refinery_core=warn");
+    let stage =
+        Stage::with(setup, |url| vec![Endpoint::tencent(format!("{url}/callback")).named("app").secret(SECRET)]).await;
     stage.tencent.create_group("g0", "alice", &["bob"]).await;
     say(&stage, "g0", "one").await;
     let after = stage.backend.first(AFTER).await;
@@ -528,8 +556,12 @@ async fn each_call_is_one_line_in_the_log() {
     for (command, outcome) in [(AFTER, "told"), ("Group.CallbackBeforeSendMsg", "allow")] {
         let is_it = |line: &Value| line["command"] == command && line["outcome"] == outcome;
         let line = until("its line", async || stage.server.log().into_iter().find(is_it)).await;
-        assert_eq!(json!([line["endpoint"], line["event"], line["status"]]), json!(["app", trace(&after), 200]), "{line}");
+        assert_eq!(
+            json!([line["endpoint"], line["event"], line["status"]]),
+            json!(["app", trace(&after), 200]),
+            "{line}"
+        );
         assert_eq!(line["trace.id"], trace(&after), "{line}");
-        assert!(line["took.ms"].is_u64() || line["took.ms"].is_string(), "{line}");
+        assert!(line["took.ms"].is_u64(), "{line}");
     }
 }

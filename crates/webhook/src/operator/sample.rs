@@ -247,7 +247,7 @@ impl Operator {
         };
         let call = sample.call(&*endpoint.codec, command)?;
         let id = format!("test-{event}.{name}");
-        let headers = vec![("traceparent", format!("00-{event}-{:016x}-01", event.random_bits().max(1)))];
+        let headers = vec![("traceparent", request::traceparent(event))];
         let envelope = Envelope { id: id.clone(), headers };
         let unbuilt = |failure: crate::transport::CallFailure| OperatorError::Invalid(failure.detail);
         let request = shown(&request::build(&endpoint, &call, &envelope, now).map_err(unbuilt)?, &call.body);

@@ -282,8 +282,8 @@ impl Operator {
         let cursor = self.parts.ledger.cursor(&endpoint.name, entry.shard).await?;
         let started = cursor.map(|cursor| cursor.started).unwrap_or_default();
         let now = self.parts.clock.now();
-        let telling = [Arc::new(Telling::new(entry.clone(), command, None))];
-        let (call, envelope) = match telling::prepare(endpoint, &*self.parts.log, started, now, &telling).await {
+        let telling = [Arc::new(Telling::new(entry.clone(), command, started, None))];
+        let (call, envelope) = match telling::prepare(endpoint, &*self.parts.log, now, &telling).await {
             Ok(prepared) => prepared,
             Err((_, _, detail)) => return Ok(Err(detail)),
         };

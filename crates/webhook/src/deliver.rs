@@ -177,6 +177,9 @@ struct Metrics {
     failing: metrics::Gauge,
     dead: metrics::Gauge,
     replay: metrics::Gauge,
+    in_flight: metrics::Gauge,
+    window: metrics::Gauge,
+    lanes: metrics::Gauge,
 }
 
 impl Metrics {
@@ -203,6 +206,9 @@ impl Metrics {
             failing: gauge("ringback_delivery_failing_subjects"),
             dead: gauge("ringback_delivery_dead_letters"),
             replay: gauge("ringback_delivery_replay_letters"),
+            in_flight: gauge("ringback_delivery_in_flight"),
+            window: gauge("ringback_delivery_window_events"),
+            lanes: gauge("ringback_delivery_lanes"),
         }
     }
 
@@ -224,6 +230,7 @@ impl Metrics {
         self.failing.set(standing.failing as f64);
         self.dead.set(standing.letters.dead as f64);
         self.replay.set(standing.letters.replay as f64);
+        self.in_flight.set(standing.calling as f64);
         for (state, gauge) in &self.states {
             gauge.set(if standing.state == *state { 1.0 } else { 0.0 });
         }
@@ -922,6 +929,8 @@ impl Deliverer {
             detail,
             "paused; its events wait until somebody has it resumed"
         );
+        let labels = [("endpoint", self.endpoint.name.clone()), ("reason", reason.name().to_owned())];
+        metrics::counter!("ringback_endpoint_pauses_total", &labels).increment(1);
         let pause = Pause { reason, detail, since: self.parts.clock.now() };
         self.pause = Some(pause);
         self.is_announced = false;
@@ -1044,6 +1053,12 @@ impl Deliverer {
             letters: self.letters.count,
         };
         self.metrics.show(&standing, self.parts.clock.now());
+        let (window, lanes) = self
+            .readers
+            .iter()
+            .fold((0, 0), |(window, lanes), reader| (window + reader.lanes.untold(), lanes + reader.lanes.len()));
+        self.metrics.window.set(window as f64);
+        self.metrics.lanes.set(lanes as f64);
         *self.shown.standing.lock().unwrap_or_else(PoisonError::into_inner) = standing;
     }
 }

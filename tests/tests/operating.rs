@@ -302,6 +302,13 @@ async fn told_events_are_replayed_by_id_and_by_time_and_once_only() {
     assert_eq!(none["letters"], 0, "{none}");
     let pending = json_of(&stage.server, &["pending", "app"]).await;
     assert_eq!(pending["endpoints"][0]["letters_total"], 3, "{pending}");
+    // A replay that waits is not given up by accident: only when it is named.
+    let event = first[0].strip_suffix(".app").expect("the endpoint's name");
+    let ended = callbacks(&stage.server, &["skip", event]).await;
+    assert!(ended.code == Some(1) && ended.err.contains("fails nowhere"), "{ended:?}");
+    shown(&stage.server, &["skip", &first[0]]).await;
+    let dead = of(&json_of(&stage.server, &["replay", "--dead"]).await);
+    assert_eq!(dead["from_dead"], 1, "{dead}");
     shown(&stage.server, &["resume", "app"]).await;
     let calls = stage.backend.wait_for(AFTER, 8).await;
     status_when(&stage.server, "app", "done", |status| status["replay"] == 0 && status["lag_events"] == 0).await;
@@ -399,6 +406,7 @@ async fn every_command_can_be_tried() {
         vec![
             Endpoint::tencent(format!("{url}/callback")).named("app").secret(SECRET).token(TOKEN),
             Endpoint::openim(format!("{url}/webhook")).named("hook").secret(SECRET),
+            Endpoint::standard(format!("{url}/events")).named("events").secret(SECRET),
         ]
     })
     .await;

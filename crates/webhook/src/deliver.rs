@@ -131,7 +131,10 @@ pub struct Deliverer {
     /// Failed attempts that are not noted yet.
     attempts: Vec<Attempt>,
     is_noting: bool,
+    /// When its age is looked at next.
     age_at: Instant,
+    /// Until then its age is shown, and not held against it.
+    lenient_until: Instant,
     lag_since: Option<Timestamp>,
     look_at: Instant,
     is_changed: bool,
@@ -272,8 +275,9 @@ impl Deliverer {
             is_too_old: false,
             attempts: Vec::new(),
             is_noting: false,
+            age_at: now,
             // What waited while nobody was there to tell it is not held against the endpoint.
-            age_at: now + grace,
+            lenient_until: now + grace,
             lag_since: None,
             look_at: now,
             is_changed: false,
@@ -882,7 +886,8 @@ impl Deliverer {
         self.lag_since = since;
         let age = since.map_or(0, |since| self.parts.clock.now().millis().saturating_sub(since.millis()));
         let most = self.endpoint.telling.max_age;
-        self.is_too_old = i128::from(age) > most.as_millis().cast_signed();
+        let is_lenient = Instant::now() < self.lenient_until;
+        self.is_too_old = !is_lenient && i128::from(age) > most.as_millis().cast_signed();
         let is_let_go = self.pause.as_ref().is_some_and(|pause| pause.reason == PauseReason::TooFarBehind);
         if self.is_too_old && !is_let_go && self.endpoint.telling.when_full == WhenFull::Pause {
             let detail = format!("its oldest event waits for longer than {} s (max_age)", most.as_secs());
@@ -975,7 +980,8 @@ impl Deliverer {
                     self.health.forget();
                     self.readers.iter_mut().for_each(|reader| reader.lanes.wake_waiting());
                     self.letters.look_again();
-                    self.age_at = Instant::now() + self.endpoint.telling.max_age.min(GRACE);
+                    self.lenient_until = Instant::now() + self.endpoint.telling.max_age.min(GRACE);
+                    self.is_too_old = false;
                 }
                 let _ = reply.send(result);
             }

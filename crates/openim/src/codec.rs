@@ -39,8 +39,8 @@ impl OpenImCodec {
 }
 
 impl Codec for OpenImCodec {
-    fn commands(&self) -> &'static [&'static str] {
-        &ALL
+    fn commands(&self) -> Vec<&'static str> {
+        ALL.to_vec()
     }
 
     fn knows(&self, command: &str) -> bool {

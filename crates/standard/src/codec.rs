@@ -33,8 +33,8 @@ impl StandardCodec {
 }
 
 impl Codec for StandardCodec {
-    fn commands(&self) -> &'static [&'static str] {
-        &ALL
+    fn commands(&self) -> Vec<&'static str> {
+        [&EVENTS[..], &QUESTIONS[..]].concat()
     }
 
     fn knows(&self, command: &str) -> bool {

@@ -261,8 +261,8 @@ impl Codec for Plain {
         self.commands().contains(&command)
     }
 
-    fn commands(&self) -> &'static [&'static str] {
-        &["Sent", "Other"]
+    fn commands(&self) -> Vec<&'static str> {
+        vec!["Sent", "Other"]
     }
 
     fn is_question(&self, _: &str) -> bool {

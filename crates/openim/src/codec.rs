@@ -39,6 +39,10 @@ impl OpenImCodec {
 }
 
 impl Codec for OpenImCodec {
+    fn commands(&self) -> Vec<&'static str> {
+        ALL.to_vec()
+    }
+
     fn knows(&self, command: &str) -> bool {
         ALL.contains(&command)
     }

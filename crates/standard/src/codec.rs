@@ -33,6 +33,10 @@ impl StandardCodec {
 }
 
 impl Codec for StandardCodec {
+    fn commands(&self) -> Vec<&'static str> {
+        [&EVENTS[..], &QUESTIONS[..]].concat()
+    }
+
     fn knows(&self, command: &str) -> bool {
         EVENTS.contains(&command) || QUESTIONS.contains(&command)
     }

@@ -19,13 +19,12 @@ use webhook::deliver::{Announcer, Parts};
 use webhook::endpoint::{Commands, EndpointSettings, OnFailure};
 use webhook::keeper::Retention;
 use webhook::ledger::Pause;
-use webhook::sign::SigningSecret;
-use webhook::transport::Transport;
-use webhook::{Asker, Client, Deliverer, Endpoint, Keeper};
+use webhook::{Asker, Deliverer, Endpoint, Keeper};
 
 use crate::clock::SystemClock;
 use crate::config::{self, Config};
 use crate::failure::Failure;
+use crate::outgoing::Outgoing;
 use crate::secrets::Secrets;
 
 /// How long an OpenIM token is good for, if nobody says otherwise: as OpenIM's own default.
@@ -45,8 +44,8 @@ impl App {
     /// Opens the store and builds everything on it.
     pub(crate) async fn build(config: &Config, secrets: &Secrets) -> Result<Self, Failure> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let client: Arc<dyn Transport> = Arc::new(Client::new().map_err(Failure::work)?);
-        let endpoints = config.endpoints.iter().map(|endpoint| build_endpoint(config, endpoint, client.clone()));
+        let outgoing = Outgoing::new(config, clock.clone())?;
+        let endpoints = config.endpoints.iter().map(|endpoint| build_endpoint(config, endpoint, &outgoing));
         let endpoints = endpoints.collect::<Result<Vec<_>, _>>()?;
         let store = open(&config.store).await?;
         let asker = Asker::new(endpoints.clone(), clock.clone());
@@ -149,11 +148,7 @@ fn unopened(error: OpenError) -> Failure {
     if error.is_final() { Failure::usage(error) } else { Failure::work(error) }
 }
 
-fn build_endpoint(
-    config: &Config,
-    endpoint: &config::Endpoint,
-    client: Arc<dyn Transport>,
-) -> Result<Arc<Endpoint>, Failure> {
+fn build_endpoint(config: &Config, endpoint: &config::Endpoint, outgoing: &Outgoing) -> Result<Arc<Endpoint>, Failure> {
     let codec: Arc<dyn webhook::codec::Codec> = match endpoint.dialect {
         config::Dialect::Tencent => Arc::new(tencent::callback::TencentCodec::new(
             endpoint.url.clone(),
@@ -170,8 +165,10 @@ fn build_endpoint(
     } else {
         Commands::Only(endpoint.commands.iter().cloned().collect())
     };
-    let secret = endpoint.secret.as_ref().map(|secret| SigningSecret::parse(secret.expose())).transpose();
     let name = &endpoint.name;
+    for public_key in endpoint.secret.iter().flat_map(|secrets| secrets.public_keys()) {
+        tracing::info!(endpoint = name, public_key, "the receiver can verify calls with this key");
+    }
     let settings = EndpointSettings {
         name: name.clone(),
         commands,
@@ -182,9 +179,11 @@ fn build_endpoint(
         },
         telling: endpoint.telling.clone(),
         concurrency: usize::from(endpoint.concurrency),
-        secret: secret.map_err(|problem| Failure::usage(format!("endpoint {name:?}: secret {problem}")))?,
+        secret: endpoint.secret.clone(),
+        headers: endpoint.headers.clone(),
     };
-    let endpoint = Endpoint::new(settings, codec, client).map_err(|command| {
+    let transport = outgoing.transport(endpoint)?;
+    let endpoint = Endpoint::new(settings, codec, transport).map_err(|command| {
         Failure::usage(format!(
             "endpoint {name:?}: commands: its dialect has no command {command:?}; \
              see the dialect's documents for the names, or use \"*\" for all"

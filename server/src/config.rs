@@ -10,6 +10,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use webhook::deliver::settings::TellingSettings;
+use webhook::egress::Guard;
+use webhook::headers::CustomHeaders;
+use webhook::proxy::Proxy;
+use webhook::sign::SigningSecrets;
 
 mod check;
 mod error;
@@ -34,6 +38,7 @@ pub(crate) struct Config {
     pub(crate) tencent: Tencent,
     pub(crate) openim: OpenIm,
     pub(crate) policy: Policy,
+    pub(crate) callbacks: Callbacks,
     /// In the order in which they are asked; names are unique.
     pub(crate) endpoints: Vec<Endpoint>,
 }
@@ -96,13 +101,22 @@ pub(crate) struct Policy {
     pub(crate) max_message_bytes: u32,
 }
 
+/// How callbacks leave; the same for all endpoints.
+#[derive(Debug, Clone)]
+pub(crate) struct Callbacks {
+    /// Where they may go.
+    pub(crate) guard: Guard,
+    /// What they go through.
+    pub(crate) proxy: Option<Proxy>,
+}
+
 /// One receiver of callbacks.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoint {
     /// 1 to 64 of `[A-Za-z0-9_.-]`.
     pub(crate) name: String,
     pub(crate) dialect: Dialect,
-    /// http or https, with a host, without user info or fragment.
+    /// http or https, with a host that may be called, without user info or fragment.
     pub(crate) url: String,
     /// At least one; `*` is every command of the dialect.
     pub(crate) commands: Vec<String>,
@@ -115,8 +129,14 @@ pub(crate) struct Endpoint {
     pub(crate) concurrency: u16,
     /// For Tencent's `Sign`; only where the dialect is Tencent's.
     pub(crate) token: Option<Secret>,
-    /// For Standard Webhooks: begins with `whsec_`, followed by Base64 of 24 to 64 bytes.
-    pub(crate) secret: Option<Secret>,
+    /// For Standard Webhooks.
+    pub(crate) secret: Option<SigningSecrets>,
+    /// Beside our own.
+    pub(crate) headers: CustomHeaders,
+    /// Authorities to trust instead of the system's; only where `url` is https. The file may not exist.
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Certificate and key to show; only where `url` is https. The files may not exist.
+    pub(crate) client_files: Option<(PathBuf, PathBuf)>,
 }
 
 /// How an endpoint is spoken to.

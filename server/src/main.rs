@@ -22,6 +22,7 @@ mod http;
 mod listen;
 mod log;
 mod migrate;
+mod outgoing;
 mod secrets;
 mod serve;
 

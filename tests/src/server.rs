@@ -38,8 +38,8 @@ pub struct Endpoint {
     on_failure: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    secret: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    secret: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     concurrency: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,6 +47,8 @@ pub struct Endpoint {
     /// Any other keys of its section.
     #[serde(flatten)]
     more: BTreeMap<String, toml::Value>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<String, String>,
 }
 
 impl Endpoint {
@@ -69,10 +71,11 @@ impl Endpoint {
             timeout: None,
             on_failure: None,
             token: None,
-            secret: None,
+            secret: Vec::new(),
             concurrency: None,
             acknowledge: None,
             more: BTreeMap::new(),
+            headers: BTreeMap::new(),
         }
     }
 
@@ -102,8 +105,14 @@ impl Endpoint {
         self
     }
 
+    /// Signs with one more.
     pub fn secret(mut self, secret: &str) -> Self {
-        self.secret = Some(secret.to_owned());
+        self.secret.push(secret.to_owned());
+        self
+    }
+
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.insert(name.to_owned(), value.to_owned());
         self
     }
 

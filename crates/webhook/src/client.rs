@@ -1,19 +1,27 @@
-//! The outgoing HTTP client: one pool of kept-alive connections for all endpoints.
+//! The outgoing HTTP client: a pool of kept-alive connections, shared by all endpoints that have no TLS of their own.
 //!
 //! Redirects are never followed: a redirect would send the body to an address that the operator did not configure.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
+use chat::port::Clock;
 use chat::refusal::AskFailure;
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
-use hyper::header::{HeaderValue, RETRY_AFTER};
+use hyper::header::{PROXY_AUTHORIZATION, RETRY_AFTER};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
+use crate::connect::{Connector, Names, SystemNames};
+use crate::egress::Guard;
+use crate::failure::unreachable;
+use crate::proxy::Proxy;
+use crate::retry_after;
+use crate::tls::Tls;
 use crate::transport::{Answer, CallFailure, Transport};
 
 /// An answer is read up to this size; more than that is [`AskFailure::Unreadable`]. Real answers are a few hundred
@@ -27,35 +35,65 @@ const MAX_IDLE_PER_HOST: usize = 128;
 /// into a connection that the other side is just closing.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Posts callbacks.
-#[derive(Clone, Debug)]
+/// How calls leave this machine; the same for all endpoints.
+#[derive(Clone)]
+pub struct Network {
+    /// Where they may go.
+    pub guard: Arc<Guard>,
+    /// What they go through. Then names are the proxy's to resolve, and the guard judges only addresses in URLs.
+    pub proxy: Option<Arc<Proxy>>,
+    /// What names mean.
+    pub names: Arc<dyn Names>,
+    /// For answers that name a time of day.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Network {
+    /// Straight to where the guard lets them, by the system's names.
+    pub fn new(guard: Guard, clock: Arc<dyn Clock>) -> Self {
+        Self { guard: Arc::new(guard), proxy: None, names: Arc::new(SystemNames), clock }
+    }
+}
+
+/// Posts callbacks. Clones share the pool.
+#[derive(Clone)]
 pub struct Client {
-    http: hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    http: hyper_util::client::legacy::Client<HttpsConnector<Connector>, Full<Bytes>>,
+    proxy: Option<Arc<Proxy>>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Client {
-    /// A client that trusts the operating system's certificates.
-    pub fn new() -> std::io::Result<Self> {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        let connector =
-            HttpsConnectorBuilder::new().with_native_roots()?.https_or_http().enable_http1().wrap_connector(tcp);
+    /// A client with a pool of its own. Fails when the operating system has no certificates, and `tls` names none.
+    pub fn new(network: &Network, tls: &Tls) -> std::io::Result<Self> {
+        let Network { guard, proxy, names, clock } = network.clone();
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls.config()?)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(Connector::new(names, guard, proxy.clone()));
         let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(MAX_IDLE_PER_HOST)
             .build(connector);
-        Ok(Self { http })
+        Ok(Self { http, proxy, clock })
     }
 }
 
 #[async_trait]
 impl Transport for Client {
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, CallFailure> {
+    async fn exchange(&self, mut request: Request<Full<Bytes>>) -> Result<Answer, CallFailure> {
+        // Inside a tunnel it would reach the endpoint.
+        if let Some(authorization) = self.proxy.as_ref().and_then(|proxy| proxy.authorization.as_ref())
+            && request.uri().scheme_str() == Some("http")
+        {
+            request.headers_mut().insert(PROXY_AUTHORIZATION, authorization.clone());
+        }
         let response = self.http.request(request).await.map_err(|error| unreachable(&error))?;
         let status = response.status();
-        let retry_after = response.headers().get(RETRY_AFTER).and_then(seconds);
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let retry_after = retry_after.and_then(|value| retry_after::parse(value, self.clock.now()));
         let mut body = response.into_body();
         let mut bytes = BytesMut::new();
         while let Some(frame) = body.frame().await {
@@ -72,16 +110,14 @@ impl Transport for Client {
     }
 }
 
-/// `Retry-After` in its form of seconds.
-fn seconds(value: &HeaderValue) -> Option<Duration> {
-    value.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("proxy", &self.proxy).finish_non_exhaustive()
+    }
 }
 
-fn unreachable(error: &(dyn std::error::Error + 'static)) -> CallFailure {
-    // The outermost error says only that something failed.
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Network").field("guard", &self.guard).field("proxy", &self.proxy).finish_non_exhaustive()
     }
-    CallFailure::new(AskFailure::Unreachable, innermost.to_string())
 }

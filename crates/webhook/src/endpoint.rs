@@ -12,7 +12,8 @@ use tokio::sync::Semaphore;
 
 use crate::codec::Codec;
 use crate::deliver::settings::TellingSettings;
-use crate::sign::SigningSecret;
+use crate::headers::CustomHeaders;
+use crate::sign::SigningSecrets;
 use crate::transport::Transport;
 
 /// A registered callback URL.
@@ -31,8 +32,10 @@ pub struct Endpoint {
     pub telling: TellingSettings,
     /// At most this many questions, and as many tellings, are in flight at once.
     pub concurrency: usize,
-    /// Signs each call by Standard Webhooks.
-    pub secret: Option<SigningSecret>,
+    /// These sign each call by Standard Webhooks.
+    pub secret: Option<SigningSecrets>,
+    /// Sent with each call, beside our own.
+    pub headers: CustomHeaders,
     /// How calls get there.
     pub transport: Arc<dyn Transport>,
     pub(crate) asking: Semaphore,
@@ -74,7 +77,9 @@ pub struct EndpointSettings {
     /// See [`Endpoint::concurrency`].
     pub concurrency: usize,
     /// See [`Endpoint::secret`].
-    pub secret: Option<SigningSecret>,
+    pub secret: Option<SigningSecrets>,
+    /// See [`Endpoint::headers`].
+    pub headers: CustomHeaders,
 }
 
 impl Endpoint {
@@ -98,6 +103,7 @@ impl Endpoint {
             telling: settings.telling,
             concurrency: settings.concurrency,
             secret: settings.secret,
+            headers: settings.headers,
             transport,
             asking: Semaphore::new(settings.concurrency),
             is_full: AtomicBool::new(false),

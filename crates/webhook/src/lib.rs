@@ -9,17 +9,24 @@
 pub mod ask;
 pub mod client;
 pub mod codec;
+pub mod connect;
 pub mod deliver;
+pub mod egress;
 pub mod endpoint;
+mod failure;
+pub mod headers;
 pub mod keeper;
 mod lanes;
 pub mod ledger;
+pub mod proxy;
 pub mod request;
+pub mod retry_after;
 pub mod sign;
+pub mod tls;
 pub mod transport;
 
 pub use ask::Asker;
-pub use client::Client;
+pub use client::{Client, Network};
 pub use deliver::Deliverer;
 pub use endpoint::Endpoint;
 pub use keeper::Keeper;

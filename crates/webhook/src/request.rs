@@ -68,6 +68,9 @@ pub(crate) fn build(
             request = request.header(name, value);
         }
     }
+    if let Some(headers) = request.headers_mut() {
+        endpoint.headers.add_to(headers);
+    }
     request.body(Full::new(call.body.clone())).map_err(|error| {
         tracing::error!(endpoint = endpoint.name, %error, "a callback could not be built");
         CallFailure::new(AskFailure::Unreachable, format!("the request could not be built: {error}"))

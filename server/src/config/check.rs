@@ -2,20 +2,22 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use hyper::Uri;
 use webhook::deliver::schedule::Schedule;
 use webhook::deliver::settings::{self, TellingSettings};
+use webhook::egress::{self, Guard};
+use webhook::headers::CustomHeaders;
+use webhook::proxy::Proxy;
+use webhook::sign::{SigningSecret, SigningSecrets};
 
 use super::error::{Problem, endpoint_place};
 use super::raw::{self, Raw};
-use super::secret::Secret;
-use super::{Acknowledge, Config, Dialect, Endpoint, OpenIm, Policy, Server, Store, Tencent};
+use super::secret::{Secret, Secrets};
+use super::{Acknowledge, Callbacks, Config, Dialect, Endpoint, OpenIm, Policy, Server, Store, Tencent};
 
 /// The database's name where only the data dir is known.
 const DATABASE: &str = "ringback.db";
@@ -49,10 +51,13 @@ pub(super) fn check(raw: Raw) -> Result<Config, Vec<Problem>> {
     let tencent = tencent(raw.tencent, &mut problems);
     let openim = openim(raw.openim, &mut problems);
     let policy = policy(raw.policy, &mut problems);
-    let endpoints = endpoints(raw.endpoint, &mut problems);
+    // An address that cannot be read is wrong already, and no reason to find endpoints wrong.
+    let loopback = server.as_ref().is_none_or(|server| server.listen.ip().is_loopback());
+    let callbacks = callbacks(raw.callbacks, loopback, &mut problems);
+    let endpoints = endpoints(raw.endpoint, &callbacks.guard, &mut problems);
     match (server, store) {
         (Some(server), Some(store)) if problems.0.is_empty() => {
-            Ok(Config { server, store, tencent, openim, policy, endpoints })
+            Ok(Config { server, store, tencent, openim, policy, callbacks, endpoints })
         }
         _ => Err(problems.0),
     }
@@ -153,25 +158,55 @@ fn policy(raw: raw::Policy, problems: &mut Problems) -> Policy {
     Policy { restricted_words: raw.restricted_words, max_message_bytes: raw.max_message_bytes }
 }
 
-fn endpoints(raw: Vec<raw::Endpoint>, problems: &mut Problems) -> Vec<Endpoint> {
+/// `loopback`: whether all of it may be called. While nobody else can reach the server, nobody else is on it.
+fn callbacks(raw: raw::Callbacks, loopback: bool, problems: &mut Problems) -> Callbacks {
+    let key = "callbacks.allow";
+    let mut allow = Vec::new();
+    for text in &raw.allow {
+        let net = text.parse().or_else(|_| text.parse::<IpAddr>().map(Into::into));
+        match net.map(|net| (net, egress::never(&net))) {
+            Ok((net, None)) => allow.push(net),
+            Ok((_, Some(what))) => {
+                let words =
+                    format!("found {text:?}: it is {what}, which is never called; right would be to leave it out");
+                problems.unavailable(key, &words);
+            }
+            Err(_) => problems.wrong(key, format!("found {text:?}")),
+        }
+    }
+    let proxy = raw.proxy.and_then(|url| {
+        let proxy = Proxy::parse(url.expose());
+        proxy.map_err(|problem| problems.wrong("callbacks.proxy", format!("found a text that {problem}"))).ok()
+    });
+    Callbacks { guard: Guard::new(allow, loopback), proxy }
+}
+
+fn endpoints(raw: Vec<raw::Endpoint>, guard: &Guard, problems: &mut Problems) -> Vec<Endpoint> {
     let mut names = HashSet::new();
     let checked = raw.into_iter().enumerate().filter_map(|(index, raw)| {
         let place = endpoint_place(index, Some(&raw.name));
         if !names.insert(raw.name.clone()) {
             problems.wrong(format!("{place}.name"), "found it twice");
         }
-        endpoint(raw, &place, problems)
+        endpoint(raw, &place, guard, problems)
     });
     checked.collect()
 }
 
-fn endpoint(raw: raw::Endpoint, place: &str, problems: &mut Problems) -> Option<Endpoint> {
+fn endpoint(raw: raw::Endpoint, place: &str, guard: &Guard, problems: &mut Problems) -> Option<Endpoint> {
     let key = |name: &str| format!("{place}.{name}");
     if !is_name(&raw.name) {
         problems.wrong(key("name"), format!("found {:?}", raw.name));
     }
-    if let Err(found) = check_url(&raw.url) {
-        problems.wrong(key("url"), found);
+    match check_url(&raw.url) {
+        Err(found) => problems.wrong(key("url"), found),
+        // An address that would be refused at each call had better be refused now. Names are judged by what they lead to.
+        Ok(host) => {
+            if let Err(refused) = guard.check_host(&host) {
+                let words = format!("found {:?}: {refused}; right would be a host that may be called", raw.url);
+                problems.unavailable(key("url"), &words);
+            }
+        }
     }
     if !(Duration::from_millis(1)..=Duration::from_secs(60)).contains(&raw.timeout) {
         let found = humantime_serde::re::humantime::format_duration(raw.timeout);
@@ -188,9 +223,40 @@ fn endpoint(raw: raw::Endpoint, place: &str, problems: &mut Problems) -> Option<
         }
         _ => {}
     }
-    if raw.secret.as_ref().is_some_and(|secret| !is_webhook_secret(secret.expose())) {
-        problems.wrong(key("secret"), "found something else");
+    let secret = raw.secret.and_then(|secrets| match signing_secrets(&secrets) {
+        Ok(secrets) => Some(secrets),
+        Err(found) => {
+            problems.wrong(key("secret"), found);
+            None
+        }
+    });
+    let headers = CustomHeaders::new(raw.headers.iter().map(|(name, value)| (name.as_str(), value.expose())));
+    let headers = headers.unwrap_or_else(|found| {
+        problems.wrong(key("headers"), found);
+        CustomHeaders::default()
+    });
+    let files = [
+        ("ca_file", &raw.ca_file),
+        ("client_cert_file", &raw.client_cert_file),
+        ("client_key_file", &raw.client_key_file),
+    ];
+    for (name, file) in files {
+        if file.is_some() && !raw.url.starts_with("https:") {
+            problems.wrong(key(name), "does nothing, because `url` is not https");
+        }
     }
+    let client_files = match (raw.client_cert_file, raw.client_key_file) {
+        (Some(certificate), Some(private)) => Some((certificate, private)),
+        (None, None) => None,
+        (Some(_), None) => {
+            problems.wrong(key("client_key_file"), "is missing");
+            None
+        }
+        (None, Some(_)) => {
+            problems.wrong(key("client_cert_file"), "is missing");
+            None
+        }
+    };
     let dialect = match raw.dialect {
         raw::Dialect::Tencent => Dialect::Tencent,
         raw::Dialect::Openim => Dialect::OpenIm,
@@ -212,7 +278,10 @@ fn endpoint(raw: raw::Endpoint, place: &str, problems: &mut Problems) -> Option<
         telling: telling?,
         concurrency: raw.concurrency,
         token: raw.token,
-        secret: raw.secret,
+        secret,
+        headers,
+        ca_file: raw.ca_file,
+        client_files,
     })
 }
 
@@ -280,8 +349,8 @@ fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len()) && name.chars().all(is_good)
 }
 
-/// Says what is wrong with a URL, without repeating one that holds a password.
-fn check_url(url: &str) -> Result<(), String> {
+/// A URL's host; or what is wrong with the URL, without repeating one that holds a password.
+fn check_url(url: &str) -> Result<String, String> {
     let found = || format!("found {url:?}");
     if url.contains('#') {
         return Err(format!("{}: what follows `#` is never sent", found()));
@@ -295,12 +364,12 @@ fn check_url(url: &str) -> Result<(), String> {
     // A port that is none (`:`, `:0`, `:99999`) is still an authority to the parser.
     let has_port = authority.as_str().len() > authority.host().len();
     let is_reachable = !has_port || authority.port_u16().is_some_and(|port| port > 0);
-    if is_web && !authority.host().is_empty() && is_reachable { Ok(()) } else { Err(found()) }
+    if is_web && !authority.host().is_empty() && is_reachable { Ok(authority.host().to_owned()) } else { Err(found()) }
 }
 
-fn is_webhook_secret(secret: &str) -> bool {
-    let bytes = secret.strip_prefix("whsec_").and_then(|text| BASE64_STANDARD.decode(text).ok());
-    bytes.is_some_and(|bytes| (24..=64).contains(&bytes.len()))
+fn signing_secrets(Secrets(secrets): &Secrets) -> Result<SigningSecrets, String> {
+    let parsed: Result<Vec<_>, _> = secrets.iter().map(|secret| SigningSecret::parse(secret.expose())).collect();
+    parsed.and_then(SigningSecrets::new).map_err(|problem| format!("found something else: it {problem}"))
 }
 
 /// Names are told apart by shape only: it shows the usual slip, a command of the other dialect.

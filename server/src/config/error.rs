@@ -5,7 +5,7 @@ use std::fmt;
 use figment::error::{Actual, Kind as FigmentKind};
 use figment::value::Value;
 
-use super::keys::{self, Kind};
+use super::keys;
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,7 +149,7 @@ fn without_place(key: &str) -> String {
 
 /// What was found, unless it may be a secret.
 fn shown(key: &str, found: &Actual) -> String {
-    let is_secret = keys::find(&without_place(key)).is_some_and(|key| key.kind == Kind::Secret);
+    let is_secret = keys::find(&without_place(key)).is_some_and(|key| key.kind.is_secret());
     match found {
         _ if is_secret => "found something that is not a text".to_owned(),
         Actual::Str(text) => format!("found {text:?}"),

@@ -10,10 +10,21 @@ pub(crate) enum Kind {
     Text,
     /// The same, and never shown.
     Secret,
+    /// One secret, or `a,b`, or a TOML list of them.
+    Secrets,
+    /// A TOML table of secrets by name: `{ X-Key = "…" }`.
+    SecretTable,
     /// A whole number.
     Number,
     /// `a,b` or a TOML list.
     List,
+}
+
+impl Kind {
+    /// Whether what is found there may not be shown.
+    pub(crate) fn is_secret(self) -> bool {
+        matches!(self, Self::Secret | Self::Secrets | Self::SecretTable)
+    }
 }
 
 /// One key, and what to tell someone whose value for it is wrong.
@@ -32,6 +43,9 @@ const fn key(path: &'static str, kind: Kind, right: &'static str) -> Key {
 
 const ADDRESS: &str = "an address and a port, such as \"127.0.0.1:10002\" (port 0: the system chooses)";
 
+const SECRET: &str = "\"whsec_\" and the Base64 of 24 to 64 random bytes, or \"whsk_\" and the Base64 of an Ed25519 key; \
+    or a list of 1 to 4 such texts";
+
 pub(crate) const KEYS: &[Key] = &[
     key("server.listen", Kind::Text, ADDRESS),
     key("server.gateway", Kind::Text, ADDRESS),
@@ -48,6 +62,16 @@ pub(crate) const KEYS: &[Key] = &[
     key("openim.admins", Kind::List, "a list of at least one user id, such as [\"imAdmin\"]"),
     key("policy.restricted_words", Kind::List, "a list of words, such as [\"casino\"], or []"),
     key("policy.max_message_bytes", Kind::Number, "a whole number of bytes from 1 to 1048576, such as 12288"),
+    key(
+        "callbacks.allow",
+        Kind::List,
+        "a list of addresses and networks, such as [\"10.0.0.0/8\", \"192.168.1.7\"], or []",
+    ),
+    key(
+        "callbacks.proxy",
+        Kind::Secret,
+        "the URL of an HTTP proxy, such as \"http://user:password@proxy.example.com:3128\"",
+    ),
     key("endpoint.name", Kind::Text, "1 to 64 of A–Z a–z 0–9 _ . - that no other endpoint has, such as \"app\""),
     key("endpoint.dialect", Kind::Text, "\"tencent\" or \"openim\""),
     key("endpoint.url", Kind::Text, "an http or https URL with a host, such as \"http://127.0.0.1:9000/callback\""),
@@ -69,12 +93,25 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key("endpoint.max_body_bytes", Kind::Number, "a whole number of bytes from 1024 to 67108864"),
     key("endpoint.token", Kind::Secret, "the token that the receiver checks Sign with (dialect \"tencent\" only)"),
-    key("endpoint.secret", Kind::Secret, "\"whsec_\" and the Base64 of 24 to 64 random bytes"),
+    key("endpoint.secret", Kind::Secrets, SECRET),
+    key("endpoint.headers", Kind::SecretTable, "a table of headers that are not ours, such as { X-Api-Key = \"…\" }"),
+    key("endpoint.ca_file", Kind::Text, "the path of a file with certificates in PEM (https only)"),
+    key(
+        "endpoint.client_cert_file",
+        Kind::Text,
+        "the path of a certificate in PEM, with `client_key_file` (https only)",
+    ),
+    key(
+        "endpoint.client_key_file",
+        Kind::Text,
+        "the path of a private key in PEM, with `client_cert_file` (https only)",
+    ),
 ];
 
-/// The key at `path`, where an endpoint's place or name has been left out.
+/// The key at `path`, or the table that it is in, where an endpoint's place or name has been left out.
 pub(crate) fn find(path: &str) -> Option<&'static Key> {
-    KEYS.iter().find(|key| key.path == path)
+    let is_in = |key: &Key| path.strip_prefix(key.path).is_some_and(|rest| rest.starts_with('.'));
+    KEYS.iter().find(|key| key.path == path || (key.kind == Kind::SecretTable && is_in(key)))
 }
 
 /// The names in a section, or the sections themselves for the empty path.

@@ -185,14 +185,22 @@ fn value(kind: Kind, text: &str) -> Result<Value, String> {
             let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
             Ok(Value::Array(items.map(|item| Value::String(item.to_owned())).collect()))
         }
+        // What is not as it should be stays text: the error then names the key, and shows nothing.
+        Kind::Secrets if text.trim_start().starts_with('[') => Ok(toml_value(text).unwrap_or_else(|| text.into())),
+        Kind::Secrets if text.contains(',') => {
+            Ok(Value::Array(text.split(',').map(|item| Value::String(item.trim().to_owned())).collect()))
+        }
+        Kind::Secrets => Ok(text.into()),
+        Kind::SecretTable => Ok(toml_value(text).unwrap_or_else(|| text.into())),
     }
 }
 
 fn toml_list(text: &str) -> Result<Value, String> {
-    let table: Option<Table> = toml::from_str(&format!("list = {text}")).ok();
-    table
-        .and_then(|mut table| table.remove("list"))
-        .ok_or_else(|| format!("found {text:?}; right would be a,b or a TOML list, such as [\"a\", \"b\"]"))
+    toml_value(text).ok_or_else(|| format!("found {text:?}; right would be a,b or a TOML list, such as [\"a\", \"b\"]"))
+}
+
+fn toml_value(text: &str) -> Option<Value> {
+    toml::from_str::<Table>(&format!("value = {text}")).ok()?.remove("value")
 }
 
 fn put(table: &mut Table, section: &str, name: &str, value: Value) {

@@ -3,12 +3,13 @@
 //! What has a default has it on the printed page (`default.toml`), except an endpoint's keys:
 //! endpoints are a list, and a list's items cannot be completed by a lower layer.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::secret::Secret;
+use super::secret::{Secret, Secrets};
 use super::{Acknowledge, OnFailure};
 
 #[derive(Debug, Deserialize)]
@@ -20,6 +21,7 @@ pub(super) struct Raw {
     pub(super) tencent: Tencent,
     pub(super) openim: OpenIm,
     pub(super) policy: Policy,
+    pub(super) callbacks: Callbacks,
     #[serde(default)]
     pub(super) endpoint: Vec<Endpoint>,
 }
@@ -73,6 +75,14 @@ pub(super) struct Policy {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct Callbacks {
+    pub(super) allow: Vec<String>,
+    /// Secret, because it may hold a password.
+    pub(super) proxy: Option<Secret>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Endpoint {
     pub(super) name: String,
     pub(super) dialect: Dialect,
@@ -104,7 +114,12 @@ pub(super) struct Endpoint {
     #[serde(default = "eight_mebibytes")]
     pub(super) max_body_bytes: u32,
     pub(super) token: Option<Secret>,
-    pub(super) secret: Option<Secret>,
+    pub(super) secret: Option<Secrets>,
+    #[serde(default)]
+    pub(super) headers: BTreeMap<String, Secret>,
+    pub(super) ca_file: Option<PathBuf>,
+    pub(super) client_cert_file: Option<PathBuf>,
+    pub(super) client_key_file: Option<PathBuf>,
 }
 
 /// Like [`super::Dialect`], with the one that cannot be chosen yet.

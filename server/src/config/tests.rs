@@ -2,7 +2,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use super::keys::{self, KEYS, Kind};
+use super::keys::{self, KEYS};
 use super::*;
 
 /// Loads a file of this text under these variables.
@@ -61,7 +61,9 @@ fn the_printed_page_as_a_file_changes_nothing() {
 #[test]
 fn the_printed_page_uncommented_is_a_configuration() {
     let secret = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz";
-    let page: String = DEFAULT.replace("whsec_…", secret).lines().map(uncommented).collect();
+    // Certificates are for https only.
+    let page = DEFAULT.replace("whsec_…", secret).replace("http://127.0.0.1:9000", "https://127.0.0.1:9000");
+    let page: String = page.replace("X-Api-Key = \"…\"", "X-Api-Key = \"key\"").lines().map(uncommented).collect();
     let all = load(&page.replace("[cluster]\nnats = \"nats://127.0.0.1:4222\"\n", ""), &[]).unwrap();
     let least = load(ENDPOINT, &[]).unwrap();
     let (all, least) = (&all.endpoints[0], &least.endpoints[0]);
@@ -216,6 +218,12 @@ fn wrong_values() {
         ("policy.restricted_words", "[\"\"]"),
         ("policy.max_message_bytes", "0"),
         ("policy.max_message_bytes", "1048577"),
+        ("callbacks.allow", "\"10.0.0.0/8\""),
+        ("callbacks.allow", "[\"10.0.0.0/33\"]"),
+        ("callbacks.allow", "[\"intern.example\"]"),
+        ("callbacks.proxy", "\"https://u:hush@proxy\""),
+        ("callbacks.proxy", "\"hush\""),
+        ("callbacks.proxy", "[\"hush\"]"),
     ];
     for (key, value) in keys_and_values {
         let (section, name) = key.split_once('.').unwrap();
@@ -267,6 +275,16 @@ fn wrong_values_of_endpoints() {
         ("secret", "\"whsec_hush!\""),
         ("secret", "\"whsec_aHVzaA==\""),
         ("secret", "7"),
+        ("secret", "[]"),
+        ("secret", "[\"hush\"]"),
+        ("secret", "[7]"),
+        ("secret", "\"whsk_aHVzaA==\""),
+        ("headers", "\"hush\""),
+        ("headers", "{ webhook-id = \"hush\" }"),
+        ("headers", "{ Host = \"hush\" }"),
+        ("headers", "{ X-Key = \"hush\\nhush\" }"),
+        ("ca_file", "\"ca.pem\""),
+        ("ca_file", "7"),
     ];
     for (name, value) in keys_and_values {
         let kept: String =
@@ -292,6 +310,101 @@ fn wrong_endpoints_as_a_whole() {
     assert!(wrong(&format!("{openim}token = \"x\"")).0.contains("does nothing"));
     assert!(wrong("endpoint = 7").0.starts_with("endpoint: found 7"));
     assert!(wrong_with("endpoint = 7", &[("RINGBACK_ENDPOINT__APP__URL", "x")]).0.starts_with("endpoint: found 7"));
+}
+
+const NEW: &str = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz";
+const OLD: &str = "whsk_VEVTVFNJR05JTkdLRVlET05PVFVTRVRISVNGT1JBTlk=";
+
+#[test]
+fn one_secret_or_several() {
+    let public_keys = |file: &str, variables: &[(&str, &str)]| {
+        let config = load(&format!("{ENDPOINT}{file}"), variables).unwrap();
+        config.endpoints[0].secret.as_ref().unwrap().public_keys().count()
+    };
+    assert_eq!(public_keys(&format!("secret = \"{NEW}\""), &[]), 0);
+    assert_eq!(public_keys(&format!("secret = [\"{NEW}\", \"{OLD}\"]"), &[]), 1);
+    for variable in [format!("{NEW},{OLD}"), format!("{NEW}, {OLD}"), format!("[\"{OLD}\", \"{NEW}\"]")] {
+        assert_eq!(public_keys("", &[("RINGBACK_ENDPOINT__APP__SECRET", &variable)]), 1, "{variable}");
+    }
+    let five = format!("{ENDPOINT}secret = {:?}", [NEW; 5]);
+    assert!(wrong(&five).0.contains("must be 1 to 4 secrets"), "{five}");
+    for variable in ["hush,hush", "[hush", "[\"hush"] {
+        let (problem, shown) = wrong_with(ENDPOINT, &[("RINGBACK_ENDPOINT__APP__SECRET", variable)]);
+        assert!(
+            problem.starts_with("endpoint[app].secret: found something else") && !shown.contains("hush"),
+            "{shown}"
+        );
+    }
+}
+
+#[test]
+fn headers_of_an_endpoint() {
+    let shown = |file: &str, variables: &[(&str, &str)]| {
+        format!("{:?}", load(&format!("{ENDPOINT}{file}"), variables).unwrap().endpoints[0].headers)
+    };
+    let both = r#"{"x-a": "…", "x-b": "…"}"#;
+    assert_eq!(shown("[endpoint.headers]\nX-A = \"1\"\nX-B = \"2\"", &[]), both);
+    assert_eq!(shown("", &[("RINGBACK_ENDPOINT__APP__HEADERS", "{ X-A = \"1\", X-B = \"2\" }")]), both);
+    let (problem, shown) = wrong_with(ENDPOINT, &[("RINGBACK_ENDPOINT__APP__HEADERS", "hush")]);
+    assert!(problem.starts_with("endpoint[app].headers: found something") && !shown.contains("hush"), "{shown}");
+    // A number may be a secret, too.
+    let (problem, shown) = wrong(&format!("{ENDPOINT}headers = {{ X-Pin = 4711 }}"));
+    assert!(problem.starts_with("endpoint[app].headers.X-Pin: ") && !shown.contains("4711"), "{shown}");
+}
+
+#[test]
+fn a_client_certificate_has_two_files() {
+    let endpoint = ENDPOINT.replace("http:", "https:");
+    let both = format!("{endpoint}client_cert_file = \"a\"\nclient_key_file = \"b\"\nca_file = \"c\"\n");
+    let config = load(&both, &[]).unwrap();
+    let files = config.endpoints[0].client_files.clone().unwrap();
+    assert_eq!((files.0, files.1), (PathBuf::from("a"), PathBuf::from("b")));
+    assert_eq!(config.endpoints[0].ca_file, Some(PathBuf::from("c")));
+    for (given, missing) in [("client_cert_file", "client_key_file"), ("client_key_file", "client_cert_file")] {
+        let (problem, _) = wrong(&format!("{endpoint}{given} = \"a\"\n"));
+        assert!(problem.starts_with(&format!("endpoint[app].{missing}: is missing; right would be")), "{problem}");
+    }
+}
+
+/// What would be refused at each call is refused at the start; names are judged when they are called.
+#[test]
+fn urls_that_may_not_be_called() {
+    let at = |host: &str, before: &str| format!("{before}\n{}", ENDPOINT.replace("[::1]", host));
+    for host in ["169.254.169.254", "[::ffff:a9fe:a9fe]", "2852039166", "0.0.0.0", "10.0.0.1", "1.2.3.4.5"] {
+        let (problem, _) = wrong(&at(host, ""));
+        assert!(problem.starts_with("endpoint[app].url: found \"http://"), "{problem}");
+        assert!(problem.contains("refused by the egress guard") && problem.contains("right would be"), "{problem}");
+    }
+    let allow = "[callbacks]\nallow = [\"10.0.0.0/8\", \"192.168.0.1\", \"fd00::/8\"]";
+    for host in ["10.0.0.1", "192.168.0.1", "[fd00::1]", "backend", "example.com", "8.8.8.8"] {
+        load(&at(host, allow), &[]).unwrap();
+    }
+    wrong(&at("192.168.0.2", allow));
+
+    // Loopback, while the server is on it.
+    for host in ["127.0.0.1", "127.1", "[::1]", "localhost"] {
+        load(&at(host, ""), &[]).unwrap();
+    }
+    let open = "[server]\nlisten = \"0.0.0.0:10002\"";
+    assert!(wrong(&at("127.0.0.1", open)).0.contains("127.0.0.1 is loopback and not in callbacks.allow"));
+    load(&at("127.0.0.1", &format!("{open}\n[callbacks]\nallow = [\"127.0.0.1\"]")), &[]).unwrap();
+}
+
+#[test]
+fn to_allow_what_is_never_called_is_a_mistake() {
+    for net in ["169.254.0.0/16", "169.254.169.254", "fe80::/10", "fd00:ec2::254"] {
+        let (problem, _) = wrong(&format!("[callbacks]\nallow = [\"{net}\"]"));
+        assert!(problem.starts_with("callbacks.allow: found \"") && problem.contains("never called"), "{problem}");
+    }
+    let (problem, _) = wrong_with("", &[("RINGBACK_CALLBACKS__ALLOW", "10.0.0.0/8,169.254.169.254")]);
+    assert!(problem.contains("link-local"), "{problem}");
+}
+
+#[test]
+fn a_proxy_may_have_a_password() {
+    let config = load("[callbacks]\nproxy = \"http://user:hush@10.0.0.1:3128\"", &[]).unwrap();
+    let shown = format!("{:?}", config.callbacks.proxy.unwrap());
+    assert!(shown.contains("10.0.0.1:3128") && !shown.contains("hush"), "{shown}");
 }
 
 #[test]
@@ -331,5 +444,5 @@ fn secrets_are_not_in_debug() {
     let file = format!("[tencent]\nkey = \"hush\"\n[openim]\nsecret = \"hush\"\n{ENDPOINT}token = \"hush\"");
     let shown = format!("{:?}", load(&file, &[]).unwrap());
     assert!(!shown.contains("hush") && shown.contains('…'), "{shown}");
-    assert_eq!(KEYS.iter().filter(|key| key.kind == Kind::Secret).count(), 5);
+    assert_eq!(KEYS.iter().filter(|key| key.kind.is_secret()).count(), 7);
 }

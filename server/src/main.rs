@@ -10,6 +10,7 @@ use crate::config::{Config, Sources};
 use crate::failure::Failure;
 use crate::secrets::Secrets;
 
+mod admin;
 mod app;
 mod cli;
 mod clock;

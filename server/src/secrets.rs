@@ -1,6 +1,7 @@
 //! The secrets that nobody configured: made once, kept in the data dir, the same for every command.
 //!
-//! `serve` verifies with them, `usersig` and `token` sign with them, without a server in between.
+//! `serve` verifies with them, `usersig` and `token` sign with them, without a server in between; the admin token is what
+//! `serve` asks for at `/admin`, and what the commands that talk to a running server show there.
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Write};
@@ -54,7 +55,7 @@ pub(crate) enum SecretsError {
         source: io::Error,
     },
     #[error(
-        "{} does not hold the two texts `tencent_key` and `openim_secret` (line {line}); \
+        "{} does not hold the texts `tencent_key`, `openim_secret` and `admin_token` (line {line}); \
          repair it, or delete it to have new ones made: credentials that were issued with the old ones are then refused",
         path.display()
     )]
@@ -67,6 +68,48 @@ pub(crate) enum SecretsError {
 struct Kept {
     tencent_key: Secret,
     openim_secret: Secret,
+    /// Files of earlier versions have none.
+    admin_token: Option<Secret>,
+}
+
+/// What opens `/admin`, made and kept if it is neither configured nor there: for `serve`.
+pub(crate) fn admin_token(config: &Config) -> Result<Secret, SecretsError> {
+    if let Some(token) = &config.server.admin_token {
+        return Ok(token.clone());
+    }
+    let path = config.server.data_dir.join(FILE);
+    let kept = match read(&path)? {
+        Some(kept) => kept,
+        None => make(&config.server.data_dir, path.clone())?.0,
+    };
+    match kept.admin_token {
+        Some(token) => Ok(token),
+        None => add_admin_token(&config.server.data_dir, &path),
+    }
+}
+
+/// What opens `/admin`, if this machine knows it: for those who talk to a server. Makes nothing.
+pub(crate) fn known_admin_token(config: &Config) -> Result<Option<Secret>, SecretsError> {
+    match &config.server.admin_token {
+        Some(token) => Ok(Some(token.clone())),
+        None => Ok(read(&config.server.data_dir.join(FILE))?.and_then(|kept| kept.admin_token)),
+    }
+}
+
+/// Completes the file of an earlier version. Two processes that do this at the same time end up with the same token.
+fn add_admin_token(data_dir: &Path, path: &Path) -> Result<Secret, SecretsError> {
+    let old = File::open(path).map_err(cannot("read", path))?;
+    old.lock().map_err(cannot("lock", path))?;
+    // Whoever had the lock before has put another file in its place.
+    let kept = read(path)?.ok_or_else(|| cannot("read", path)(io::ErrorKind::NotFound.into()))?;
+    if let Some(token) = kept.admin_token {
+        return Ok(token);
+    }
+    let token = new_secret(path)?;
+    let file = written(data_dir, &Kept { admin_token: Some(token.clone()), ..kept })?;
+    file.persist(path).map_err(|failed| cannot("write", path)(failed.error))?;
+    File::open(data_dir).and_then(|dir| dir.sync_all()).map_err(cannot("write", data_dir))?;
+    Ok(token)
 }
 
 impl Secrets {
@@ -105,7 +148,8 @@ fn read(path: &Path) -> Result<Option<Kept>, SecretsError> {
     keep_private(path)?;
     // The parser's own words would show the line, and with it the secret.
     let kept: Kept = toml::from_str(&text).map_err(|error| damaged(path, &text, error.span()))?;
-    if kept.tencent_key.expose().is_empty() || kept.openim_secret.expose().is_empty() {
+    let is_empty = |secret: &Secret| secret.expose().is_empty();
+    if is_empty(&kept.tencent_key) || is_empty(&kept.openim_secret) || kept.admin_token.as_ref().is_some_and(is_empty) {
         return Err(damaged(path, &text, None));
     }
     Ok(Some(kept))
@@ -136,15 +180,9 @@ fn keep_private(path: &Path) -> Result<(), SecretsError> {
 /// Writes new secrets so that the file is there whole or not at all, and never replaces another's.
 fn make(data_dir: &Path, path: PathBuf) -> Result<(Kept, Origin), SecretsError> {
     make_data_dir(data_dir)?;
-    let kept = Kept { tencent_key: new_secret(&path)?, openim_secret: new_secret(&path)? };
-    let mut file = tempfile::Builder::new()
-        .permissions(Permissions::from_mode(FILE_MODE))
-        .tempfile_in(data_dir)
-        .map_err(cannot("write to the data directory", data_dir))?;
-    file.write_all(text(&kept).as_bytes())
-        // What was signed with these secrets must stay good after a power cut.
-        .and_then(|()| file.as_file().sync_all())
-        .map_err(cannot("write", file.path()))?;
+    let admin_token = Some(new_secret(&path)?);
+    let kept = Kept { tencent_key: new_secret(&path)?, openim_secret: new_secret(&path)?, admin_token };
+    let file = written(data_dir, &kept)?;
     match file.persist_noclobber(&path) {
         Ok(_) => {
             File::open(data_dir).and_then(|dir| dir.sync_all()).map_err(cannot("write", data_dir))?;
@@ -158,15 +196,29 @@ fn make(data_dir: &Path, path: PathBuf) -> Result<(Kept, Origin), SecretsError> 
     }
 }
 
+/// A file beside the one that it is to become.
+fn written(data_dir: &Path, kept: &Kept) -> Result<tempfile::NamedTempFile, SecretsError> {
+    let mut file = tempfile::Builder::new()
+        .permissions(Permissions::from_mode(FILE_MODE))
+        .tempfile_in(data_dir)
+        .map_err(cannot("write to the data directory", data_dir))?;
+    file.write_all(text(kept).as_bytes())
+        // What was signed with these secrets must stay good after a power cut.
+        .and_then(|()| file.as_file().sync_all())
+        .map_err(cannot("write", file.path()))?;
+    Ok(file)
+}
+
 fn text(kept: &Kept) -> String {
     format!(
         "# Made by Ringback, because these were not configured. Keep this file private, and with the data:\n\
          # without it, every UserSig and token that was issued is refused.\n\
-         # As configuration they are called tencent.key and openim.secret.\n\
+         # As configuration they are called tencent.key, openim.secret and server.admin_token.\n\
          tencent_key = \"{}\"\n\
-         openim_secret = \"{}\"\n",
+         openim_secret = \"{}\"\n{}",
         kept.tencent_key.expose(),
         kept.openim_secret.expose(),
+        kept.admin_token.as_ref().map_or_else(String::new, |token| format!("admin_token = \"{}\"\n", token.expose())),
     )
 }
 
@@ -234,6 +286,40 @@ mod tests {
         let secrets = Secrets::resolve(&config(dir.path(), &both[..1])).unwrap();
         assert_eq!(secrets.tencent_key.expose(), "0123");
         assert_eq!(secrets.origin, Origin::Made(dir.path().join(FILE)));
+    }
+
+    #[test]
+    fn an_admin_token_is_configured_or_kept_with_the_others_and_only_serve_makes_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let token = "0123456789abcdef0123456789abcdef";
+        let configured = config(dir.path(), &[("RINGBACK_SERVER__ADMIN_TOKEN", token)]);
+        assert_eq!(admin_token(&configured).unwrap().expose(), token);
+        assert_eq!(known_admin_token(&configured).unwrap().unwrap().expose(), token);
+        let config = config(dir.path(), &[]);
+        assert!(known_admin_token(&config).unwrap().is_none());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        let made = admin_token(&config).unwrap();
+        assert_eq!(made.expose().len(), 64);
+        assert_eq!(known_admin_token(&config).unwrap().unwrap().expose(), made.expose());
+        assert_ne!(Secrets::resolve(&config).unwrap().tencent_key.expose(), made.expose());
+    }
+
+    #[test]
+    fn a_file_of_an_earlier_version_gets_one_admin_token_and_keeps_the_rest() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE);
+        fs::write(&path, "tencent_key = \"key\"\nopenim_secret = \"secret\"\n").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        let config = config(dir.path(), &[]);
+        assert!(known_admin_token(&config).unwrap().is_none());
+        let all: Vec<String> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| admin_token(&config).unwrap())).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap().expose().to_owned()).collect()
+        });
+        assert!(all.iter().all(|token| *token == all[0] && token.len() == 64), "{all:?}");
+        let secrets = Secrets::resolve(&config).unwrap();
+        assert_eq!((secrets.tencent_key.expose(), secrets.openim_secret.expose()), ("key", "secret"));
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

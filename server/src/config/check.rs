@@ -23,6 +23,8 @@ use super::{Acknowledge, Callbacks, Config, Dialect, Endpoint, OpenIm, Policy, S
 const DATABASE: &str = "ringback.db";
 /// One message must fit in memory many times over: 1 MiB.
 const MAX_MESSAGE_BYTES: u32 = 1024 * 1024;
+/// Nobody guesses 32 random characters at any rate that a server can answer, so there is no other bound on guessing.
+const LEAST_TOKEN: usize = 32;
 /// OpenIM's shipped default. Everyone knows it, so everyone could sign tokens with it.
 const KNOWN_SECRET: &str = "openIM123";
 
@@ -69,11 +71,19 @@ fn server(raw: raw::Server, problems: &mut Problems) -> Option<Server> {
     if raw.data_dir.as_os_str().is_empty() {
         problems.wrong("server.data_dir", "is empty");
     }
+    if let Some(token) = &raw.admin_token {
+        let is_sendable = token.expose().bytes().all(|byte| byte.is_ascii_graphic());
+        if !is_sendable {
+            problems.wrong("server.admin_token", "found blanks or characters that a header cannot hold");
+        } else if token.expose().len() < LEAST_TOKEN {
+            problems.wrong("server.admin_token", format!("found only {} characters", token.expose().len()));
+        }
+    }
     let (listen, gateway) = (listen?, gateway?);
     if listen == gateway && listen.port() != 0 {
         problems.wrong("server.gateway", format!("found {gateway}, where `listen` is already"));
     }
-    Some(Server { listen, gateway, data_dir: raw.data_dir })
+    Some(Server { listen, gateway, data_dir: raw.data_dir, admin_token: raw.admin_token })
 }
 
 fn address(key: &str, text: &str, problems: &mut Problems) -> Option<SocketAddr> {

@@ -14,18 +14,24 @@ use tokio::time::Instant;
 
 use crate::endpoint::{Endpoint, OnFailure};
 use crate::request::{self, Envelope};
+use crate::roster::Roster;
 
 /// Asks every endpoint that wants to be asked, in configured order. The first rejection wins; a later endpoint sees
 /// what an earlier one changed.
 pub struct Asker {
-    endpoints: Vec<Arc<Endpoint>>,
+    roster: Arc<Roster>,
     clock: Arc<dyn Clock>,
 }
 
 impl Asker {
-    /// An asker of these endpoints.
+    /// An asker of these endpoints, and of those that come later.
     pub fn new(endpoints: Vec<Arc<Endpoint>>, clock: Arc<dyn Clock>) -> Self {
-        Self { endpoints, clock }
+        Self { roster: Arc::new(Roster::new(endpoints)), clock }
+    }
+
+    /// Whom it asks: others may be added and removed while it does.
+    pub fn roster(&self) -> &Arc<Roster> {
+        &self.roster
     }
 
     async fn ask_one(&self, endpoint: &Endpoint, command: &'static str, question: &Question) -> Verdict {
@@ -71,16 +77,16 @@ impl Asker {
 #[async_trait]
 impl Callbacks for Asker {
     fn asks(&self, question: &Question) -> bool {
-        self.endpoints.iter().any(|endpoint| endpoint.asks(question).next().is_some())
+        self.roster.now().iter().any(|endpoint| endpoint.asks(question).next().is_some())
     }
 
     fn is_full(&self) -> bool {
-        self.endpoints.iter().any(|endpoint| endpoint.is_full.load(Ordering::Relaxed))
+        self.roster.now().iter().any(|endpoint| endpoint.is_full.load(Ordering::Relaxed))
     }
 
     async fn ask(&self, mut question: Question) -> Verdict {
         let mut total = MessageEdit::default();
-        for endpoint in &self.endpoints {
+        for endpoint in self.roster.snapshot().iter() {
             for command in endpoint.asks(&question) {
                 match self.ask_one(endpoint, command, &question).await {
                     Verdict::Allow => {}
@@ -124,6 +130,6 @@ fn record(endpoint: &Endpoint, command: &'static str, result: &Result<Verdict, A
 
 impl fmt::Debug for Asker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Asker").field("endpoints", &self.endpoints).finish_non_exhaustive()
+        f.debug_struct("Asker").field("endpoints", &self.roster).finish_non_exhaustive()
     }
 }

@@ -21,9 +21,11 @@ pub mod ledger;
 pub mod proxy;
 pub mod request;
 pub mod retry_after;
+pub mod roster;
 pub mod sign;
 pub mod tls;
 pub mod transport;
+pub mod tunnel;
 
 pub use ask::Asker;
 pub use client::{Client, Network};

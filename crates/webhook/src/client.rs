@@ -26,7 +26,7 @@ use crate::transport::{Answer, CallFailure, Transport};
 
 /// An answer is read up to this size; more than that is [`AskFailure::Unreadable`]. Real answers are a few hundred
 /// bytes; a modified message is at most `max_message_bytes` (1 MiB), escaped.
-const MAX_ANSWER_BYTES: usize = 4 << 20;
+pub(crate) const MAX_ANSWER_BYTES: usize = 4 << 20;
 
 /// Kept-alive connections per host. Idle ones cost the receiver, too.
 const MAX_IDLE_PER_HOST: usize = 128;

@@ -14,9 +14,10 @@ use chat::{Actor, Chat, Fault, Origin};
 use store::{Durable, OpenError, Postgres, Sqlite, postgres};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use webhook::asking::{CommandSettings, OnFailures};
 use webhook::deliver::handle::Handle;
 use webhook::deliver::{Announcer, Parts};
-use webhook::endpoint::{Commands, EndpointSettings, OnFailure};
+use webhook::endpoint::{Commands, EndpointSettings, OnFailure, WrongCommand};
 use webhook::keeper::Retention;
 use webhook::ledger::Pause;
 use webhook::{Asker, Deliverer, Endpoint, Keeper};
@@ -34,6 +35,8 @@ pub(crate) const TOKEN_LIFETIME: Duration = Duration::from_secs(90 * 24 * 60 * 6
 pub(crate) struct App {
     pub(crate) store: Arc<dyn Durable>,
     chat: Arc<Chat>,
+    /// Probes endpoints that are dead, until it is stopped.
+    pub(crate) asker: Arc<Asker>,
     endpoints: Vec<Arc<Endpoint>>,
     clock: Arc<dyn Clock>,
     tencent: tencent::Config,
@@ -48,16 +51,17 @@ impl App {
         let endpoints = config.endpoints.iter().map(|endpoint| build_endpoint(config, endpoint, &outgoing));
         let endpoints = endpoints.collect::<Result<Vec<_>, _>>()?;
         let store = open(&config.store).await?;
-        let asker = Asker::new(endpoints.clone(), clock.clone());
+        let asker = Arc::new(Asker::new(endpoints.clone(), clock.clone()));
         let settings = chat::Settings {
             restricted_words: RestrictedWords::new(&config.policy.restricted_words).map_err(Failure::work)?,
             max_message_bytes: config.policy.max_message_bytes as usize,
         };
-        let chat = Arc::new(Chat::new(store.clone(), Arc::new(asker), clock.clone(), settings));
+        let chat = Arc::new(Chat::new(store.clone(), asker.clone(), clock.clone(), settings));
         let ids = |names: &[String]| names.iter().map(|name| AccountId::new(name.as_str())).collect();
         let app = Self {
             store,
             chat,
+            asker,
             endpoints,
             clock,
             tencent: tencent::Config {
@@ -172,22 +176,52 @@ fn build_endpoint(config: &Config, endpoint: &config::Endpoint, outgoing: &Outgo
     let settings = EndpointSettings {
         name: name.clone(),
         commands,
+        filter: endpoint.filter.clone(),
         timeout: endpoint.timeout,
-        on_failure: match endpoint.on_failure {
-            config::OnFailure::Allow => OnFailure::Allow,
-            config::OnFailure::Reject => OnFailure::Reject,
-        },
         telling: endpoint.telling.clone(),
+        on_failure: on_failure(endpoint.on_failure),
+        on_failures: on_failures(endpoint.on_failures),
+        by_command: endpoint.by_command.iter().map(|(name, command)| (name.clone(), of_command(command))).collect(),
         concurrency: usize::from(endpoint.concurrency),
         secret: endpoint.secret.clone(),
         headers: endpoint.headers.clone(),
     };
     let transport = outgoing.transport(endpoint)?;
-    let endpoint = Endpoint::new(settings, codec, transport).map_err(|command| {
-        Failure::usage(format!(
-            "endpoint {name:?}: commands: its dialect has no command {command:?}; \
-             see the dialect's documents for the names, or use \"*\" for all"
-        ))
+    let endpoint = Endpoint::new(settings, codec, transport).map_err(|wrong| {
+        Failure::usage(match wrong {
+            WrongCommand::Unknown(command) => format!(
+                "endpoint {name:?}: commands: its dialect has no command {command:?}; \
+                 see the dialect's documents for the names, or use \"*\" for all"
+            ),
+            WrongCommand::NotAsked(command) => format!(
+                "endpoint {name:?}: command[{command}]: nothing is asked by this command, so that no deadline and no \
+                 on_… of its own can apply; right would be a before-callback, or no such settings"
+            ),
+        })
     })?;
     Ok(Arc::new(endpoint))
+}
+
+fn of_command(command: &config::Command) -> CommandSettings {
+    CommandSettings {
+        timeout: command.timeout,
+        on_failure: command.on_failure.map(on_failure),
+        on_failures: on_failures(command.on_failures),
+    }
+}
+
+fn on_failures(by_kind: config::OnFailures) -> OnFailures {
+    OnFailures {
+        timeout: by_kind.timeout.map(on_failure),
+        connection_error: by_kind.connection_error.map(on_failure),
+        bad_status: by_kind.bad_status.map(on_failure),
+        bad_body: by_kind.bad_body.map(on_failure),
+    }
+}
+
+fn on_failure(configured: config::OnFailure) -> OnFailure {
+    match configured {
+        config::OnFailure::Allow => OnFailure::Allow,
+        config::OnFailure::Reject => OnFailure::Reject,
+    }
 }

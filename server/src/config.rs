@@ -4,6 +4,7 @@
 //! the environment, the command line), refuses any key that it does not know, and checks every value.
 //! Whoever holds a [`Config`] need not check again.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use webhook::deliver::settings::TellingSettings;
 use webhook::egress::Guard;
+use webhook::filter::Filter;
 use webhook::headers::CustomHeaders;
 use webhook::proxy::Proxy;
 use webhook::sign::SigningSecrets;
@@ -122,11 +124,16 @@ pub(crate) struct Endpoint {
     pub(crate) url: String,
     /// At least one; `*` is every command of the dialect.
     pub(crate) commands: Vec<String>,
+    /// In the words of the dialect.
+    pub(crate) filter: Filter,
     /// For one call, from connecting to the last byte of the answer; 1 ms to 60 s.
     pub(crate) timeout: Duration,
     pub(crate) on_failure: OnFailure,
     /// How after-callbacks are told.
     pub(crate) telling: TellingSettings,
+    pub(crate) on_failures: OnFailures,
+    /// What single commands have of their own; each is subscribed to.
+    pub(crate) by_command: BTreeMap<String, Command>,
     /// Calls in flight at once; 1 to 1024.
     pub(crate) concurrency: u16,
     /// For Tencent's `Sign`; only where the dialect is Tencent's.
@@ -155,6 +162,24 @@ pub(crate) enum OnFailure {
     #[default]
     Allow,
     Reject,
+}
+
+/// The same, by kind of failure; `None`: as the endpoint or the command says for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct OnFailures {
+    pub(crate) timeout: Option<OnFailure>,
+    pub(crate) connection_error: Option<OnFailure>,
+    pub(crate) bad_status: Option<OnFailure>,
+    pub(crate) bad_body: Option<OnFailure>,
+}
+
+/// What one before-callback of an endpoint has of its own; `None`: as the endpoint says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Command {
+    /// 1 ms to 60 s.
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) on_failure: Option<OnFailure>,
+    pub(crate) on_failures: OnFailures,
 }
 
 /// When an after-callback counts as told.

@@ -1,12 +1,14 @@
 //! `ringback serve`: builds the parts, serves, and stops in order.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use webhook::Asker;
 
 use crate::app::{App, Delivering};
 use crate::config::Config;
@@ -22,6 +24,7 @@ pub(crate) struct Server {
     stop: CancellationToken,
     http: JoinHandle<()>,
     delivering: Delivering,
+    asker: Arc<Asker>,
 }
 
 impl Server {
@@ -36,7 +39,7 @@ impl Server {
         let delivering = app.start_delivering(&stop).await?;
         let router = app.router().merge(health::router(app.store.clone(), metrics, stop.clone()));
         let http = tokio::spawn(http::serve(listener, router, stop.clone()));
-        Ok(Self { address, stop, http, delivering })
+        Ok(Self { address, stop, http, delivering, asker: app.asker })
     }
 
     /// Stops taking requests, finishes those that have begun, and saves how far each endpoint was told.
@@ -44,6 +47,7 @@ impl Server {
         self.stop.cancel();
         // A task that panicked has said so already.
         let _ = self.http.await;
+        self.asker.stop().await;
         while self.delivering.tasks.join_next().await.is_some() {}
     }
 }

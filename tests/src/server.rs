@@ -44,9 +44,9 @@ pub struct Endpoint {
     concurrency: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     acknowledge: Option<&'static str>,
-    /// Any other keys of its section.
+    /// Any other keys; tables among them come last.
     #[serde(flatten)]
-    more: BTreeMap<String, toml::Value>,
+    more: toml::Table,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     headers: BTreeMap<String, String>,
 }
@@ -74,7 +74,7 @@ impl Endpoint {
             secret: Vec::new(),
             concurrency: None,
             acknowledge: None,
-            more: BTreeMap::new(),
+            more: toml::Table::new(),
             headers: BTreeMap::new(),
         }
     }
@@ -97,6 +97,21 @@ impl Endpoint {
     /// `allow` or `reject`.
     pub fn on_failure(mut self, verdict: &'static str) -> Self {
         self.on_failure = Some(verdict);
+        self
+    }
+
+    /// What happens on one kind of failure: `timeout`, `connection_error`, `bad_status` or `bad_body`.
+    pub fn on(mut self, failure: &str, verdict: &str) -> Self {
+        self.more.insert(format!("on_{failure}"), verdict.into());
+        self
+    }
+
+    /// What a command has of its own: key and value.
+    pub fn of_command(mut self, command: &str, key: &str, value: &str) -> Self {
+        let commands = self.more.entry("command").or_insert_with(|| toml::Table::new().into());
+        let commands = commands.as_table_mut().expect("a table");
+        let own = commands.entry(command).or_insert_with(|| toml::Table::new().into());
+        own.as_table_mut().expect("a table").insert(key.to_owned(), value.into());
         self
     }
 

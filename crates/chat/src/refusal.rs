@@ -126,6 +126,8 @@ pub enum AskFailure {
     Unreadable,
     /// Too many questions are waiting for this endpoint already.
     Busy,
+    /// It was found dead, and is not asked until it answers again.
+    BreakerOpen,
 }
 
 impl AskFailure {
@@ -137,6 +139,7 @@ impl AskFailure {
             Self::BadStatus => "bad_status",
             Self::Unreadable => "unreadable",
             Self::Busy => "busy",
+            Self::BreakerOpen => "breaker_open",
         }
     }
 }
@@ -149,6 +152,7 @@ impl fmt::Display for AskFailure {
             Self::BadStatus => "it answered with an HTTP error",
             Self::Unreadable => "its answer was not understood",
             Self::Busy => "too many questions are waiting for it",
+            Self::BreakerOpen => "it does not answer, and is not asked until it does",
         })
     }
 }

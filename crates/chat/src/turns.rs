@@ -4,13 +4,22 @@
 //! hundred retries at once would ask a hundred times. A hundred updates of one group at once would each time let one
 //! through and send the others back to the start. The commit alone decides what holds; turns only save the detours, on
 //! this node.
+//!
+//! So nobody waits for a turn without end: a backend that is asked about a message, and sends that very message before it
+//! answers, would wait for itself. After [`LONGEST_WAIT`] it goes on without a turn, and may be asked a second time.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::OwnedMutexGuard;
 
 use crate::id::{AccountId, GroupId};
+
+/// So long is a turn waited for. Longer than a question with the default deadline takes at worst (2 s for a place and 2 s
+/// for the answer), so that a hundred retries at once still ask once; shorter than the 8 s without an answer after which
+/// a backend counts as dead.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// What is done by one at a time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -36,12 +45,12 @@ pub(crate) struct Turn<'a> {
 }
 
 impl Turns {
-    /// Waits until nobody else is at it.
+    /// Waits until nobody else is at it, or [`LONGEST_WAIT`] is over.
     pub(crate) async fn wait(&self, affair: Affair) -> Turn<'_> {
         let lock = self.entries().entry(affair.clone()).or_default().clone();
         // The entry is removed by whoever is last, also if this future is dropped while it waits.
         let mut turn = Turn { turns: self, affair, guard: None };
-        turn.guard = Some(lock.lock_owned().await);
+        turn.guard = tokio::time::timeout(LONGEST_WAIT, lock.lock_owned()).await.ok();
         turn
     }
 
@@ -88,6 +97,23 @@ mod tests {
         assert!(futures_poll(&mut second).is_none());
         drop(second);
         drop(first);
+        assert!(turns.entries().is_empty());
+    }
+
+    /// Whoever holds it waits for us: we go on, and it is still theirs.
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_without_end() {
+        let turns = Turns::default();
+        let send = |key: &str| Affair::Send("a".into(), key.to_owned());
+        let first = turns.wait(send("k")).await;
+        let began = tokio::time::Instant::now();
+        let second = turns.wait(send("k")).await;
+        assert_eq!(began.elapsed(), LONGEST_WAIT);
+        drop(second);
+        let mut third = Box::pin(turns.wait(send("k")));
+        assert!(futures_poll(&mut third).is_none(), "the first has it still");
+        drop(first);
+        assert!(third.await.guard.is_some());
         assert!(turns.entries().is_empty());
     }
 

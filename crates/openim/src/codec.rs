@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use chat::Fault;
+use chat::conversation::ConversationId;
 use chat::event::{Event, LogEntry};
 use chat::id::{AccountId, Timestamp};
 use chat::message::Message;
@@ -11,12 +12,12 @@ use webhook::codec::{Call, Codec, Unreadable};
 
 use crate::callback::answer::Answer;
 use crate::callback::commands::{
-    AFTER_SEND_GROUP, AFTER_SEND_SINGLE, ALL, BEFORE_MSG_MODIFY, BEFORE_SEND_GROUP, BEFORE_SEND_SINGLE,
+    AFTER_SEND_GROUP, AFTER_SEND_SINGLE, ALL, BEFORE_MSG_MODIFY, BEFORE_SEND_GROUP, BEFORE_SEND_SINGLE, is_question,
 };
 use crate::callback::url::{self, BaseUrl};
 use crate::callback::{modify, request};
-use crate::content;
 use crate::msg_data::MsgData;
+use crate::{content, conversation_id};
 
 /// The codec of an endpoint with `dialect = "openim"`.
 #[derive(Clone, Debug)]
@@ -35,6 +36,10 @@ impl OpenImCodec {
 impl Codec for OpenImCodec {
     fn knows(&self, command: &str) -> bool {
         ALL.contains(&command)
+    }
+
+    fn is_question(&self, command: &str) -> bool {
+        is_question(command)
     }
 
     fn asks(&self, question: &Question) -> &'static [&'static str] {
@@ -91,6 +96,14 @@ impl Codec for OpenImCodec {
             }
             other => Err(Fault::new(format!("{} is not told by {command}", other.name()))),
         }
+    }
+
+    fn content_types(&self, message: &Message) -> Vec<String> {
+        vec![content::content_type(&message.elements, &message.mentions).to_string()]
+    }
+
+    fn conversation(&self, id: &ConversationId) -> Option<String> {
+        conversation_id::show(id)
     }
 
     fn url(&self, call: &Call, _: Timestamp) -> String {

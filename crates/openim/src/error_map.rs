@@ -60,7 +60,11 @@ fn rejected(code: Option<i64>, info: String, detail: String) -> ApiError {
 fn failed(failure: AskFailure) -> Code {
     match failure {
         AskFailure::Unreadable => Code::Data,
-        AskFailure::Unreachable | AskFailure::Timeout | AskFailure::BadStatus | AskFailure::Busy => Code::Network,
+        AskFailure::Unreachable
+        | AskFailure::Timeout
+        | AskFailure::BadStatus
+        | AskFailure::Busy
+        | AskFailure::BreakerOpen => Code::Network,
     }
 }
 
@@ -99,6 +103,7 @@ mod tests {
     fn an_endpoint_that_fails_has_openims_codes() {
         assert_eq!(code_of(Refusal::BackendFailed(AskFailure::Timeout)), 90_004);
         assert_eq!(code_of(Refusal::BackendFailed(AskFailure::BadStatus)), 90_004);
+        assert_eq!(code_of(Refusal::BackendFailed(AskFailure::BreakerOpen)), 90_004);
         assert_eq!(code_of(Refusal::BackendFailed(AskFailure::Unreadable)), 90_007);
         assert_eq!(code_of(Refusal::StoreUnavailable), 90_002);
     }

@@ -62,7 +62,7 @@ pub(crate) mod lite {
         db.query_row(
             "SELECT NOT (EXISTS (SELECT 1 FROM account) OR EXISTS (SELECT 1 FROM chat_group)
                 OR EXISTS (SELECT 1 FROM conversation) OR EXISTS (SELECT 1 FROM event)
-                OR EXISTS (SELECT 1 FROM cursor))",
+                OR EXISTS (SELECT 1 FROM cursor) OR EXISTS (SELECT 1 FROM pause))",
             [],
             |row| row.get(0),
         )
@@ -113,7 +113,7 @@ pub(crate) mod pg {
     pub(crate) async fn is_empty(db: &Db) -> Result<bool> {
         let query = "SELECT NOT (EXISTS (SELECT 1 FROM account) OR EXISTS (SELECT 1 FROM chat_group)
                 OR EXISTS (SELECT 1 FROM conversation) OR EXISTS (SELECT 1 FROM event)
-                OR EXISTS (SELECT 1 FROM cursor))";
+                OR EXISTS (SELECT 1 FROM cursor) OR EXISTS (SELECT 1 FROM pause))";
         Ok(db.query_one(query, &[]).await?.get(0))
     }
 

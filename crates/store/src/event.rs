@@ -4,6 +4,7 @@ use chat::event::{Event, Position};
 use chat::id::{AccountId, Seq};
 use chat::message::Message;
 use serde::Deserialize;
+use webhook::ledger::Trimmed;
 
 /// The message of an event, if it is one's.
 fn message_of(event: Event) -> Option<Message> {
@@ -20,6 +21,12 @@ fn numbered(mut event: Event, seq: Option<Seq>) -> Event {
         message.seq = seq;
     }
     event
+}
+
+/// What was removed, in any order.
+fn trimmed(removed: &[Position]) -> Trimmed {
+    let (first, last) = (removed.iter().min().copied(), removed.iter().max().copied());
+    Trimmed { events: removed.len() as u64, first: first.unwrap_or_default(), last: last.unwrap_or_default() }
 }
 
 /// An event as it moves. Position and conversation are of the database that it is in.
@@ -96,7 +103,9 @@ pub(crate) mod lite {
     use chat::port::MessageQuery;
     use rusqlite::{Connection, OptionalExtension, Result, Row};
 
-    use super::{Bisection, Event, EventRow, message_of, numbered};
+    use webhook::ledger::Trimmed;
+
+    use super::{Bisection, Event, EventRow, message_of, numbered, trimmed};
     use crate::commit::NewEvent;
     use crate::repeat::Repeat;
     use crate::sqlite::from_json;
@@ -200,6 +209,23 @@ pub(crate) mod lite {
         Ok(bisection.low)
     }
 
+    /// Removes the oldest events without a seq, up to a position.
+    pub(crate) fn trim(db: &Connection, up_to: Position, limit: usize) -> Result<Trimmed> {
+        let mut trim = db.prepare_cached(
+            "DELETE FROM event WHERE position IN (
+                SELECT e.position FROM event e INDEXED BY event_to_trim
+                WHERE e.seq IS NULL AND e.position <= ?1 AND e.position < (SELECT max(position) FROM event)
+                    AND NOT EXISTS (SELECT 1 FROM letter WHERE shard = ?2 AND position = e.position)
+                ORDER BY e.position LIMIT ?3)
+             RETURNING position",
+        )?;
+        // No position is beyond what SQLite can count to.
+        let up_to = i64::try_from(up_to.0).unwrap_or(i64::MAX);
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let removed = trim.query_map((up_to, SHARD.0, limit), |row| row.get(0).map(Position))?;
+        Ok(trimmed(&removed.collect::<Result<Vec<_>>>()?))
+    }
+
     /// Messages of a conversation.
     pub(crate) fn messages(db: &Connection, conversation: i64, query: &MessageQuery) -> Result<Vec<Message>> {
         let order = if query.newest_first { "DESC" } else { "ASC" };
@@ -297,7 +323,9 @@ pub(crate) mod pg {
     use tokio_postgres::Row;
     use tokio_postgres::types::Type;
 
-    use super::{Bisection, Event, EventRow, message_of, numbered};
+    use webhook::ledger::Trimmed;
+
+    use super::{Bisection, Event, EventRow, message_of, numbered, trimmed};
     use crate::commit::NewEvent;
     use crate::postgres::{CopyIn, Db, Result, from_json, int, nat, place};
     use crate::repeat::Repeat;
@@ -418,6 +446,26 @@ pub(crate) mod pg {
             bisection.answer(probe, row.is_some_and(|row| nat(row.get(1)) > at.0));
         }
         Ok(bisection.low)
+    }
+
+    /// Removes the oldest events without a seq, up to a position, of a shard that is locked: no letter is written meanwhile.
+    pub(crate) async fn trim(db: &Db, shard: Shard, up_to: Position, limit: usize) -> Result<Trimmed> {
+        let trim = db
+            .prepare_cached(
+                "DELETE FROM event e USING (
+                    SELECT o.ctid FROM event o
+                    WHERE o.shard = $1 AND o.seq IS NULL AND o.position <= $2
+                        AND o.position < (SELECT head FROM log_shard WHERE shard = $1)
+                        -- Each by itself.
+                        AND NOT EXISTS
+                            (SELECT 1 FROM letter l WHERE l.shard = $1 AND l.position = o.position OFFSET 0)
+                    ORDER BY o.position LIMIT $3) old
+                 WHERE e.ctid = old.ctid RETURNING e.position",
+            )
+            .await?;
+        let rows = db.query(&trim, &[&shard.int(), &int(up_to.0), &int(limit as u64)]).await?;
+        let removed: Vec<_> = rows.iter().map(|row| Position(nat(row.get(0)))).collect();
+        Ok(trimmed(&removed))
     }
 
     /// Messages of a conversation.

@@ -5,7 +5,7 @@
 //! `sqlite/writer.rs` and `postgres/writer.rs` are the only places that commit.
 //!
 //! # How to add a query
-//! Add a method to [`chat::port::Store`] if no existing one fits, its SQL for both to the noun's file, and its cases
+//! Add a method to [`chat::port::Store`] or [`webhook::ledger::Ledger`] if no existing one fits, its SQL for both to the noun's file, and its cases
 //! (empty, first, last, page edges) to the noun's file of the conformance suite in `tests/conformance`.
 //!
 //! In PostgreSQL, rows by key are looked up with `unnest(keys) CROSS JOIN LATERAL (SELECT … WHERE key OFFSET 0)`, and updated
@@ -17,15 +17,21 @@
 //! first: nodes of the version before go on working while they are replaced. Contract a version later.
 
 mod account;
+mod attempt;
 mod block;
 mod commit;
 mod conversation;
 mod cursor;
 mod dataset;
 mod event;
+mod gap;
 mod group;
+mod letter;
 mod member;
 pub mod migrate;
+mod milestone;
+mod note;
+mod pause;
 pub mod postgres;
 mod repeat;
 mod shard;

@@ -18,6 +18,7 @@ mod schema;
 mod trouble;
 mod writer;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,15 +50,21 @@ pub(crate) use self::offline::Offline;
 use self::reads::{Reads, read};
 use self::writer::Writers;
 use crate::account::pg as account;
+use crate::attempt::pg as attempt;
 use crate::block::pg as block;
 use crate::conversation::pg as conversation;
 use crate::cursor::pg as cursor;
 use crate::event::pg as event;
+use crate::gap::pg as gap;
 use crate::group::pg as group;
+use crate::letter::pg as letter;
 use crate::member::pg as member;
+use crate::milestone::pg as milestone;
+use crate::note::Note;
+use crate::pause::pg as pause;
 use crate::shard::Shards;
 use crate::topic::pg as topic;
-use crate::{Durable, OpenError, repeat};
+use crate::{Durable, OpenError, note, repeat};
 
 /// A connection with its prepared statements.
 pub(crate) type Db = deadpool_postgres::ClientWrapper;
@@ -198,6 +205,11 @@ impl Postgres {
     pub async fn claim(&mut self) -> Result<(), OpenError> {
         self.claim = Some(Claim::take(&self.reads.connector).await?);
         Ok(())
+    }
+
+    /// A write that says nothing.
+    async fn note(&self, note: Note) -> Result<(), Fault> {
+        self.writers.note(note).await.map(drop)
     }
 
     /// By what the log knows a subject; none if nothing ever happened in it.
@@ -363,56 +375,84 @@ impl Ledger for Postgres {
     }
 
     async fn save_progress(&self, endpoint: &str, shard: Shard, progress: Progress) -> Result<(), Fault> {
-        self.writers.save_progress(endpoint.to_owned(), shard, progress).await
+        self.note(Note::Progress { endpoint: endpoint.to_owned(), shard, progress }).await
     }
 
-    async fn pause(&self, _: &str) -> Result<Option<Pause>, Fault> {
-        Ok(None)
+    async fn pause(&self, endpoint: &str) -> Result<Option<Pause>, Fault> {
+        read!(self.reads, db => pause::find(&db, endpoint))
     }
-    async fn set_pause(&self, _: &str, _: Option<Pause>) -> Result<(), Fault> {
+
+    async fn set_pause(&self, endpoint: &str, pause: Option<Pause>) -> Result<(), Fault> {
+        self.note(Note::Pause { endpoint: endpoint.to_owned(), pause }).await
+    }
+
+    async fn letters(&self, query: &LetterQuery) -> Result<Vec<Letter>, Fault> {
+        read!(self.reads, db => letter::list(&db, query))
+    }
+
+    async fn count_letters(&self, endpoint: &str) -> Result<LetterCount, Fault> {
+        read!(self.reads, db => letter::count(&db, endpoint))
+    }
+
+    async fn put_letters(&self, letters: Vec<Letter>) -> Result<(), Fault> {
+        for letters in note::parts(letters) {
+            self.note(Note::Letters(letters)).await?;
+        }
         Ok(())
     }
-    async fn letters(&self, _: &LetterQuery) -> Result<Vec<Letter>, Fault> {
-        Ok(Vec::new())
-    }
-    async fn count_letters(&self, _: &str) -> Result<LetterCount, Fault> {
-        Ok(LetterCount::default())
-    }
-    async fn put_letters(&self, _: Vec<Letter>) -> Result<(), Fault> {
+
+    async fn remove_letters(&self, endpoint: &str, places: Vec<(Shard, Position)>) -> Result<(), Fault> {
+        for places in note::parts(places) {
+            self.note(Note::NoLetters { endpoint: endpoint.to_owned(), places }).await?;
+        }
         Ok(())
     }
-    async fn remove_letters(&self, _: &str, _: Vec<(Shard, Position)>) -> Result<(), Fault> {
+
+    async fn note_attempts(&self, attempts: Vec<Attempt>) -> Result<(), Fault> {
+        for attempts in note::parts(attempts) {
+            self.note(Note::Attempts(attempts)).await?;
+        }
         Ok(())
     }
-    async fn note_attempts(&self, _: Vec<Attempt>) -> Result<(), Fault> {
-        Ok(())
+
+    async fn attempts(&self, event: EventId) -> Result<Vec<Attempt>, Fault> {
+        read!(self.reads, db => attempt::list(&db, event))
     }
-    async fn attempts(&self, _: EventId) -> Result<Vec<Attempt>, Fault> {
-        Ok(Vec::new())
+
+    async fn note_time(&self, now: Timestamp, heads: Vec<(Shard, Position)>) -> Result<(), Fault> {
+        self.note(Note::Time { now, heads }).await
     }
-    async fn note_time(&self, _: Timestamp, _: Vec<(Shard, Position)>) -> Result<(), Fault> {
-        Ok(())
+
+    async fn position_at(&self, shard: Shard, time: Timestamp) -> Result<Position, Fault> {
+        read!(self.reads, db => milestone::position_at(&db, shard, time))
     }
-    async fn position_at(&self, _: Shard, _: Timestamp) -> Result<Position, Fault> {
-        Ok(Position(0))
+
+    async fn time_of(&self, shard: Shard, position: Position) -> Result<Option<Timestamp>, Fault> {
+        read!(self.reads, db => milestone::time_of(&db, shard, position))
     }
-    async fn time_of(&self, _: Shard, _: Position) -> Result<Option<Timestamp>, Fault> {
-        Ok(None)
-    }
+
     async fn trim(
         &self,
-        _: Shard,
-        _: Position,
-        _: usize,
-        _: Vec<(String, Position)>,
-        _: Timestamp,
+        shard: Shard,
+        up_to: Position,
+        limit: usize,
+        let_go: Vec<(String, Position)>,
+        now: Timestamp,
     ) -> Result<Trimmed, Fault> {
-        Ok(Trimmed::default())
+        note::trimmed(self.writers.note(Note::Trim { shard, up_to, limit, let_go, now }).await?)
     }
-    async fn gaps(&self, _: &str) -> Result<Vec<Gap>, Fault> {
-        Ok(Vec::new())
+
+    async fn gaps(&self, endpoint: &str) -> Result<Vec<Gap>, Fault> {
+        read!(self.reads, db => gap::list(&db, endpoint))
     }
-    async fn forget(&self, _: Timestamp, _: u64) -> Result<(), Fault> {
+
+    async fn forget(&self, before: Timestamp, attempts: u64) -> Result<(), Fault> {
+        // Step by step, so that no transaction is long.
+        for (endpoint, up_to) in read!(self.reads, db => attempt::forgettable(&db, before, attempts))? {
+            let endpoint = || endpoint.clone();
+            while note::has_more(self.writers.note(Note::NoAttempts { endpoint: endpoint(), up_to }).await?) {}
+        }
+        while note::has_more(self.writers.note(Note::NoTimes { before }).await?) {}
         Ok(())
     }
 }
@@ -477,6 +517,20 @@ pub(crate) fn place(row: &tokio_postgres::Row, column: usize) -> usize {
 /// A column of JSON.
 pub(crate) fn from_json<T: DeserializeOwned>(row: &tokio_postgres::Row, column: usize) -> Result<T> {
     Ok(serde_json::from_str(row.get::<_, &str>(column))?)
+}
+
+/// A column with the id of an event.
+pub(crate) fn event_id(row: &tokio_postgres::Row, column: usize) -> Result<EventId> {
+    let text: &str = row.get(column);
+    EventId::parse(text).ok_or_else(|| Error::Missing(format!("an event of the id {text:?}")))
+}
+
+/// Words for a column: PostgreSQL's text has no NUL, and what an endpoint answers may have one.
+pub(crate) fn plain(words: &str) -> Cow<'_, str> {
+    match words.contains('\0') {
+        true => Cow::Owned(words.replace('\0', "\u{fffd}")),
+        false => Cow::Borrowed(words),
+    }
 }
 
 /// A value as JSON.

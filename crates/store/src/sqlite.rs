@@ -32,20 +32,26 @@ use webhook::ledger::{
 
 use self::writer::Writer;
 use crate::account::lite as account;
+use crate::attempt::lite as attempt;
 use crate::block::lite as block;
 use crate::conversation::lite as conversation;
 use crate::cursor::lite as cursor;
 use crate::dataset::lite as dataset;
 use crate::event::lite as event;
+use crate::gap::lite as gap;
 use crate::group::lite as group;
+use crate::letter::lite as letter;
 use crate::member::lite as member;
+use crate::milestone::lite as milestone;
+use crate::note::Note;
+use crate::pause::lite as pause;
 use crate::topic::lite as topic;
-use crate::{Durable, OpenError, repeat};
+use crate::{Durable, OpenError, note, repeat};
 
 refinery::embed_migrations!("migrations/sqlite");
 
 /// Prepared statements kept per connection: all that exist, with room.
-const STATEMENT_CACHE: usize = 64;
+const STATEMENT_CACHE: usize = 128;
 
 /// Page cache of each connection, in KiB (negative by SQLite's convention).
 const PAGE_CACHE_KIB: i64 = -8192;
@@ -92,6 +98,11 @@ impl Sqlite {
     /// A read of a few rows by key.
     fn look<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Fault> {
         self.readers.with(read)
+    }
+
+    /// A write that says nothing.
+    async fn note(&self, note: Note) -> Result<(), Fault> {
+        self.writer.note(note).await.map(drop)
     }
 
     /// A read of many rows.
@@ -240,60 +251,91 @@ impl Ledger for Sqlite {
     }
 
     async fn behind(&self, endpoint: &str, shard: Shard) -> Result<Vec<(Subject, Behind)>, Fault> {
-        self.look(|db| cursor::behind(db, endpoint, shard))
+        let endpoint = endpoint.to_owned();
+        self.scan(move |db| cursor::behind(db, &endpoint, shard)).await
     }
 
     async fn save_progress(&self, endpoint: &str, shard: Shard, progress: Progress) -> Result<(), Fault> {
-        self.writer.save_progress(endpoint.to_owned(), shard, progress).await
+        self.note(Note::Progress { endpoint: endpoint.to_owned(), shard, progress }).await
     }
 
-    async fn pause(&self, _: &str) -> Result<Option<Pause>, Fault> {
-        Ok(None)
+    async fn pause(&self, endpoint: &str) -> Result<Option<Pause>, Fault> {
+        self.look(|db| pause::find(db, endpoint))
     }
-    async fn set_pause(&self, _: &str, _: Option<Pause>) -> Result<(), Fault> {
+
+    async fn set_pause(&self, endpoint: &str, pause: Option<Pause>) -> Result<(), Fault> {
+        self.note(Note::Pause { endpoint: endpoint.to_owned(), pause }).await
+    }
+
+    async fn letters(&self, query: &LetterQuery) -> Result<Vec<Letter>, Fault> {
+        let query = query.clone();
+        self.scan(move |db| letter::list(db, &query)).await
+    }
+
+    async fn count_letters(&self, endpoint: &str) -> Result<LetterCount, Fault> {
+        self.look(|db| letter::count(db, endpoint))
+    }
+
+    async fn put_letters(&self, letters: Vec<Letter>) -> Result<(), Fault> {
+        for letters in note::parts(letters) {
+            self.note(Note::Letters(letters)).await?;
+        }
         Ok(())
     }
-    async fn letters(&self, _: &LetterQuery) -> Result<Vec<Letter>, Fault> {
-        Ok(Vec::new())
-    }
-    async fn count_letters(&self, _: &str) -> Result<LetterCount, Fault> {
-        Ok(LetterCount::default())
-    }
-    async fn put_letters(&self, _: Vec<Letter>) -> Result<(), Fault> {
+
+    async fn remove_letters(&self, endpoint: &str, places: Vec<(Shard, Position)>) -> Result<(), Fault> {
+        for places in note::parts(places) {
+            self.note(Note::NoLetters { endpoint: endpoint.to_owned(), places }).await?;
+        }
         Ok(())
     }
-    async fn remove_letters(&self, _: &str, _: Vec<(Shard, Position)>) -> Result<(), Fault> {
+
+    async fn note_attempts(&self, attempts: Vec<Attempt>) -> Result<(), Fault> {
+        for attempts in note::parts(attempts) {
+            self.note(Note::Attempts(attempts)).await?;
+        }
         Ok(())
     }
-    async fn note_attempts(&self, _: Vec<Attempt>) -> Result<(), Fault> {
-        Ok(())
+
+    async fn attempts(&self, event: EventId) -> Result<Vec<Attempt>, Fault> {
+        self.scan(move |db| attempt::list(db, event)).await
     }
-    async fn attempts(&self, _: EventId) -> Result<Vec<Attempt>, Fault> {
-        Ok(Vec::new())
+
+    async fn note_time(&self, now: Timestamp, heads: Vec<(Shard, Position)>) -> Result<(), Fault> {
+        self.note(Note::Time { now, heads }).await
     }
-    async fn note_time(&self, _: Timestamp, _: Vec<(Shard, Position)>) -> Result<(), Fault> {
-        Ok(())
+
+    async fn position_at(&self, shard: Shard, time: Timestamp) -> Result<Position, Fault> {
+        self.look(|db| milestone::position_at(db, shard, time))
     }
-    async fn position_at(&self, _: Shard, _: Timestamp) -> Result<Position, Fault> {
-        Ok(Position(0))
+
+    async fn time_of(&self, shard: Shard, position: Position) -> Result<Option<Timestamp>, Fault> {
+        self.look(|db| milestone::time_of(db, shard, position))
     }
-    async fn time_of(&self, _: Shard, _: Position) -> Result<Option<Timestamp>, Fault> {
-        Ok(None)
-    }
+
     async fn trim(
         &self,
-        _: Shard,
-        _: Position,
-        _: usize,
-        _: Vec<(String, Position)>,
-        _: Timestamp,
+        shard: Shard,
+        up_to: Position,
+        limit: usize,
+        let_go: Vec<(String, Position)>,
+        now: Timestamp,
     ) -> Result<Trimmed, Fault> {
-        Ok(Trimmed::default())
+        note::trimmed(self.writer.note(Note::Trim { shard, up_to, limit, let_go, now }).await?)
     }
-    async fn gaps(&self, _: &str) -> Result<Vec<Gap>, Fault> {
-        Ok(Vec::new())
+
+    async fn gaps(&self, endpoint: &str) -> Result<Vec<Gap>, Fault> {
+        let endpoint = endpoint.to_owned();
+        self.scan(move |db| gap::list(db, &endpoint)).await
     }
-    async fn forget(&self, _: Timestamp, _: u64) -> Result<(), Fault> {
+
+    async fn forget(&self, before: Timestamp, attempts: u64) -> Result<(), Fault> {
+        // Step by step, so that no transaction is long.
+        for (endpoint, up_to) in self.scan(move |db| attempt::forgettable(db, before, attempts)).await? {
+            let endpoint = || endpoint.clone();
+            while note::has_more(self.writer.note(Note::NoAttempts { endpoint: endpoint(), up_to }).await?) {}
+        }
+        while note::has_more(self.writer.note(Note::NoTimes { before }).await?) {}
         Ok(())
     }
 }
@@ -443,6 +485,15 @@ fn collect<I, T>(ids: &[I], find: impl Fn(&I) -> rusqlite::Result<Option<T>>) ->
 pub(crate) fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
     let text = row.get_ref(column)?.as_str()?;
     serde_json::from_str(text).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
+    })
+}
+
+/// A column with the id of an event.
+pub(crate) fn event_id(row: &Row<'_>, column: usize) -> rusqlite::Result<EventId> {
+    let text = row.get_ref(column)?.as_str()?;
+    EventId::parse(text).ok_or_else(|| {
+        let error = Fault::new(format!("{text:?} is no id of an event"));
         rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
     })
 }

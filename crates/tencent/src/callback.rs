@@ -7,6 +7,7 @@ mod commands;
 
 use bytes::Bytes;
 use chat::event::{Event, LogEntry};
+use chat::group::GroupKind;
 use chat::id::Timestamp;
 use chat::message::{Keeping, Message};
 use chat::question::{MessageEdit, Question, Verdict};
@@ -16,8 +17,9 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use webhook::codec::{Call, Codec, Unreadable};
 
-use crate::element::decode_body;
+use crate::element::{decode_body, encode_body};
 use crate::error_map::is_own_code;
+use crate::group_type;
 
 const BEFORE_C2C: &str = "C2C.CallbackBeforeSendMsg";
 const AFTER_C2C: &str = "C2C.CallbackAfterSendMsg";
@@ -48,6 +50,10 @@ impl std::fmt::Debug for TencentCodec {
 impl Codec for TencentCodec {
     fn knows(&self, command: &str) -> bool {
         commands::ALL.contains(&command)
+    }
+
+    fn is_question(&self, command: &str) -> bool {
+        commands::is_question(command)
     }
 
     fn asks(&self, question: &Question) -> &'static [&'static str] {
@@ -108,6 +114,15 @@ impl Codec for TencentCodec {
             }
         };
         Ok(call(command, origin, body))
+    }
+
+    fn group_type(&self, kind: GroupKind) -> Option<&'static str> {
+        Some(group_type::name(kind))
+    }
+
+    fn content_types(&self, message: &Message) -> Vec<String> {
+        let types = encode_body(&message.elements).into_iter();
+        types.filter_map(|element| element["MsgType"].as_str().map(str::to_owned)).collect()
     }
 
     fn url(&self, call: &Call, now: Timestamp) -> String {

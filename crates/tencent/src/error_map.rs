@@ -59,7 +59,8 @@ fn code(service: Service, refusal: &Refusal) -> i64 {
             | AskFailure::Timeout
             | AskFailure::BadStatus
             | AskFailure::Unreadable
-            | AskFailure::Busy,
+            | AskFailure::Busy
+            | AskFailure::BreakerOpen,
         ) => CALLBACK_FAILED,
         Refusal::Blocked => BLOCKED,
         Refusal::StoreUnavailable | Refusal::BackendFull => internal(service),

@@ -1,4 +1,4 @@
-//! Asking before: one question, one deadline, one verdict.
+//! Asking before: one question, one deadline, one verdict; and a declared answer for when there is none.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,22 +11,48 @@ use chat::port::{Callbacks, Clock};
 use chat::question::{MessageEdit, Question, Verdict};
 use chat::refusal::AskFailure;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
+use crate::asking::{Gate, Policy, Probe};
+use crate::breaker::{Death, Outcome};
 use crate::endpoint::{Endpoint, OnFailure};
 use crate::request::{self, Envelope};
 use crate::roster::Roster;
+use crate::transport::CallFailure;
 
 /// Asks every endpoint that wants to be asked, in configured order. The first rejection wins; a later endpoint sees
 /// what an earlier one changed.
 pub struct Asker {
     roster: Arc<Roster>,
     clock: Arc<dyn Clock>,
+    /// Probes of endpoints that are dead: one each at most.
+    probes: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// A question without a verdict.
+#[derive(Debug)]
+struct Unasked {
+    failure: AskFailure,
+    /// In words for the operator.
+    detail: String,
+    /// What happens now.
+    then: OnFailure,
+}
+
+/// What became of one call.
+struct Called {
+    outcome: Outcome,
+    result: Result<Verdict, CallFailure>,
 }
 
 impl Asker {
     /// An asker of these endpoints, and of those that come later.
     pub fn new(endpoints: Vec<Arc<Endpoint>>, clock: Arc<dyn Clock>) -> Self {
-        Self { roster: Arc::new(Roster::new(endpoints)), clock }
+        endpoints.iter().for_each(|endpoint| endpoint.asking.show());
+        let roster = Arc::new(Roster::new(endpoints));
+        Self { roster, clock, probes: TaskTracker::new(), stop: CancellationToken::new() }
     }
 
     /// Whom it asks: others may be added and removed while it does.
@@ -34,43 +60,124 @@ impl Asker {
         &self.roster
     }
 
-    async fn ask_one(&self, endpoint: &Endpoint, command: &'static str, question: &Question) -> Verdict {
+    /// Gives up the probes that are on their way, and waits for their end. Nothing is probed any more.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        self.probes.close();
+        self.probes.wait().await;
+    }
+
+    async fn ask_one(&self, endpoint: &Arc<Endpoint>, command: &'static str, question: &Question) -> Verdict {
         let started = Instant::now();
-        let result = self.try_ask(endpoint, command, question, started).await;
+        let result = self.try_ask(endpoint, command, question).await;
         record(endpoint, command, &result, started.elapsed());
         match result {
             Ok(verdict) => verdict,
-            Err(failure) => match endpoint.on_failure {
+            Err(unasked) => match unasked.then {
                 OnFailure::Allow => Verdict::Allow,
-                OnFailure::Reject => Verdict::Reject(Refusal::BackendFailed(failure)),
+                OnFailure::Reject => Verdict::Reject(Refusal::BackendFailed(unasked.failure)),
             },
         }
     }
 
     async fn try_ask(
         &self,
-        endpoint: &Endpoint,
+        endpoint: &Arc<Endpoint>,
         command: &'static str,
         question: &Question,
-        started: Instant,
-    ) -> Result<Verdict, AskFailure> {
-        // The wait for a free place counts towards the deadline: a sender never waits longer than the endpoint's timeout
-        // for the place, and once more for the answer.
-        let place = tokio::time::timeout_at(started + endpoint.timeout, endpoint.asking.acquire());
-        let _place = place.await.map_err(|_| AskFailure::Busy)?.map_err(|_| AskFailure::Busy)?;
-        let call = endpoint.codec.question(command, question);
-        let Question::BeforeSend(message) = question;
-        let id = format!("{}.{}.{command}", message.id, endpoint.name);
-        let envelope = Envelope { id, headers: Vec::new() };
-        let answer = request::post(endpoint, &call, &envelope, self.clock.now(), endpoint.timeout).await;
-        let answer = answer.map_err(|failure| failure.kind)?;
-        if !answer.status.is_success() {
-            return Err(AskFailure::BadStatus);
-        }
-        endpoint.codec.verdict(command, question, &answer.body).map_err(|unreadable| {
-            tracing::debug!(endpoint = endpoint.name, command, %unreadable, "unreadable answer");
-            AskFailure::Unreadable
+    ) -> Result<Verdict, Unasked> {
+        let policy = endpoint.asking.policy(command);
+        let waiting = match endpoint.asking.enter() {
+            Gate::Ask(waiting) => waiting,
+            Gate::Shut(death) => return Err(Unasked::of_dead(policy, death)),
+            Gate::Probe(death, probe) => {
+                self.probe(probe, endpoint.clone(), command, question.clone());
+                return Err(Unasked::of_dead(policy, death));
+            }
+        };
+        let called = tokio::select! {
+            biased;
+            called = call(endpoint, command, question, policy.timeout, &*self.clock) => called,
+            // Nobody waits out a long deadline for an endpoint that is known to be dead.
+            death = waiting.dead() => return Err(Unasked::of_dead(policy, death)),
+        };
+        waiting.end(called.outcome);
+        called.result.map_err(|CallFailure { kind, detail }| Unasked {
+            failure: kind,
+            detail,
+            then: policy.on(kind, None),
         })
+    }
+
+    /// Asks in the background whether the endpoint is back. What it decides is of no account: the sender is not kept
+    /// waiting, and has the policy's answer by then.
+    fn probe(&self, probe: Probe, endpoint: Arc<Endpoint>, command: &'static str, question: Question) {
+        let (clock, stop) = (self.clock.clone(), self.stop.clone());
+        self.probes.spawn(async move {
+            let timeout = endpoint.asking.policy(command).timeout;
+            let called = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                called = call(&endpoint, command, &question, timeout, &*clock) => called,
+            };
+            if let Err(failure) = &called.result {
+                tracing::debug!(endpoint = endpoint.name, command, why = %failure, "a probe failed");
+            }
+            probe.end(called.outcome);
+        });
+    }
+}
+
+/// One call, when there is a place for it. The wait for the place has the deadline that the answer has: a sender waits
+/// that long twice at worst.
+async fn call(
+    endpoint: &Endpoint,
+    command: &'static str,
+    question: &Question,
+    deadline: Duration,
+    clock: &dyn Clock,
+) -> Called {
+    let Some(_place) = endpoint.asking.place(deadline).await else {
+        let detail = format!("all {} places were taken for too long", endpoint.concurrency);
+        // Those that have the places will show whether it is alive.
+        return Called { outcome: Outcome::GivenUp, result: Err(CallFailure::new(AskFailure::Busy, detail)) };
+    };
+    let call = endpoint.codec.question(command, question);
+    let Question::BeforeSend(message) = question;
+    let id = format!("{}.{}.{command}", message.id, endpoint.name);
+    let envelope = Envelope { id, headers: Vec::new() };
+    let started = Instant::now();
+    let answer = request::post(endpoint, &call, &envelope, clock.now(), deadline).await;
+    let took = started.elapsed();
+    match answer {
+        Ok(answer) if answer.status.is_success() => {
+            let verdict = endpoint.codec.verdict(command, question, &answer.body);
+            let result = verdict.map_err(|unreadable| CallFailure::new(AskFailure::Unreadable, unreadable.to_string()));
+            Called { outcome: Outcome::Answered(took), result }
+        }
+        Ok(answer) => {
+            let is_broken = answer.status.is_server_error();
+            let outcome = if is_broken { Outcome::ServerError(took) } else { Outcome::Answered(took) };
+            let detail = format!("HTTP {}", answer.status);
+            Called { outcome, result: Err(CallFailure::new(AskFailure::BadStatus, detail)) }
+        }
+        Err(failure) => {
+            let outcome = match failure.kind {
+                // It came, and was too long.
+                AskFailure::Unreadable | AskFailure::BadStatus => Outcome::Answered(took),
+                AskFailure::Timeout => Outcome::TimedOut,
+                AskFailure::Unreachable => Outcome::Unreachable,
+                AskFailure::Busy | AskFailure::BreakerOpen => Outcome::GivenUp,
+            };
+            Called { outcome, result: Err(failure) }
+        }
+    }
+}
+
+impl Unasked {
+    fn of_dead(policy: &Policy, death: Death) -> Self {
+        let failure = AskFailure::BreakerOpen;
+        Self { failure, detail: failure.to_string(), then: policy.on(failure, Some(death)) }
     }
 }
 
@@ -104,13 +211,13 @@ impl Callbacks for Asker {
 }
 
 /// One wide line and the metrics of one question.
-fn record(endpoint: &Endpoint, command: &'static str, result: &Result<Verdict, AskFailure>, took: Duration) {
+fn record(endpoint: &Endpoint, command: &'static str, result: &Result<Verdict, Unasked>, took: Duration) {
     let outcome = match result {
         Ok(Verdict::Allow) => "allow",
         Ok(Verdict::Modify(_)) => "modify",
         Ok(Verdict::Reject(_)) => "reject",
         Ok(Verdict::Discard) => "discard",
-        Err(failure) => failure.name(),
+        Err(unasked) => unasked.failure.name(),
     };
     let labels = [("endpoint", endpoint.name.clone()), ("command", command.into()), ("outcome", outcome.into())];
     metrics::counter!("ringback_questions_total", &labels).increment(1);
@@ -118,12 +225,26 @@ fn record(endpoint: &Endpoint, command: &'static str, result: &Result<Verdict, A
     let millis = took.as_millis();
     match result {
         Ok(_) => tracing::debug!(endpoint = endpoint.name, command, outcome, took.ms = millis, "asked"),
-        Err(failure) => {
-            let then = match endpoint.on_failure {
+        Err(unasked) => {
+            let then = match unasked.then {
                 OnFailure::Allow => "allowed",
                 OnFailure::Reject => "rejected",
             };
-            tracing::warn!(endpoint = endpoint.name, command, outcome, then, took.ms = millis, why = %failure, "could not ask");
+            // The breaker has said so once, for all of them.
+            if unasked.failure == AskFailure::BreakerOpen {
+                tracing::debug!(endpoint = endpoint.name, command, outcome, then, took.ms = millis, "not asked");
+            } else {
+                let why = unasked.detail.as_str();
+                tracing::warn!(
+                    endpoint = endpoint.name,
+                    command,
+                    outcome,
+                    then,
+                    took.ms = millis,
+                    why,
+                    "could not ask"
+                );
+            }
         }
     }
 }
@@ -133,3 +254,6 @@ impl fmt::Debug for Asker {
         f.debug_struct("Asker").field("endpoints", &self.roster).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,8 +2,11 @@
 
 use bytes::Bytes;
 use chat::Fault;
+use chat::conversation::ConversationId;
 use chat::event::{Event, LogEntry};
+use chat::group::GroupKind;
 use chat::id::Timestamp;
+use chat::message::Message;
 use chat::question::{Question, Verdict};
 
 use crate::request::Envelope;
@@ -12,6 +15,9 @@ use crate::request::Envelope;
 pub trait Codec: Send + Sync {
     /// Whether the dialect has this command; an endpoint that subscribes to another is a mistake in the configuration.
     fn knows(&self, command: &str) -> bool;
+
+    /// Whether something is asked by this command, and not told.
+    fn is_question(&self, command: &str) -> bool;
 
     /// The commands that put this question, in the order in which they are asked; none if the dialect never asks it.
     fn asks(&self, question: &Question) -> &'static [&'static str];
@@ -30,6 +36,21 @@ pub trait Codec: Send + Sync {
 
     /// Joins calls into one, each with what is said about it; none if the dialect has no batches.
     fn batch(&self, _calls: &[(Envelope, Call)]) -> Option<Call> {
+        None
+    }
+
+    /// A group's type in the dialect's words, for filters.
+    fn group_type(&self, _kind: GroupKind) -> Option<&'static str> {
+        None
+    }
+
+    /// What a message contains, in the dialect's words, for filters.
+    fn content_types(&self, _message: &Message) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// A conversation's id, for filters; none if the dialect has none.
+    fn conversation(&self, _id: &ConversationId) -> Option<String> {
         None
     }
 

@@ -1,6 +1,6 @@
 //! Endpoints: where an app's backend listens, and how it wants to be called.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use chat::event::Event;
 use chat::question::Question;
-use tokio::sync::Semaphore;
 
+use crate::asking::{Asking, CommandSettings, OnFailures};
+use crate::breaker;
 use crate::codec::Codec;
 use crate::deliver::settings::TellingSettings;
+use crate::filter::Filter;
 use crate::headers::CustomHeaders;
 use crate::sign::SigningSecrets;
 use crate::transport::Transport;
@@ -24,10 +26,10 @@ pub struct Endpoint {
     pub codec: Arc<dyn Codec>,
     /// What it subscribes to.
     pub commands: Commands,
+    /// Which of that.
+    pub filter: Filter,
     /// How long one call may take, from connecting to the last byte of the answer.
     pub timeout: Duration,
-    /// What happens to a command when asking fails.
-    pub on_failure: OnFailure,
     /// How it wants to be told.
     pub telling: TellingSettings,
     /// At most this many questions, and as many tellings, are in flight at once.
@@ -38,9 +40,9 @@ pub struct Endpoint {
     pub headers: CustomHeaders,
     /// How calls get there.
     pub transport: Arc<dyn Transport>,
-    pub(crate) asking: Semaphore,
     /// Nothing new is accepted while it is: see [`WhenFull::Refuse`](crate::deliver::settings::WhenFull).
     pub(crate) is_full: AtomicBool,
+    pub(crate) asking: Arc<Asking>,
 }
 
 /// What an endpoint subscribes to.
@@ -61,6 +63,15 @@ pub enum OnFailure {
     Reject,
 }
 
+/// A command that an endpoint's settings cannot name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WrongCommand {
+    /// Its dialect does not have it.
+    Unknown(String),
+    /// Nothing is asked by it, so there is no answer to wait for.
+    NotAsked(String),
+}
+
 /// How an endpoint is described by its operator.
 #[derive(Clone, Debug)]
 pub struct EndpointSettings {
@@ -68,12 +79,18 @@ pub struct EndpointSettings {
     pub name: String,
     /// See [`Endpoint::commands`].
     pub commands: Commands,
+    /// See [`Endpoint::filter`].
+    pub filter: Filter,
     /// See [`Endpoint::timeout`].
     pub timeout: Duration,
-    /// See [`Endpoint::on_failure`].
+    /// What happens to a command when asking fails, unless one of the next two says otherwise.
     pub on_failure: OnFailure,
     /// See [`Endpoint::telling`].
     pub telling: TellingSettings,
+    /// ... by kind of failure,
+    pub on_failures: OnFailures,
+    /// ... and for single commands, all of which are questions.
+    pub by_command: BTreeMap<String, CommandSettings>,
     /// See [`Endpoint::concurrency`].
     pub concurrency: usize,
     /// See [`Endpoint::secret`].
@@ -83,41 +100,61 @@ pub struct EndpointSettings {
 }
 
 impl Endpoint {
-    /// Puts an endpoint together. Fails with the first subscribed command that its dialect does not have.
+    /// Puts an endpoint together. Fails with the first command that its dialect does not have, or that is not a question
+    /// and has settings of one.
     pub fn new(
         settings: EndpointSettings,
         codec: Arc<dyn Codec>,
         transport: Arc<dyn Transport>,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, WrongCommand> {
         if let Commands::Only(commands) = &settings.commands
             && let Some(unknown) = commands.iter().find(|command| !codec.knows(command))
         {
-            return Err(unknown.clone());
+            return Err(WrongCommand::Unknown(unknown.clone()));
         }
+        for command in settings.by_command.keys() {
+            if !codec.knows(command) {
+                return Err(WrongCommand::Unknown(command.clone()));
+            }
+            if !codec.is_question(command) {
+                return Err(WrongCommand::NotAsked(command.clone()));
+            }
+        }
+        let asking = Arc::new(Asking::new(&settings));
         Ok(Self {
             name: settings.name,
             codec,
             commands: settings.commands,
+            filter: settings.filter,
             timeout: settings.timeout,
-            on_failure: settings.on_failure,
             telling: settings.telling,
+            is_full: AtomicBool::new(false),
             concurrency: settings.concurrency,
             secret: settings.secret,
             headers: settings.headers,
             transport,
-            asking: Semaphore::new(settings.concurrency),
-            is_full: AtomicBool::new(false),
+            asking,
         })
+    }
+
+    /// What there is to see of its breaker: whether it is asked at all.
+    pub fn breaker(&self) -> breaker::View {
+        self.asking.view()
     }
 
     /// The commands by which it wants to be asked this.
     pub(crate) fn asks<'a>(&'a self, question: &Question) -> impl Iterator<Item = &'static str> + use<'a> {
-        self.codec.asks(question).iter().copied().filter(|command| self.subscribes_to(command))
+        let commands = match self.filter.wants_question(question, &*self.codec) {
+            true => self.codec.asks(question),
+            false => &[],
+        };
+        commands.iter().copied().filter(|command| self.subscribes_to(command))
     }
 
     /// The command by which it wants to be told of this.
     pub(crate) fn tells(&self, event: &Event) -> Option<&'static str> {
-        self.codec.tells(event).filter(|command| self.subscribes_to(command))
+        let command = self.codec.tells(event).filter(|command| self.subscribes_to(command))?;
+        self.filter.wants(event, &*self.codec).then_some(command)
     }
 
     fn subscribes_to(&self, command: &str) -> bool {

@@ -7,6 +7,8 @@
 //! Implement [`codec::Codec`] in the dialect's crate, and let `server` build endpoints with it. Nothing here changes.
 
 pub mod ask;
+pub mod asking;
+pub mod breaker;
 pub mod client;
 pub mod codec;
 pub mod connect;
@@ -14,6 +16,7 @@ pub mod deliver;
 pub mod egress;
 pub mod endpoint;
 mod failure;
+pub mod filter;
 pub mod headers;
 pub mod keeper;
 mod lanes;

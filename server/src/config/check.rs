@@ -10,6 +10,7 @@ use hyper::Uri;
 use webhook::deliver::schedule::Schedule;
 use webhook::deliver::settings::{self, TellingSettings};
 use webhook::egress::{self, Guard};
+use webhook::filter::{Criteria, Filter};
 use webhook::headers::CustomHeaders;
 use webhook::proxy::Proxy;
 use webhook::sign::{SigningSecret, SigningSecrets};
@@ -17,7 +18,9 @@ use webhook::sign::{SigningSecret, SigningSecrets};
 use super::error::{Problem, endpoint_place};
 use super::raw::{self, Raw};
 use super::secret::{Secret, Secrets};
-use super::{Acknowledge, Callbacks, Config, Dialect, Endpoint, OpenIm, Policy, Server, Store, Tencent};
+use super::{
+    Acknowledge, Callbacks, Command, Config, Dialect, Endpoint, OnFailures, OpenIm, Policy, Server, Store, Tencent,
+};
 
 /// The database's name where only the data dir is known.
 const DATABASE: &str = "ringback.db";
@@ -203,7 +206,7 @@ fn endpoints(raw: Vec<raw::Endpoint>, guard: &Guard, problems: &mut Problems) ->
     checked.collect()
 }
 
-fn endpoint(raw: raw::Endpoint, place: &str, guard: &Guard, problems: &mut Problems) -> Option<Endpoint> {
+fn endpoint(mut raw: raw::Endpoint, place: &str, guard: &Guard, problems: &mut Problems) -> Option<Endpoint> {
     let key = |name: &str| format!("{place}.{name}");
     if !is_name(&raw.name) {
         problems.wrong(key("name"), format!("found {:?}", raw.name));
@@ -218,13 +221,20 @@ fn endpoint(raw: raw::Endpoint, place: &str, guard: &Guard, problems: &mut Probl
             }
         }
     }
-    if !(Duration::from_millis(1)..=Duration::from_secs(60)).contains(&raw.timeout) {
-        let found = humantime_serde::re::humantime::format_duration(raw.timeout);
-        problems.wrong(key("timeout"), format!("found {found}"));
-    }
+    timeout(key("timeout"), raw.timeout, problems);
     if !(1..=1024).contains(&raw.concurrency) {
         problems.wrong(key("concurrency"), format!("found {}", raw.concurrency));
     }
+    let dialect = match raw.dialect {
+        raw::Dialect::Tencent => Dialect::Tencent,
+        raw::Dialect::Openim => Dialect::OpenIm,
+        raw::Dialect::Standard => {
+            problems.wrong(key("dialect"), "\"standard\" is not available in this version");
+            return None;
+        }
+    };
+    let only = criteria(std::mem::take(&mut raw.only), dialect, &|name| key(&format!("only.{name}")), problems);
+    let except = criteria(std::mem::take(&mut raw.except), dialect, &|name| key(&format!("except.{name}")), problems);
     let telling = telling(&raw, &key, problems);
     match &raw.token {
         Some(token) if token.expose().is_empty() => problems.wrong(key("token"), "is empty"),
@@ -267,24 +277,35 @@ fn endpoint(raw: raw::Endpoint, place: &str, guard: &Guard, problems: &mut Probl
             None
         }
     };
-    let dialect = match raw.dialect {
-        raw::Dialect::Tencent => Dialect::Tencent,
-        raw::Dialect::Openim => Dialect::OpenIm,
-        raw::Dialect::Standard => {
-            problems.wrong(key("dialect"), "\"standard\" is not available in this version");
-            return None;
-        }
-    };
     if let Err(found) = check_commands(&raw.commands, dialect) {
         problems.wrong(key("commands"), found);
     }
+    let by_command = raw.command.into_iter().map(|(name, own)| {
+        // The brackets keep the dot of a command's name apart from those between keys.
+        let place = format!("{}[{name}]", key("command"));
+        if !raw.commands.iter().any(|command| command == "*" || *command == name) {
+            problems.wrong(place.as_str(), "found settings of a command that is not among its `commands`");
+        } else if let Err(found) = check_commands(std::slice::from_ref(&name), dialect) {
+            problems.wrong(place.as_str(), found);
+        }
+        (name, command(own, &place, problems))
+    });
+    let by_command = by_command.collect();
     Some(Endpoint {
         name: raw.name,
         dialect,
         url: raw.url,
         commands: raw.commands,
+        filter: Filter { only, except },
         timeout: raw.timeout,
         on_failure: raw.on_failure,
+        on_failures: OnFailures {
+            timeout: raw.on_timeout,
+            connection_error: raw.on_connection_error,
+            bad_status: raw.on_bad_status,
+            bad_body: raw.on_bad_body,
+        },
+        by_command,
         telling: telling?,
         concurrency: raw.concurrency,
         token: raw.token,
@@ -293,6 +314,22 @@ fn endpoint(raw: raw::Endpoint, place: &str, guard: &Guard, problems: &mut Probl
         ca_file: raw.ca_file,
         client_files,
     })
+}
+
+fn criteria(raw: raw::Criteria, dialect: Dialect, key: &dyn Fn(&str) -> String, problems: &mut Problems) -> Criteria {
+    let raw::Criteria { conversations, groups, receivers, senders, group_types, content_types } = raw;
+    if !conversations.is_empty() && dialect == Dialect::Tencent {
+        problems.wrong(key("conversations"), "Tencent's dialect has no conversation ids; use `groups` and `receivers`");
+    }
+    if !group_types.is_empty() && dialect == Dialect::OpenIm {
+        problems.wrong(key("group_types"), "OpenIM's dialect has one type of group only");
+    }
+    let types = ["Private", "Public", "ChatRoom", "AVChatRoom", "Community"];
+    match group_types.iter().find(|name| dialect == Dialect::Tencent && !types.contains(&name.as_str())) {
+        Some(odd) => problems.wrong(key("group_types"), format!("found {odd:?}; there are {}", types.join(", "))),
+        None => {}
+    }
+    Criteria { conversations, groups, receivers, senders, group_types, content_types }
 }
 
 fn telling(raw: &raw::Endpoint, key: &dyn Fn(&str) -> String, problems: &mut Problems) -> Option<TellingSettings> {
@@ -352,6 +389,29 @@ fn schedule(waits: &[String]) -> Result<Schedule, String> {
     };
     let waits = waits.iter().map(wait).collect::<Result<_, _>>()?;
     Schedule::new(waits).map_err(|problem| format!("it {problem}"))
+}
+
+fn command(raw: raw::Command, place: &str, problems: &mut Problems) -> Command {
+    if let Some(found) = raw.timeout {
+        timeout(format!("{place}.timeout"), found, problems);
+    }
+    Command {
+        timeout: raw.timeout,
+        on_failure: raw.on_failure,
+        on_failures: OnFailures {
+            timeout: raw.on_timeout,
+            connection_error: raw.on_connection_error,
+            bad_status: raw.on_bad_status,
+            bad_body: raw.on_bad_body,
+        },
+    }
+}
+
+fn timeout(key: String, found: Duration, problems: &mut Problems) {
+    if !(Duration::from_millis(1)..=Duration::from_secs(60)).contains(&found) {
+        let found = humantime_serde::re::humantime::format_duration(found);
+        problems.wrong(key, format!("found {found}"));
+    }
 }
 
 fn is_name(name: &str) -> bool {

@@ -60,6 +60,14 @@ impl Problem {
         let key = key.into();
         let path = without_place(&key);
         let section = path.rsplit_once('.').map_or("", |(section, _)| section);
+        if key.contains(OF_COMMAND) {
+            let known = keys::OF_A_COMMAND.join(", ");
+            return Self {
+                key,
+                from: None,
+                words: format!("there is no such key; a command of an endpoint has {known}"),
+            };
+        }
         let known = keys::below(section).join(", ");
         let words = match (section, known.is_empty()) {
             (_, true) => "there is no such key".to_owned(),
@@ -111,6 +119,9 @@ fn last_unless_there<'a>(path: &[String], name: &'a str) -> Option<&'a str> {
     (path.last().map(String::as_str) != Some(name)).then_some(name)
 }
 
+/// What stands before the name of a command in a key: `endpoint[app].command[C2C.CallbackBeforeSendMsg].timeout`.
+const OF_COMMAND: &str = "].command[";
+
 /// `["endpoint", "0", "url"]` as `endpoint[app].url`.
 fn place(path: &[String], last: Option<&str>, endpoints: &[Value]) -> String {
     let mut shown = String::new();
@@ -122,6 +133,10 @@ fn place(path: &[String], last: Option<&str>, endpoints: &[Value]) -> String {
             _ if shown.is_empty() => shown.push_str(part),
             // An item of a list: the key of the list says where to look.
             Ok(_) => {}
+            // Its own name has a dot.
+            Err(_) if shown.starts_with("endpoint[") && shown.ends_with("].command") => {
+                shown.push_str(&format!("[{part}]"));
+            }
             Err(_) => {
                 shown.push('.');
                 shown.push_str(part);
@@ -139,8 +154,12 @@ pub(crate) fn endpoint_place(index: usize, name: Option<&str>) -> String {
     }
 }
 
-/// `endpoint[app].url` as the table of keys has it: `endpoint.url`.
+/// `endpoint[app].url` as the table of keys has it: `endpoint.url`. What a command has of its own is named and meant as
+/// what its endpoint has.
 fn without_place(key: &str) -> String {
+    if key.contains(OF_COMMAND) && key.ends_with(']') {
+        return "endpoint.command".to_owned();
+    }
     match (key.find('['), key.rfind(']')) {
         (Some(open), Some(close)) if open < close => format!("{}{}", &key[..open], &key[close + 1..]),
         _ => key.to_owned(),

@@ -18,6 +18,8 @@ pub(crate) enum Kind {
     Number,
     /// `a,b` or a TOML list.
     List,
+    /// A TOML table in one line.
+    Table,
 }
 
 impl Kind {
@@ -43,6 +45,14 @@ const fn key(path: &'static str, kind: Kind, right: &'static str) -> Key {
 
 const ADDRESS: &str = "an address and a port, such as \"127.0.0.1:10002\" (port 0: the system chooses)";
 
+const CRITERIA: &str = "a table of lists: conversations, groups, receivers, senders, group_types, content_types; such as { groups = [\"lobby\"] }";
+const FAILURE: &str = "\"allow\" or \"reject\"";
+
+const OF_COMMAND: &str = "the settings of a before-callback that it subscribes to, such as { \"C2C.CallbackBeforeSendMsg\" = { timeout = \"5s\" } }";
+
+/// What a command of an endpoint may have of its own; each means what the endpoint's key of that name means.
+pub(crate) const OF_A_COMMAND: [&str; 6] =
+    ["timeout", "on_failure", "on_timeout", "on_connection_error", "on_bad_status", "on_bad_body"];
 const SECRET: &str = "\"whsec_\" and the Base64 of 24 to 64 random bytes, or \"whsk_\" and the Base64 of an Ed25519 key; \
     or a list of 1 to 4 such texts";
 
@@ -81,8 +91,15 @@ pub(crate) const KEYS: &[Key] = &[
     key("endpoint.dialect", Kind::Text, "\"tencent\" or \"openim\""),
     key("endpoint.url", Kind::Text, "an http or https URL with a host, such as \"http://127.0.0.1:9000/callback\""),
     key("endpoint.commands", Kind::List, "a list of callback commands in the endpoint's dialect, or [\"*\"] for all"),
+    key("endpoint.only", Kind::Table, CRITERIA),
+    key("endpoint.except", Kind::Table, CRITERIA),
     key("endpoint.timeout", Kind::Text, "a duration from \"1ms\" to \"60s\", such as \"2s\""),
-    key("endpoint.on_failure", Kind::Text, "\"allow\" or \"reject\""),
+    key("endpoint.on_failure", Kind::Text, FAILURE),
+    key("endpoint.on_timeout", Kind::Text, FAILURE),
+    key("endpoint.on_connection_error", Kind::Text, FAILURE),
+    key("endpoint.on_bad_status", Kind::Text, FAILURE),
+    key("endpoint.on_bad_body", Kind::Text, FAILURE),
+    key("endpoint.command", Kind::Table, OF_COMMAND),
     key("endpoint.acknowledge", Kind::Text, "\"status\" or \"body\""),
     key("endpoint.concurrency", Kind::Number, "a whole number from 1 to 1024, such as 64"),
     key("endpoint.order", Kind::Text, "\"ordered\" or \"unordered\""),

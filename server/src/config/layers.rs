@@ -180,6 +180,9 @@ fn value(kind: Kind, text: &str) -> Result<Value, String> {
         Kind::Text | Kind::Secret => Ok(Value::String(text.to_owned())),
         // What is no number stays text: the error then names the key and shows it.
         Kind::Number => Ok(text.trim().parse().map_or_else(|_| Value::String(text.to_owned()), Value::Integer)),
+        Kind::Table => toml_value(text).filter(Value::is_table).ok_or_else(|| {
+            format!("found {text:?}; right would be a TOML table in one line, such as {{ \"a\" = {{ b = 1 }} }}")
+        }),
         Kind::List if text.trim_start().starts_with('[') => toml_list(text),
         Kind::List => {
             let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
@@ -200,7 +203,8 @@ fn toml_list(text: &str) -> Result<Value, String> {
 }
 
 fn toml_value(text: &str) -> Option<Value> {
-    toml::from_str::<Table>(&format!("value = {text}")).ok()?.remove("value")
+    let table: Option<Table> = toml::from_str(&format!("value = {text}")).ok();
+    table.and_then(|mut table| table.remove("value"))
 }
 
 fn put(table: &mut Table, section: &str, name: &str, value: Value) {

@@ -3,7 +3,7 @@
 //! What has a default has it on the printed page (`default.toml`), except an endpoint's keys:
 //! endpoints are a list, and a list's items cannot be completed by a lower layer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -89,11 +89,21 @@ pub(super) struct Endpoint {
     pub(super) dialect: Dialect,
     pub(super) url: String,
     pub(super) commands: Vec<String>,
+    #[serde(default)]
+    pub(super) only: Criteria,
+    #[serde(default)]
+    pub(super) except: Criteria,
     /// 2 s is what Tencent gives a callback.
     #[serde(default = "two_seconds", with = "humantime_serde")]
     pub(super) timeout: Duration,
     #[serde(default)]
     pub(super) on_failure: OnFailure,
+    pub(super) on_timeout: Option<OnFailure>,
+    pub(super) on_connection_error: Option<OnFailure>,
+    pub(super) on_bad_status: Option<OnFailure>,
+    pub(super) on_bad_body: Option<OnFailure>,
+    #[serde(default)]
+    pub(super) command: BTreeMap<String, Command>,
     #[serde(default)]
     pub(super) acknowledge: Acknowledge,
     /// 64 calls of 10 ms are 6,400 a second: more than one receiver takes as a rule.
@@ -121,6 +131,19 @@ pub(super) struct Endpoint {
     pub(super) ca_file: Option<PathBuf>,
     pub(super) client_cert_file: Option<PathBuf>,
     pub(super) client_key_file: Option<PathBuf>,
+}
+
+/// What one command of an endpoint has of its own.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Command {
+    #[serde(default, with = "humantime_serde")]
+    pub(super) timeout: Option<Duration>,
+    pub(super) on_failure: Option<OnFailure>,
+    pub(super) on_timeout: Option<OnFailure>,
+    pub(super) on_connection_error: Option<OnFailure>,
+    pub(super) on_bad_status: Option<OnFailure>,
+    pub(super) on_bad_body: Option<OnFailure>,
 }
 
 /// Like [`super::Dialect`], with the one that cannot be chosen yet.
@@ -164,6 +187,23 @@ fn one() -> u16 {
 /// A message of the largest size that may be configured, escaped.
 fn eight_mebibytes() -> u32 {
     8 << 20
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Criteria {
+    #[serde(default)]
+    pub(super) conversations: BTreeSet<String>,
+    #[serde(default)]
+    pub(super) groups: BTreeSet<String>,
+    #[serde(default)]
+    pub(super) receivers: BTreeSet<String>,
+    #[serde(default)]
+    pub(super) senders: BTreeSet<String>,
+    #[serde(default)]
+    pub(super) group_types: BTreeSet<String>,
+    #[serde(default)]
+    pub(super) content_types: BTreeSet<String>,
 }
 
 fn two_seconds() -> Duration {

@@ -257,6 +257,11 @@ fn wrong_values_of_endpoints() {
         ("timeout", "\"soon\""),
         ("timeout", "2"),
         ("on_failure", "\"ignore\""),
+        ("on_timeout", "\"ignore\""),
+        ("on_connection_error", "true"),
+        ("on_bad_status", "\"\""),
+        ("on_bad_body", "\"Allow\""),
+        ("command", "7"),
         ("acknowledge", "\"never\""),
         ("concurrency", "0"),
         ("concurrency", "1025"),
@@ -296,6 +301,68 @@ fn wrong_values_of_endpoints() {
         let place = problem.split_once("].").unwrap().0;
         assert_names_what_is_right(&format!("{place}].{name}"), &format!("endpoint.{name}"), &problem, &shown);
     }
+}
+
+/// What a command has of its own is checked and explained as what its endpoint has.
+#[test]
+fn wrong_values_of_commands() {
+    let of = |settings: &str| wrong(&format!("{ENDPOINT}[endpoint.command.\"C2C.CallbackBeforeSendMsg\"]\n{settings}"));
+    let keys_and_values = [
+        ("timeout", "\"0s\""),
+        ("timeout", "\"61s\""),
+        ("timeout", "2"),
+        ("on_failure", "\"ignore\""),
+        ("on_timeout", "\"ignore\""),
+        ("on_connection_error", "true"),
+        ("on_bad_status", "7"),
+        ("on_bad_body", "[]"),
+    ];
+    for (name, value) in keys_and_values {
+        let (problem, shown) = of(&format!("{name} = {value}"));
+        let key = format!("endpoint[app].command[C2C.CallbackBeforeSendMsg].{name}");
+        assert_names_what_is_right(&key, &format!("endpoint.{name}"), &problem, &shown);
+    }
+    let (problem, _) = of("concurrency = 1");
+    let known = "there is no such key; a command of an endpoint has timeout, on_failure, on_timeout, on_connection_error, \
+                 on_bad_status, on_bad_body";
+    assert_eq!(problem, format!("endpoint[app].command[C2C.CallbackBeforeSendMsg].concurrency: {known}"));
+
+    for name in ["callbackBeforeSendSingleMsgCommand", "\"\""] {
+        let (problem, shown) = wrong(&format!("{ENDPOINT}[endpoint.command.{name}]"));
+        let key = format!("endpoint[app].command[{}]", name.trim_matches('"'));
+        assert_names_what_is_right(&key, "endpoint.command", &problem, &shown);
+    }
+    let (problem, shown) = wrong(&format!("{ENDPOINT}[endpoint.command]\n\"C2C.CallbackBeforeSendMsg\" = \"5s\""));
+    let key = "endpoint[app].command[C2C.CallbackBeforeSendMsg]";
+    assert_names_what_is_right(key, "endpoint.command", &problem, &shown);
+
+    let unheard = ENDPOINT.replace("\"*\"", "\"C2C.CallbackAfterSendMsg\"");
+    let file = format!("{unheard}[endpoint.command.\"C2C.CallbackBeforeSendMsg\"]\ntimeout = \"1s\"");
+    assert!(wrong(&file).0.contains("is not among its `commands`"), "{}", wrong(&file).0);
+}
+
+#[test]
+fn what_commands_have_of_their_own() {
+    let file = format!(
+        "{ENDPOINT}on_failure = \"reject\"\non_bad_body = \"allow\"\n\
+         [endpoint.command.\"C2C.CallbackBeforeSendMsg\"]\ntimeout = \"5s\"\non_timeout = \"allow\"\n"
+    );
+    let config = load(&file, &[]).unwrap();
+    let endpoint = &config.endpoints[0];
+    assert_eq!(endpoint.on_failures, OnFailures { bad_body: Some(OnFailure::Allow), ..OnFailures::default() });
+    let own = Command {
+        timeout: Some(Duration::from_secs(5)),
+        on_failure: None,
+        on_failures: OnFailures { timeout: Some(OnFailure::Allow), ..OnFailures::default() },
+    };
+    assert_eq!(endpoint.by_command.iter().collect::<Vec<_>>(), [(&"C2C.CallbackBeforeSendMsg".to_owned(), &own)]);
+
+    // A variable holds the whole table.
+    let table = "{ \"C2C.CallbackBeforeSendMsg\" = { timeout = \"5s\", on_timeout = \"allow\" } }";
+    let same = load(ENDPOINT, &[("RINGBACK_ENDPOINT__APP__COMMAND", table)]).unwrap();
+    assert_eq!(same.endpoints[0].by_command, endpoint.by_command);
+    let (problem, _) = wrong_with(ENDPOINT, &[("RINGBACK_ENDPOINT__APP__COMMAND", "5s")]);
+    assert!(problem.contains("a TOML table in one line"), "{problem}");
 }
 
 fn assert_names_what_is_right(key: &str, path: &str, problem: &str, shown: &str) {

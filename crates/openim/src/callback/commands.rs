@@ -67,3 +67,9 @@ pub(crate) const ALL: [&str; 52] = [
     "callbackBeforeCreateGroupChatConversationsCommand",
     "callbackAfterCreateGroupChatConversationsCommand",
 ];
+
+/// Whether a webhook asks: the names say so, but for one.
+pub(crate) fn is_question(command: &str) -> bool {
+    // COMPAT: see above, this one tells.
+    ALL.contains(&command) && command.starts_with("callbackBefore") && command != "callbackBeforeAfterMsgCommand"
+}

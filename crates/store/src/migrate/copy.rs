@@ -143,6 +143,7 @@ impl Copy<'_> {
                 endpoint: endpoint.endpoint.clone(),
                 shard,
                 position: *position,
+                started: Position(0),
             };
             self.target.add(cursors.map(row).collect::<Vec<_>>()).await?;
         }
@@ -183,8 +184,9 @@ impl Copy<'_> {
                     rows.extend(behind.get(&number).map(|position| BehindRow {
                         endpoint: endpoint.clone(),
                         shard,
-                        conversation: conversation.id.clone(),
+                        subject: conversation.id.clone(),
                         position: *position,
+                        trouble: None,
                     }));
                 }
                 number += 1;

@@ -76,7 +76,7 @@ pub(super) async fn of(side: &Side, find: impl Fn(Shard, i64) -> Option<usize>) 
     let mut pages = side.pages::<BehindRow>();
     while let Some(page) = pages.recv().await {
         let page = page?;
-        let keys = side.keys_of(page.iter().map(|row| row.conversation.clone()).collect()).await?;
+        let keys = side.keys_of(page.iter().map(|row| row.subject.clone()).collect()).await?;
         for (row, key) in page.into_iter().zip(keys) {
             // Of a conversation in which nothing ever happened there is nothing to tell.
             let Some((shard, key)) = key else { continue };

@@ -26,6 +26,8 @@ pub(super) struct Needs {
     /// What events are about.
     pub(super) subjects: BTreeSet<Subject>,
     pub(super) repeats: Vec<(Shard, Repeat)>,
+    /// Shards that are needed for what is noted beside commits.
+    pub(super) noted: BTreeSet<Shard>,
 }
 
 impl Needs {
@@ -111,6 +113,13 @@ impl Needs {
         let members = self.members.iter().map(|(group, _)| shards.of_group(group));
         let blocks = self.blocks.iter().map(|(owner, target)| shards.of_pair(owner, target));
         let subjects = self.subjects.iter().map(|id| shards.of_subject(id));
-        accounts.chain(groups).chain(topics).chain(members).chain(blocks).chain(subjects).collect()
+        accounts
+            .chain(groups)
+            .chain(topics)
+            .chain(members)
+            .chain(blocks)
+            .chain(subjects)
+            .chain(self.noted.iter().copied())
+            .collect()
     }
 }

@@ -17,8 +17,9 @@ const OLDEST_SERVER: i32 = 140_000;
 const MIGRATION_LOCK: i64 = 0x0052_696e_6762_6163;
 
 /// Every table that a schema of this version has.
-pub(super) const TABLES: [&str; 13] = [
+pub(super) const TABLES: [&str; 19] = [
     "account",
+    "attempt",
     "behind",
     "block",
     "chat_group",
@@ -26,8 +27,13 @@ pub(super) const TABLES: [&str; 13] = [
     "cursor",
     "dataset",
     "event",
+    "gap",
+    "letter",
+    "letter_count",
     "log_shard",
     "member",
+    "milestone",
+    "pause",
     "topic",
     "unread",
     "writer",

@@ -26,8 +26,15 @@ use super::connect::Connector;
 use super::last_commit::LastCommit;
 use super::needs::Needs;
 use super::{Db, Error, Heads, Result, trouble};
+use crate::attempt::pg as attempt;
 use crate::commit::{self, Applied, Prepared};
 use crate::cursor::pg as cursor;
+use crate::event::pg as event;
+use crate::gap::pg as gap;
+use crate::letter::pg as letter;
+use crate::milestone::pg as milestone;
+use crate::note::{Note, Noted};
+use crate::pause::pg as pause;
 use crate::shard::Shards;
 
 /// How many jobs may wait in a writer. A sender beyond that waits to get in, which slows it down and nobody else.
@@ -67,11 +74,9 @@ enum Job {
         prepared: Box<Prepared>,
         reply: oneshot::Sender<Result<Committed, CommitError>>,
     },
-    SaveProgress {
-        endpoint: String,
-        shard: Shard,
-        progress: Progress,
-        reply: oneshot::Sender<Result<(), Fault>>,
+    Note {
+        note: Note,
+        reply: oneshot::Sender<Result<Noted, Fault>>,
     },
     /// Writes nothing but the writer's number.
     Probe {
@@ -123,11 +128,11 @@ impl Writers {
         answer.await.unwrap_or_else(|_| Err(CommitError::Fault(stopped())))
     }
 
-    pub(super) async fn save_progress(&self, endpoint: String, shard: Shard, progress: Progress) -> Result<(), Fault> {
+    pub(super) async fn note(&self, note: Note) -> Result<Noted, Fault> {
         self.availability.check()?;
         let (reply, answer) = oneshot::channel();
-        let job = Job::SaveProgress { endpoint, shard, progress, reply };
-        self.queue(shard).send(job).await.map_err(|_| stopped())?;
+        let queue = self.queue(note.shard());
+        queue.send(Job::Note { note, reply }).await.map_err(|_| stopped())?;
         answer.await.unwrap_or_else(|_| Err(stopped()))
     }
 
@@ -172,6 +177,7 @@ struct Writer {
 /// What a job leads to, once the transaction that it is in is durable.
 enum Outcome {
     Commit(Result<Committed, CommitError>),
+    Noted(Noted),
     Done,
 }
 
@@ -283,8 +289,10 @@ impl Writer {
         let db = self.connection().await.map_err(Trouble::Away)?;
         let mut needs = Needs::default();
         for job in jobs {
-            if let Job::Commit { prepared, .. } = job {
-                needs.add(prepared, self.shards);
+            match job {
+                Job::Commit { prepared, .. } => needs.add(prepared, self.shards),
+                Job::Note { note, .. } => needs.noted.extend(note.locks()),
+                Job::Probe { .. } => {}
             }
         }
         self.number += 1;
@@ -296,14 +304,12 @@ impl Writer {
                 let error = self.heads.have_gone_back(&self.connector, before).await?;
                 return Err(error.unwrap_or(Error::Outdated));
             }
-            let outcomes = jobs.iter().map(|job| apply(&mut batch, job)).collect::<Result<Vec<_>>>()?;
+            let mut outcomes = jobs.iter().map(|job| apply(&mut batch, job)).collect::<Result<Vec<_>>>()?;
             let is_all_read = jobs.iter().all(|job| matches!(job, Job::Commit { .. })) && !batch.has_changed();
             if !is_all_read {
                 batch.write(&db).await?;
-                let progress: Vec<_> = jobs.iter().filter_map(Job::progress).collect();
-                if !progress.is_empty() {
-                    cursor::save(&db, &progress).await?;
-                }
+                let notes = jobs.iter().zip(&mut outcomes).filter_map(|(job, outcome)| Some((job.note()?, outcome)));
+                write(&db, notes.collect()).await?;
                 self.last_commit.put(&db, self.number).await?;
             }
             Ok((batch, outcomes))
@@ -381,8 +387,55 @@ fn answer(jobs: Vec<Job>, outcomes: Vec<Outcome>) {
     jobs.into_iter().zip(outcomes).for_each(|(job, outcome)| job.answer(outcome));
 }
 
+/// Writes notes in their order. Progress, of which there is most, is gathered.
+async fn write(db: &Db, notes: Vec<(&Note, &mut Outcome)>) -> Result<()> {
+    let mut progress = Vec::new();
+    for (note, outcome) in notes {
+        if let Note::Progress { endpoint, shard, progress: one } = note {
+            progress.push((endpoint.as_str(), *shard, one));
+            continue;
+        }
+        save(db, &mut progress).await?;
+        *outcome = Outcome::Noted(write_one(db, note).await?);
+    }
+    save(db, &mut progress).await
+}
+
+async fn save(db: &Db, progress: &mut Vec<(&str, Shard, &Progress)>) -> Result<()> {
+    if !progress.is_empty() {
+        cursor::save(db, progress).await?;
+        progress.clear();
+    }
+    Ok(())
+}
+
+async fn write_one(db: &Db, note: &Note) -> Result<Noted> {
+    match note {
+        Note::Progress { endpoint, shard, progress } => cursor::save(db, &[(endpoint, *shard, progress)]).await?,
+        Note::Pause { endpoint, pause } => pause::set(db, endpoint, pause.as_ref()).await?,
+        Note::Letters(letters) => letter::put(db, &letters.iter().collect::<Vec<_>>()).await?,
+        Note::NoLetters { endpoint, places } => letter::remove(db, endpoint, places).await?,
+        Note::Attempts(attempts) => attempt::add(db, attempts).await?,
+        Note::Time { now, heads } => milestone::note(db, *now, heads).await?,
+        Note::Trim { shard, up_to, limit, let_go, now } => {
+            let trimmed = event::trim(db, *shard, *up_to, *limit).await?;
+            gap::note(db, *shard, trimmed, let_go, *now).await?;
+            return Ok(Noted::Trimmed(trimmed));
+        }
+        Note::NoAttempts { endpoint, up_to } => {
+            return attempt::remove(db, endpoint, *up_to).await.map(Noted::Removed);
+        }
+        Note::NoTimes { before } => return milestone::remove(db, *before).await.map(Noted::Removed),
+    }
+    Ok(Noted::Done)
+}
+
 fn apply<'a>(batch: &mut Batch<'a>, job: &'a Job) -> Result<Outcome> {
-    let Job::Commit { prepared, .. } = job else { return Ok(Outcome::Done) };
+    let prepared = match job {
+        Job::Commit { prepared, .. } => prepared,
+        Job::Note { .. } => return Ok(Outcome::Noted(Noted::Done)),
+        Job::Probe { .. } => return Ok(Outcome::Done),
+    };
     Ok(Outcome::Commit(match commit::apply(batch, prepared)? {
         Applied::Done(receipt) => Ok(receipt),
         Applied::Broken(assertion) => Err(CommitError::Broken(assertion)),
@@ -391,9 +444,9 @@ fn apply<'a>(batch: &mut Batch<'a>, job: &'a Job) -> Result<Outcome> {
 }
 
 impl Job {
-    fn progress(&self) -> Option<(&str, Shard, &Progress)> {
+    fn note(&self) -> Option<&Note> {
         match self {
-            Self::SaveProgress { endpoint, shard, progress, .. } => Some((endpoint, *shard, progress)),
+            Self::Note { note, .. } => Some(note),
             Self::Commit { .. } | Self::Probe { .. } => None,
         }
     }
@@ -402,7 +455,7 @@ impl Job {
     fn rows(&self) -> usize {
         match self {
             Self::Commit { prepared, .. } => prepared.rows(),
-            Self::SaveProgress { progress, .. } => 1 + progress.behind.len(),
+            Self::Note { note, .. } => note.rows(),
             Self::Probe { .. } => 1,
         }
     }
@@ -411,7 +464,8 @@ impl Job {
     fn answer(self, outcome: Outcome) {
         match (self, outcome) {
             (Self::Commit { reply, .. }, Outcome::Commit(result)) => drop(reply.send(result)),
-            (Self::SaveProgress { reply, .. } | Self::Probe { reply }, Outcome::Done) => drop(reply.send(Ok(()))),
+            (Self::Note { reply, .. }, Outcome::Noted(noted)) => drop(reply.send(Ok(noted))),
+            (Self::Probe { reply }, Outcome::Done) => drop(reply.send(Ok(()))),
             (job, _) => job.fail(&Fault::new("a job was given another's outcome"), false),
         }
     }
@@ -422,7 +476,8 @@ impl Job {
                 drop(reply.send(Err(CommitError::Unavailable(fault.clone()))))
             }
             Self::Commit { reply, .. } => drop(reply.send(Err(CommitError::Fault(fault.clone())))),
-            Self::SaveProgress { reply, .. } | Self::Probe { reply } => drop(reply.send(Err(fault.clone()))),
+            Self::Note { reply, .. } => drop(reply.send(Err(fault.clone()))),
+            Self::Probe { reply } => drop(reply.send(Err(fault.clone()))),
         }
     }
 }

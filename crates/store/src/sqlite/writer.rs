@@ -6,16 +6,22 @@ use std::io;
 use std::thread::{self, JoinHandle};
 
 use chat::Fault;
-use chat::event::{Position, Shard};
+use chat::event::Position;
 use chat::port::{Changes, CommitError, Committed};
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
-use webhook::ledger::Progress;
 
 use super::known::Known;
 use super::rows::SqliteRows;
+use crate::attempt::lite as attempt;
 use crate::commit::{self, Applied, Prepared};
 use crate::cursor::lite as cursor;
+use crate::event::lite as event;
+use crate::gap::lite as gap;
+use crate::letter::lite as letter;
+use crate::milestone::lite as milestone;
+use crate::note::{Note, Noted};
+use crate::pause::lite as pause;
 
 /// How many jobs may wait. A sender beyond that waits to get into the queue, which slows it down and nobody else.
 const QUEUE: usize = 4096;
@@ -46,7 +52,7 @@ impl Drop for Joined {
 
 enum Job {
     Commit { prepared: Box<Prepared>, reply: oneshot::Sender<Result<Committed, CommitError>> },
-    SaveProgress { endpoint: String, shard: Shard, progress: Progress, reply: oneshot::Sender<Result<(), Fault>> },
+    Note { note: Note, reply: oneshot::Sender<Result<Noted, Fault>> },
 }
 
 impl Writer {
@@ -66,9 +72,9 @@ impl Writer {
         answer.await.unwrap_or_else(|_| Err(CommitError::Fault(stopped())))
     }
 
-    pub(super) async fn save_progress(&self, endpoint: String, shard: Shard, progress: Progress) -> Result<(), Fault> {
+    pub(super) async fn note(&self, note: Note) -> Result<Noted, Fault> {
         let (reply, answer) = oneshot::channel();
-        self.jobs.send(Job::SaveProgress { endpoint, shard, progress, reply }).await.map_err(|_| stopped())?;
+        self.jobs.send(Job::Note { note, reply }).await.map_err(|_| stopped())?;
         answer.await.unwrap_or_else(|_| Err(stopped()))
     }
 }
@@ -86,7 +92,7 @@ struct Loop {
 /// What a job leads to, once the transaction that it is in is durable.
 enum Outcome {
     Commit(Result<Committed, CommitError>),
-    Saved,
+    Noted(Noted),
 }
 
 impl Loop {
@@ -161,11 +167,27 @@ fn carry_out(tx: &Transaction<'_>, known: &mut Known, job: &Job, position: &mut 
                 Applied::Repeat(message) => Err(CommitError::Repeat(message)),
             }))
         }
-        Job::SaveProgress { endpoint, shard, progress, .. } => {
-            cursor::save(tx, endpoint, *shard, progress)?;
-            Ok(Outcome::Saved)
-        }
+        Job::Note { note, .. } => write(tx, note).map(Outcome::Noted),
     }
+}
+
+fn write(tx: &Transaction<'_>, note: &Note) -> rusqlite::Result<Noted> {
+    match note {
+        Note::Progress { endpoint, shard, progress } => cursor::save(tx, endpoint, *shard, progress)?,
+        Note::Pause { endpoint, pause } => pause::set(tx, endpoint, pause.as_ref())?,
+        Note::Letters(letters) => letter::put(tx, letters)?,
+        Note::NoLetters { endpoint, places } => letter::remove(tx, endpoint, places)?,
+        Note::Attempts(attempts) => attempt::add(tx, attempts)?,
+        Note::Time { now, heads } => milestone::note(tx, *now, heads)?,
+        Note::Trim { shard, up_to, limit, let_go, now } => {
+            let trimmed = event::trim(tx, *up_to, *limit)?;
+            gap::note(tx, *shard, trimmed, let_go, *now)?;
+            return Ok(Noted::Trimmed(trimmed));
+        }
+        Note::NoAttempts { endpoint, up_to } => return attempt::remove(tx, endpoint, *up_to).map(Noted::Removed),
+        Note::NoTimes { before } => return milestone::remove(tx, *before).map(Noted::Removed),
+    }
+    Ok(Noted::Done)
 }
 
 impl Job {
@@ -173,7 +195,7 @@ impl Job {
     fn answer(self, outcome: Outcome) {
         match (self, outcome) {
             (Self::Commit { reply, .. }, Outcome::Commit(result)) => drop(reply.send(result)),
-            (Self::SaveProgress { reply, .. }, Outcome::Saved) => drop(reply.send(Ok(()))),
+            (Self::Note { reply, .. }, Outcome::Noted(noted)) => drop(reply.send(Ok(noted))),
             (job, _) => job.fail(&rusqlite::Error::InvalidQuery),
         }
     }
@@ -186,7 +208,7 @@ impl Job {
                     if is_unavailable(error) { CommitError::Unavailable(fault) } else { CommitError::Fault(fault) };
                 drop(reply.send(Err(error)));
             }
-            Self::SaveProgress { reply, .. } => drop(reply.send(Err(fault))),
+            Self::Note { reply, .. } => drop(reply.send(Err(fault))),
         }
     }
 }

@@ -89,7 +89,7 @@ async fn conversations_lag_until_they_do_not(store: Fresh) {
     let shard = store.shards()[0];
     let save = async |endpoint: &str, cursor, behind: &[(ConversationId, Option<u64>)]| {
         let behind = behind.iter().map(|(id, told)| (id.clone().into(), told.and_then(lags))).collect();
-        let progress = Progress { cursor: Position(cursor), behind, dead: Vec::new() };
+        let progress = Progress { cursor: Position(cursor), behind, letters: Vec::new() };
         store.save_progress(endpoint, shard, progress).await.unwrap();
     };
     let behind = async |endpoint: &str| {

@@ -35,3 +35,9 @@ pub(super) const ALL: &[&str] = &[
     "Group.CallbackAfterTopicDestroyed",
     "Group.CallbackAfterTopicInfoChanged",
 ];
+
+/// Whether a command asks: the names say so (`CallbackBefore…`, `CallbackPrev…`).
+pub(super) fn is_question(command: &str) -> bool {
+    let (_, what) = command.split_once('.').unwrap_or_default();
+    ALL.contains(&command) && (what.starts_with("CallbackBefore") || what.starts_with("CallbackPrev"))
+}

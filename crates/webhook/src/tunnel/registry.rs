@@ -1,6 +1,6 @@
 //! The tunnels of a server: each is an endpoint while its client listens.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,11 +13,13 @@ use tokio_util::task::TaskTracker;
 use super::forget::Forgetful;
 use super::wire::Line;
 use super::{BEAT_EVERY, LONGEST_SILENCE, Lines, MAX_IN_FLIGHT, Tunnel};
+use crate::asking::OnFailures;
 use crate::codec::Codec;
 use crate::deliver::schedule::Schedule;
 use crate::deliver::settings::TellingSettings;
 use crate::deliver::{Deliverer, Parts};
-use crate::endpoint::{Commands, Endpoint, EndpointSettings, OnFailure};
+use crate::endpoint::{Commands, Endpoint, EndpointSettings, OnFailure, WrongCommand};
+use crate::filter::Filter;
 use crate::headers::CustomHeaders;
 use crate::roster::Roster;
 
@@ -86,17 +88,23 @@ impl Tunnels {
         let settings = EndpointSettings {
             name: tunnel.name().to_owned(),
             commands,
+            filter: Filter::default(),
             timeout: DEADLINE,
             // A laptop that sleeps must not keep anybody from chatting.
             on_failure: OnFailure::Allow,
             telling,
+            on_failures: OnFailures::default(),
+            by_command: BTreeMap::new(),
             // As many questions, and as many tellings.
             concurrency: MAX_IN_FLIGHT / 2,
             secret: None,
             headers: CustomHeaders::default(),
         };
-        let endpoint = Endpoint::new(settings, codec, tunnel.clone()).map_err(NotOpened::UnknownCommand)?;
+        let endpoint = Endpoint::new(settings, codec, tunnel.clone()).map_err(|wrong| match wrong {
+            WrongCommand::Unknown(command) | WrongCommand::NotAsked(command) => NotOpened::UnknownCommand(command),
+        })?;
         let endpoint = Arc::new(endpoint);
+        endpoint.asking.show();
         let (log, clock) = (self.log.clone(), self.clock.clone());
         let parts = Parts { log, ledger: Arc::new(Forgetful), clock, announcer: Arc::new(Forgetful) };
         let opened = Deliverer::open(endpoint.clone(), self.log.shards(), parts).await;

@@ -65,6 +65,10 @@ impl Codec for NoWords {
         command == "known"
     }
 
+    fn is_question(&self, _: &str) -> bool {
+        false
+    }
+
     fn asks(&self, _: &Question) -> &'static [&'static str] {
         &[]
     }

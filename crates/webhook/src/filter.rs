@@ -1,0 +1,141 @@
+//! Which events and questions an endpoint wants, beside its commands. Looked at before anything is queued.
+
+use std::collections::BTreeSet;
+
+use chat::event::Event;
+use chat::group::GroupKind;
+use chat::id::{AccountId, GroupId};
+use chat::message::Message;
+use chat::question::Question;
+
+use crate::codec::Codec;
+
+/// What is wanted: everything that `only` names, if it names anything, without what `except` names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Nothing else is wanted.
+    pub only: Criteria,
+    /// What is not wanted.
+    pub except: Criteria,
+}
+
+/// What events are told apart by. Group types, content types and conversations are in the words of the endpoint's dialect.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Criteria {
+    /// Where it is: in one of these conversations,
+    pub conversations: BTreeSet<String>,
+    /// or in one of these groups, its topics included,
+    pub groups: BTreeSet<String>,
+    /// or on its way to one of these accounts.
+    pub receivers: BTreeSet<String>,
+    /// Whose it is.
+    pub senders: BTreeSet<String>,
+    /// The group's type.
+    pub group_types: BTreeSet<String>,
+    /// What the message contains: for `only`, nothing else; for `except`, any of it.
+    pub content_types: BTreeSet<String>,
+}
+
+/// What is known of an event or question.
+struct Facts<'a> {
+    message: Option<&'a Message>,
+    group: Option<&'a GroupId>,
+    kind: Option<GroupKind>,
+    sender: Option<&'a AccountId>,
+}
+
+impl<'a> Facts<'a> {
+    fn of_message(message: &'a Message) -> Self {
+        let (group, kind) = (message.conversation.group(), message.group_kind);
+        Self { message: Some(message), group, kind, sender: Some(&message.sender) }
+    }
+
+    fn of_event(event: &'a Event) -> Self {
+        match event {
+            Event::MessageSent(message) | Event::MessageNotSent { message, .. } => Self::of_message(message),
+            Event::GroupChanged(change) => Self {
+                message: None,
+                group: Some(&change.group),
+                kind: Some(change.kind),
+                sender: change.actor.account(),
+            },
+            Event::EndpointPaused(_) => Self { message: None, group: None, kind: None, sender: None },
+        }
+    }
+
+    fn of_question(question: &'a Question) -> Self {
+        let Question::BeforeSend(message) = question;
+        Self::of_message(message)
+    }
+
+    fn is_in(&self, criteria: &Criteria, codec: &dyn Codec) -> bool {
+        let Criteria { conversations, groups, receivers, .. } = criteria;
+        let is_group = || self.group.is_some_and(|group| groups.contains(group.as_str()));
+        let is_receiver = || {
+            let receiver = self.message.and_then(|message| message.conversation.peer_of(&message.sender));
+            receiver.is_some_and(|receiver| receivers.contains(receiver.as_str()))
+        };
+        let is_conversation = || {
+            let conversation = self.message.map(|message| &message.conversation);
+            conversation.and_then(|id| codec.conversation(id)).is_some_and(|id| conversations.contains(&id))
+        };
+        (!groups.is_empty() && is_group())
+            || (!receivers.is_empty() && is_receiver())
+            || (!conversations.is_empty() && is_conversation())
+    }
+
+    fn content_types(&self, codec: &dyn Codec) -> Vec<String> {
+        self.message.map(|message| codec.content_types(message)).unwrap_or_default()
+    }
+
+    fn fits(&self, filter: &Filter, codec: &dyn Codec) -> bool {
+        let Filter { only, except } = filter;
+        let sender = |of: &Criteria| self.sender.is_some_and(|sender| of.senders.contains(sender.as_str()));
+        let group_type = |of: &Criteria| {
+            let name = self.kind.and_then(|kind| codec.group_type(kind));
+            name.is_some_and(|name| of.group_types.contains(name))
+        };
+        let contents = |of: &Criteria, all: bool| {
+            let types = self.content_types(codec);
+            let is_named = |name: &String| of.content_types.contains(name);
+            !types.is_empty() && if all { types.iter().all(is_named) } else { types.iter().any(is_named) }
+        };
+        let is_wanted = (!only.names_places() || self.is_in(only, codec))
+            && (only.senders.is_empty() || sender(only))
+            && (only.group_types.is_empty() || group_type(only))
+            && (only.content_types.is_empty() || contents(only, true));
+        is_wanted
+            && !(except.names_places() && self.is_in(except, codec))
+            && !(!except.senders.is_empty() && sender(except))
+            && !(!except.group_types.is_empty() && group_type(except))
+            && !(!except.content_types.is_empty() && contents(except, false))
+    }
+}
+
+impl Filter {
+    /// Whether an event is wanted.
+    pub(crate) fn wants(&self, event: &Event, codec: &dyn Codec) -> bool {
+        self.is_empty() || Facts::of_event(event).fits(self, codec)
+    }
+
+    /// Whether a question is.
+    pub(crate) fn wants_question(&self, question: &Question, codec: &dyn Codec) -> bool {
+        self.is_empty() || Facts::of_question(question).fits(self, codec)
+    }
+
+    /// Whether everything is.
+    pub fn is_empty(&self) -> bool {
+        self.only.is_empty() && self.except.is_empty()
+    }
+}
+
+impl Criteria {
+    fn names_places(&self) -> bool {
+        !(self.conversations.is_empty() && self.groups.is_empty() && self.receivers.is_empty())
+    }
+
+    /// Whether it names nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}

@@ -54,7 +54,7 @@ pub(crate) struct Server {
     pub(crate) gateway: SocketAddr,
     /// Holds the secrets, and the database unless `store.url` says otherwise. May not exist yet.
     pub(crate) data_dir: PathBuf,
-    /// Opens `/admin`; at least 32 characters that a header may hold. `None`: a generated one is kept in the data dir.
+    /// Opens the admin API; `None`: a generated one is kept in the data dir.
     pub(crate) admin_token: Option<Secret>,
 }
 

@@ -34,6 +34,10 @@ impl OpenImCodec {
 }
 
 impl Codec for OpenImCodec {
+    fn commands(&self) -> &'static [&'static str] {
+        &ALL
+    }
+
     fn knows(&self, command: &str) -> bool {
         ALL.contains(&command)
     }

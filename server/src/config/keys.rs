@@ -63,7 +63,7 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "server.admin_token",
         Kind::Secret,
-        "at least 32 random letters and digits, or no such key at all: then one is generated",
+        "a random text of at least 32 letters and digits, or no such key at all: then one is generated",
     ),
     key("store.url", Kind::Secret, "\"sqlite:\" and the path of a file, or \"postgres://user:password@host/database\""),
     key("store.connections", Kind::Number, "a whole number from 1 to 1000, such as 16"),

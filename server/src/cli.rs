@@ -11,6 +11,7 @@ use humantime_serde::re::humantime;
 
 use crate::config::Secret;
 use crate::listen::Replacement;
+use crate::remote::Base;
 
 /// A self-hosted chat server that calls your backend back.
 ///
@@ -89,6 +90,28 @@ pub(crate) struct ListenArgs {
     /// Print one JSON object a line: time, method, path, query, headers, body, status, answer
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) forward: ForwardArgs,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ForwardArgs {
+    /// Connect to a running server instead, and pass its calls on to your own backend at this URL; what it answers counts
+    #[arg(long, value_name = "URL", value_parser = Base::parse,
+        conflicts_with_all = ["addr", "reject", "discard", "replace", "fail_rate", "delay"])]
+    pub(crate) forward: Option<Base>,
+    /// With --forward: the server [default: where the configuration says that it listens]
+    #[arg(long, value_name = "URL", value_parser = Base::parse, requires = "forward")]
+    pub(crate) server: Option<Base>,
+    /// With --forward: how your backend is spoken to
+    #[arg(long, value_name = "DIALECT", default_value = "tencent", requires = "forward",
+        value_parser = ["tencent", "openim", "standard"])]
+    pub(crate) dialect: String,
+    /// With --forward: what it wants to be asked and told, with commas between; * is everything
+    #[arg(long, value_name = "COMMANDS", default_value = "*", requires = "forward", value_delimiter = ',')]
+    pub(crate) commands: Vec<String>,
+    #[command(flatten)]
+    pub(crate) place: Place,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -172,7 +195,13 @@ Examples:
   ringback listen --fail-rate 0.2 --delay 300         what does a flaky backend do to chatting?
   ringback listen --json | jq -c '[.time, .path, .body]'
 
+  ringback listen --forward http://localhost:3000/callback --server https://chat.example.com
+  ringback listen --forward http://localhost:3000 --dialect openim --commands callbackAfterSendSingleMsgCommand
+
 Have it called: an [[endpoint]] whose url is http://127.0.0.1:9000/callback.
+With --forward nobody needs to reach you: it connects to the server, with the admin token of --config, --data-dir or
+RINGBACK_SERVER__ADMIN_TOKEN. Your backend is told from then on, and asked after the configured endpoints; if it
+does not answer, everything goes on without it.
 --reject, --discard and --replace may be given several times; the first that fits decides, in this order.";
 
 const USERSIG_EXAMPLES: &str = "\

@@ -24,6 +24,7 @@ mod listen;
 mod log;
 mod migrate;
 mod outgoing;
+mod remote;
 mod secrets;
 mod serve;
 

@@ -15,7 +15,8 @@ pub(crate) fn unreachable(error: &(dyn Error + 'static)) -> CallFailure {
     CallFailure::new(AskFailure::Unreachable, words(error))
 }
 
-fn words(error: &(dyn Error + 'static)) -> String {
+/// The innermost reason, in words for the operator; a certificate's trouble leads to what must be changed.
+pub fn words(error: &(dyn Error + 'static)) -> String {
     let mut innermost = error;
     let mut at = "";
     loop {

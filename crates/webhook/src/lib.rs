@@ -15,7 +15,7 @@ pub mod connect;
 pub mod deliver;
 pub mod egress;
 pub mod endpoint;
-mod failure;
+pub mod failure;
 pub mod filter;
 pub mod headers;
 pub mod keeper;

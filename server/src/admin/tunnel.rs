@@ -66,7 +66,9 @@ async fn open(State(desk): State<Desk>, body: BytesOr) -> Result<Response, Probl
     let dialect = match opening.dialect.as_str() {
         "tencent" => Dialect::Tencent,
         "openim" => Dialect::OpenIm,
-        other => return Err(Problem::bad(format!("dialect: found {other:?}; right would be \"tencent\" or \"openim\""))),
+        other => {
+            return Err(Problem::bad(format!("dialect: found {other:?}; right would be \"tencent\" or \"openim\"")));
+        }
     };
     let is_path = opening.path.starts_with('/') && opening.path.parse::<Uri>().is_ok() && !opening.path.contains('#');
     if !is_path {
@@ -92,7 +94,8 @@ async fn open(State(desk): State<Desk>, body: BytesOr) -> Result<Response, Probl
 
 async fn hear(State(desk): State<Desk>, Path(id): Path<String>, body: BytesOr) -> Result<StatusCode, Problem> {
     let tunnel = desk.tunnels.find(&id);
-    let tunnel = tunnel.ok_or_else(|| Problem::not_found("there is no such tunnel, or no more; right would be a new one"))?;
+    let tunnel =
+        tunnel.ok_or_else(|| Problem::not_found("there is no such tunnel, or no more; right would be a new one"))?;
     let said: Said = read(body)?;
     tunnel.hear(said).map_err(|late| Problem::conflict(late.to_string()))?;
     Ok(StatusCode::NO_CONTENT)

@@ -9,9 +9,7 @@ use chat::event::{Position, Shard, Subject};
 use chat::id::{EventId, Timestamp};
 
 use crate::deliver::Announcer;
-use crate::ledger::{
-    Attempt, Behind, Cursor, Gap, Ledger, Letter, LetterCount, LetterQuery, Pause, Progress, Trimmed,
-};
+use crate::ledger::{Attempt, Behind, Cursor, Gap, Ledger, Letter, LetterCount, LetterQuery, Pause, Progress, Trimmed};
 
 /// See the module.
 #[derive(Clone, Copy, Debug)]

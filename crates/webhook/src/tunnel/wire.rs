@@ -170,7 +170,8 @@ mod tests {
     #[test]
     fn bodies_come_out_as_they_went_in() {
         let control = [b'a', 0, 1, 2, 3];
-        for bytes in [&b""[..], b"{\"a\":\"\\u00e9 \xc3\xa9\"}", b"\xff\xfe", &control, b"line\none more line of text"] {
+        for bytes in [&b""[..], b"{\"a\":\"\\u00e9 \xc3\xa9\"}", b"\xff\xfe", &control, b"line\none more line of text"]
+        {
             let json = serde_json::to_string(&Body::new(bytes)).unwrap();
             let back: Body = serde_json::from_str(&json).unwrap();
             assert_eq!(back.bytes().unwrap(), bytes, "{json}");

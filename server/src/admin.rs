@@ -3,6 +3,8 @@
 //! Nothing bounds how often a token may be guessed, because a bound could be used to keep the operator out. The length of
 //! the token does: at least 32 characters, 256 random bits if it was generated. Refusals are counted and logged.
 
+pub(crate) mod callbacks;
+mod fields;
 pub(crate) mod tunnel;
 
 use axum::Router;

@@ -16,13 +16,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use webhook::asking::{CommandSettings, OnFailures};
 use webhook::codec::Codec;
-use webhook::deliver::handle::Handle;
 use webhook::deliver::{Announcer, Parts};
 use webhook::endpoint::{Commands, EndpointSettings, OnFailure, WrongCommand};
 use webhook::keeper::Retention;
 use webhook::ledger::Pause;
 use webhook::tunnel::Tunnels;
-use webhook::{Asker, Deliverer, Endpoint, Keeper};
+use webhook::{Asker, Deliverer, Endpoint, Keeper, Operator};
 
 use crate::clock::SystemClock;
 use crate::config::{self, Config};
@@ -40,7 +39,7 @@ pub(crate) struct App {
     /// Probes endpoints that are dead, until it is stopped.
     pub(crate) asker: Arc<Asker>,
     endpoints: Vec<Arc<Endpoint>>,
-    clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
     tencent: tencent::Config,
     openim: openim::Config,
 }
@@ -86,7 +85,7 @@ impl App {
         let admins = self.tencent.admins.iter().chain(&self.openim.admins);
         let accounts = admins.map(|id| NewAccount::bare(id.clone())).collect();
         let import = ImportAccounts { accounts, existing: Existing::Update };
-        self.chat.run(&Actor::System, &Origin::default(), import).await.map_err(Failure::work)
+        self.chat.run(&Actor::System, &Origin::default(), import).await.map(|_| ()).map_err(Failure::work)
     }
 
     /// The routes of both dialects. Any path that is nobody's is OpenIM's to answer: its routes have no prefix.
@@ -104,17 +103,17 @@ impl App {
     pub(crate) async fn start_delivering(&self, stop: &CancellationToken) -> Result<Delivering, Failure> {
         let announcer = Arc::new(InTheLog(self.chat.clone()));
         let parts = Parts { log: self.store.clone(), ledger: self.store.clone(), clock: self.clock.clone(), announcer };
-        let mut delivering = Delivering { tasks: JoinSet::new(), handles: Vec::new() };
+        let (mut tasks, mut handles) = (JoinSet::new(), Vec::new());
         for endpoint in &self.endpoints {
             let opened = Deliverer::open(endpoint.clone(), self.store.shards(), parts.clone()).await;
             let (deliverer, handle) = opened.map_err(Failure::work)?;
-            delivering.handles.push(handle);
-            delivering.tasks.spawn(deliverer.run(stop.clone()));
+            handles.push(handle);
+            tasks.spawn(deliverer.run(stop.clone()));
         }
         let names = self.endpoints.iter().map(|endpoint| endpoint.name.clone()).collect();
-        let keeper = Keeper::new(names, parts, Retention::default());
-        delivering.tasks.spawn(keeper.run(stop.clone()));
-        Ok(delivering)
+        let keeper = Keeper::new(names, parts.clone(), Retention::default());
+        tasks.spawn(keeper.run(stop.clone()));
+        Ok(Delivering { tasks, operator: Arc::new(Operator::new(handles, parts)) })
     }
 }
 
@@ -122,7 +121,7 @@ impl App {
 #[derive(Debug)]
 pub(crate) struct Delivering {
     pub(crate) tasks: JoinSet<()>,
-    pub(crate) handles: Vec<Handle>,
+    pub(crate) operator: Arc<Operator>,
 }
 
 /// A pause is an event like others.
@@ -176,6 +175,7 @@ pub(crate) fn codec(
             url,
             config.openim.admins.iter().map(|name| AccountId::new(name.as_str())).collect(),
         )),
+        config::Dialect::Standard => Arc::new(standard::StandardCodec::new(url.to_owned())),
     }
 }
 

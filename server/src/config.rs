@@ -149,10 +149,24 @@ pub(crate) struct Endpoint {
 }
 
 /// How an endpoint is spoken to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Dialect {
     Tencent,
     OpenIm,
+    /// Plain JSON events.
+    Standard,
+}
+
+impl Dialect {
+    /// As it is configured.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Tencent => "tencent",
+            Self::OpenIm => "openim",
+            Self::Standard => "standard",
+        }
+    }
 }
 
 /// What it means when a before-callback gets no usable answer.
@@ -189,7 +203,7 @@ pub(crate) enum Acknowledge {
     /// Any 2xx.
     #[default]
     Status,
-    /// A 2xx whose body says so too: `ErrorCode` or `errCode` is 0.
+    /// A 2xx whose body says so too: `ErrorCode` or `errCode` is 0; in the standard dialect, `ok` is not false.
     Body,
 }
 

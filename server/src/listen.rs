@@ -1,4 +1,4 @@
-//! A sample app backend for both dialects: it answers callbacks by simple rules and shows each one.
+//! A sample app backend for all dialects: it answers callbacks by simple rules and shows each one.
 //!
 //! `ringback listen` runs it alone; the demo runs it with a sink of its own. What it answers is decided
 //! by [`Backend`] (a call in, an answer out); this file is the HTTP around it.

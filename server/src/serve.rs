@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Router;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -46,7 +45,8 @@ impl Server {
         let stop = CancellationToken::new();
         let delivering = app.start_delivering(&stop).await?;
         let tunnels = app.tunnels(&stop);
-        let routes = Router::new().merge(admin::tunnel::routes(tunnels.clone(), config));
+        let routes = admin::callbacks::routes(delivering.operator.clone(), app.clock.clone());
+        let routes = routes.merge(admin::tunnel::routes(tunnels.clone(), config));
         let admin = admin::guarded(admin_token.clone(), routes);
         let router = app.router().merge(health::router(app.store.clone(), metrics, stop.clone())).merge(admin);
         let http = tokio::spawn(http::serve(listener, router, stop.clone()));

@@ -23,7 +23,8 @@ use crate::wait::within;
 /// One call that the server made.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// `CallbackCommand` of the query (Tencent), else the last segment of the path (OpenIM).
+    /// `CallbackCommand` of the query (Tencent), else `type` of a body with `data` (standard), else the last segment of
+    /// the path (OpenIM).
     pub command: String,
     pub method: String,
     pub path: String,
@@ -50,7 +51,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// "Go on", in the words of either dialect at once.
+    /// "Go on", in the words of either vendor's dialect at once.
     pub fn go_on() -> Self {
         json!({
             "ActionStatus": "OK", "ErrorInfo": "", "ErrorCode": 0, "actionCode": 0, "errCode": 0, "errMsg": "",
@@ -275,14 +276,18 @@ async fn take(
         .headers
         .iter()
         .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+    let body: Value =
+        serde_json::from_slice(&bytes).unwrap_or_else(|_| json!({ "not_json": String::from_utf8_lossy(&bytes) }));
+    let of_the_body = body.get("data").and(body["type"].as_str()).map(str::to_owned);
+    let is_standard = of_the_body.is_some();
     let call = Call {
-        command: query.get("CallbackCommand").cloned().unwrap_or(last_segment),
+        command: query.get("CallbackCommand").cloned().or(of_the_body).unwrap_or(last_segment),
         method: parts.method.to_string(),
         path,
         query_text,
         query,
         headers: headers.collect(),
-        body: serde_json::from_slice(&bytes).unwrap_or_else(|_| json!({ "not_json": String::from_utf8_lossy(&bytes) })),
+        body,
         bytes,
         peer,
         at,
@@ -292,7 +297,8 @@ async fn take(
         let mut scripts = backend.scripts.lock().expect("scripts");
         let own = scripts.contains_key(&call.command);
         let script = scripts.get_mut(if own { call.command.as_str() } else { "*" });
-        script.map_or_else(Answer::go_on, |script| script(&call))
+        let go_on = || if is_standard { json!({}).into() } else { Answer::go_on() };
+        script.map_or_else(go_on, |script| script(&call))
     };
     let in_flight = InFlight::enter(&backend);
     backend.calls.send_modify(|calls| calls.push(call));

@@ -62,6 +62,11 @@ impl Endpoint {
         Self::new("openim", url)
     }
 
+    /// Hears everything, in plain JSON events.
+    pub fn standard(url: impl Into<String>) -> Self {
+        Self::new("standard", url)
+    }
+
     fn new(dialect: &'static str, url: impl Into<String>) -> Self {
         Self {
             name: format!("{dialect}-backend"),

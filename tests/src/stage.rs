@@ -24,7 +24,12 @@ impl Stage {
         Self::with(Setup::new(), |url| vec![Endpoint::openim(format!("{url}/webhook"))]).await
     }
 
-    /// One backend, both dialects.
+    /// The backend hears everything in plain JSON events, at `/events`.
+    pub async fn standard() -> Self {
+        Self::with(Setup::new(), |url| vec![Endpoint::standard(format!("{url}/events"))]).await
+    }
+
+    /// One backend, both vendors' dialects.
     pub async fn both() -> Self {
         Self::with(Setup::new(), |url| {
             vec![Endpoint::tencent(format!("{url}/callback")), Endpoint::openim(format!("{url}/webhook"))]

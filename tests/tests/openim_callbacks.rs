@@ -25,6 +25,12 @@ async fn climbers() -> Stage {
     stage
 }
 
+/// What was called about messages, in order. (Making the stage's accounts and groups is asked about, too.)
+fn commands_about_messages(stage: &Stage) -> Vec<String> {
+    let commands = stage.backend.calls().into_iter().map(|call| call.command);
+    commands.filter(|command| command.contains("Msg")).collect()
+}
+
 /// What is said the same way on every call: where it goes and under which operation.
 fn assert_addressed(call: &Call, operation: &str, key: Option<Value>) {
     assert_eq!(call.method, "POST");
@@ -106,8 +112,7 @@ async fn alice_writes_to_bob_and_the_backend_is_asked_twice_and_told() {
         assert_eq!(told.body[field], data[field], "{field}");
     }
 
-    let commands: Vec<_> = stage.backend.calls().into_iter().map(|call| call.command).collect();
-    assert_eq!(commands, [BEFORE_SINGLE, MODIFY, AFTER_SINGLE]);
+    assert_eq!(commands_about_messages(&stage), [BEFORE_SINGLE, MODIFY, AFTER_SINGLE]);
 }
 
 #[tokio::test]
@@ -157,8 +162,7 @@ async fn alice_writes_to_her_group_and_the_backend_is_asked_twice_and_told() {
     assert_eq!(modify.body, expected, "the same, without the group");
     assert_addressed(&modify, "op-78", None);
 
-    let commands: Vec<_> = stage.backend.calls().into_iter().skip(3).map(|call| call.command).collect();
-    assert_eq!(commands, [BEFORE_GROUP, MODIFY, AFTER_GROUP]);
+    assert_eq!(commands_about_messages(&stage)[3..], [BEFORE_GROUP, MODIFY, AFTER_GROUP]);
 }
 
 /// The document's own sample: same names, same types, and its answer (`"nextCode": ""`) is taken as it stands.
@@ -321,8 +325,7 @@ async fn a_typing_message_is_not_for_rest_and_nobody_hears_of_it() {
     assert_eq!(stage.openim.refused(SEND, typing).await, 1001);
     stage.openim.ok(SEND, single("alice", "bob", "marker")).await;
     stage.backend.first(AFTER_SINGLE).await;
-    let commands: Vec<_> = stage.backend.calls().into_iter().map(|call| call.command).collect();
-    assert_eq!(commands, [BEFORE_SINGLE, MODIFY, AFTER_SINGLE]);
+    assert_eq!(commands_about_messages(&stage), [BEFORE_SINGLE, MODIFY, AFTER_SINGLE]);
 }
 
 #[tokio::test]

@@ -222,7 +222,9 @@ async fn what_cannot_work_is_refused_at_the_start() {
         std::fs::write(&file, endpoint).expect("a configuration");
         let mut serve = tests::cli::ringback();
         serve.args(["serve", "--config"]).arg(&file).arg("--data-dir").arg(dir.path().join("data"));
-        let output = serve.output().expect("the binary starts");
+        // One that starts nevertheless would never end.
+        let output = tokio::process::Command::from(serve).kill_on_drop(true).output();
+        let output = within("the server to refuse", output).await.expect("the binary starts");
         let told = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{told}");
         assert!(told.contains("endpoint[app].") && told.contains(words), "{told}");

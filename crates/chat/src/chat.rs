@@ -1,13 +1,21 @@
 //! The door: every command of every dialect goes through [`Chat::run`].
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
 
+use tokio::task::JoinSet;
+
 use crate::command::{Actor, Command, Origin};
-use crate::id::{AccountId, MessageId, Timestamp};
+use crate::id::{AccountId, EventId, Timestamp};
 use crate::policy::RestrictedWords;
 use crate::port::{Assertion, Callbacks, Changes, Clock, CommitError, Committed, Store};
-use crate::refusal::{Error, Refusal};
+use crate::question::{Edit, Occasion, Question, Verdict};
+use crate::refusal::{AskFailure, Error, Refusal};
 use crate::turns::Turns;
+
+/// So many questions of one command are asked at once: a thousand of them must not take a thousand times as long as one,
+/// nor take every place that an endpoint has for questions (`concurrency`) from everybody else.
+const ASKED_AT_ONCE: usize = 8;
 
 /// One app: its accounts, groups and messages, behind one door.
 pub struct Chat {
@@ -122,9 +130,52 @@ impl<'a> Context<'a> {
         self.chat.clock.random()
     }
 
-    /// A new message's id.
-    pub fn message_id(&self, time: Timestamp) -> MessageId {
-        MessageId::new(time, self.random())
+    /// A new event's id. It is made of the current time, whatever time the event itself names: ids sort by when they were
+    /// made.
+    pub fn event_id(&self) -> EventId {
+        EventId::new(self.now(), self.random())
+    }
+
+    /// What a question about anything but a message says beside its subject.
+    pub(crate) fn occasion(&self) -> Occasion {
+        Occasion { id: self.event_id(), actor: self.actor.clone(), origin: self.origin.clone(), time: self.now() }
+    }
+
+    /// Whether anybody is to be asked this. What Ringback does by itself (its configured admins) is asked of nobody.
+    pub(crate) fn is_asked(&self, question: &Question) -> bool {
+        *self.actor != Actor::System && self.callbacks().asks(question)
+    }
+
+    /// Asks the app's backends about anything but a message. What they want changed, if anything.
+    pub(crate) async fn ask(&self, question: Question) -> Result<Option<Edit>, Refusal> {
+        allowed(self.callbacks().ask(question).await)
+    }
+
+    /// Asks several questions, [`ASKED_AT_ONCE`] of them at a time; the answers in the order of the questions.
+    pub(crate) async fn ask_each(&self, questions: Vec<Question>) -> Vec<Result<Option<Edit>, Refusal>> {
+        // Nothing counts as allowed before somebody has said so.
+        let mut answers = vec![Err(Refusal::BackendFailed(AskFailure::Unreachable)); questions.len()];
+        let mut questions = questions.into_iter().enumerate();
+        // Whoever is still being asked when this is dropped is left alone.
+        let mut asking = JoinSet::new();
+        loop {
+            while asking.len() < ASKED_AT_ONCE
+                && let Some((index, question)) = questions.next()
+            {
+                let callbacks = self.chat.callbacks.clone();
+                asking.spawn(async move { (index, allowed(callbacks.ask(question).await)) });
+            }
+            match asking.join_next().await {
+                None => return answers,
+                Some(Ok((index, answer))) => answers[index] = answer,
+                Some(Err(error)) => {
+                    // If it did not panic, the whole process is being stopped.
+                    if let Ok(panic) = error.try_into_panic() {
+                        resume_unwind(panic);
+                    }
+                }
+            }
+        }
     }
 
     /// Commits, for commands whose commit cannot be a repeat; a broken assertion becomes the refusal it stands for.
@@ -151,6 +202,16 @@ impl<'a> Context<'a> {
 impl std::fmt::Debug for Context<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Context").field("actor", self.actor).field("origin", self.origin).finish_non_exhaustive()
+    }
+}
+
+/// A verdict on anything but a message. Only a message can look as if it had been sent.
+fn allowed(verdict: Verdict) -> Result<Option<Edit>, Refusal> {
+    match verdict {
+        Verdict::Allow => Ok(None),
+        Verdict::Modify(edit) => Ok(Some(edit)),
+        Verdict::Reject(refusal) => Err(refusal),
+        Verdict::Discard => Err(Refusal::Rejected { code: None, info: String::new(), detail: String::new() }),
     }
 }
 

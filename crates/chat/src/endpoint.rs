@@ -31,7 +31,7 @@ impl Command for AnnouncePause {
         }
         let Self { endpoint, reason, detail } = self;
         let time = cx.now();
-        let event = Event::EndpointPaused(EndpointPause { id: cx.message_id(time), endpoint, time, reason, detail });
+        let event = Event::EndpointPaused(EndpointPause { id: cx.event_id(), endpoint, time, reason, detail });
         let changes = Changes { assertions: Vec::new(), writes: vec![Write::Append(Box::new(event))] };
         // Not `cx.commit`: an endpoint that is full must not keep this from being said.
         cx.store().commit(changes).await.map_err(commit_refused)?;

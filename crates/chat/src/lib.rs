@@ -13,7 +13,9 @@
 //! 2. Write the struct in the imperative and `impl Command` for it: facts, rules, changes, commit, reply.
 //! 3. If it changes state, say so in [`port::Write`]; if something must still be true at commit, in
 //!    [`port::Assertion`]. The conformance suite in `store/tests` gets a case for each.
-//! 4. If it is told to backends, add an [`event::Event`]; the compiler then shows every codec that must handle it.
+//! 4. If backends are asked before it, add a [`question::Question`]; ask with no turn held, and look at facts and rules once
+//!    more before the commit.
+//! 5. If it is told to backends, add an [`event::Event`]; the compiler then shows every codec that must handle it.
 
 pub mod account;
 pub mod chat;

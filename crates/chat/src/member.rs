@@ -20,10 +20,14 @@ pub struct Member {
     pub inviter: Option<AccountId>,
     /// Their name in this group. Tencent `NameCard`.
     pub name_card: String,
+    /// Their avatar in this group; empty: the account's.
+    pub face_url: String,
     /// May not send until then; 0: may.
     pub muted_until: Timestamp,
     /// The app's own named fields. Tencent `AppMemberDefinedData`.
     pub custom_fields: Map<String, Value>,
+    /// The app's own data about them. OpenIM `ex`.
+    pub custom_data: String,
     /// The highest seq they have read. Tencent `MsgSeq` of a member.
     pub read_seq: Seq,
     /// When they last sent here; 0: never.
@@ -40,8 +44,10 @@ impl Member {
             source: JoinSource::Imported,
             inviter: None,
             name_card: String::new(),
+            face_url: String::new(),
             muted_until: Timestamp::default(),
             custom_fields: Map::new(),
+            custom_data: String::new(),
             read_seq: 0,
             last_sent: Timestamp::default(),
         }

@@ -9,7 +9,7 @@ use crate::account::Account;
 use crate::account::import::NewAccount;
 use crate::conversation::ConversationId;
 use crate::event::{Event, LogEntry, Position, Shard, Subject};
-use crate::group::{Group, Topic};
+use crate::group::{Group, GroupKind, Topic};
 use crate::id::{AccountId, GroupId, Seq, Timestamp, TopicId};
 use crate::member::{Member, Role};
 use crate::message::{Message, RepeatKey};
@@ -35,6 +35,9 @@ pub trait Store: Log {
 
     /// Those of `ids` that exist (dissolved ones too), in the order asked for.
     async fn groups(&self, ids: &[GroupId]) -> Result<Vec<Group>, Fault>;
+
+    /// How many living groups of that kind `owner` is the owning member of. Live rooms store no members, and count as none.
+    async fn groups_owned(&self, owner: &AccountId, kind: GroupKind) -> Result<u64, Fault>;
 
     /// A topic of a group.
     async fn topic(&self, group: &GroupId, topic: &TopicId) -> Result<Option<Topic>, Fault>;

@@ -1,21 +1,120 @@
 //! Before-callbacks as the core sees them: a question about what is about to happen, and a verdict.
+//!
+//! A question is put with no transaction open and no turn held, so that a backend may take its time and may call us
+//! meanwhile; what it was asked about is judged once more before it is committed.
 
-use crate::element::{Carried, Element};
-use crate::message::{Mention, Message};
+pub mod account;
+pub mod group;
+pub mod member;
+pub mod message;
+
+pub use message::MessageEdit;
+
+use crate::account::import::NewAccount;
+use crate::command::{Actor, Origin};
+use crate::group::update::UpdateGroup;
+use crate::id::{EventId, Timestamp};
+use crate::message::Message;
+use crate::question::account::{Registration, WantedBlock};
+use crate::question::group::{GroupCreation, GroupEdit, GroupUpdate, TopicCreation};
+use crate::question::member::{MemberAddition, MembersEdit};
 use crate::refusal::Refusal;
 
 /// What the app's backend is asked before it happens.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Question {
     /// May this message be sent? It has no seq yet.
     BeforeSend(Box<Message>),
+    /// May this group be made, with these first members?
+    BeforeCreateGroup(Box<GroupCreation>),
+    /// May this community get this topic?
+    BeforeCreateTopic(Box<TopicCreation>),
+    /// May these accounts become members of this group? Answered per account.
+    BeforeAddMembers(Box<MemberAddition>),
+    /// May this group's profile and rules be changed so?
+    BeforeUpdateGroup(Box<GroupUpdate>),
+    /// May this account block that one? A command about several is asked about one by one.
+    BeforeBlock(Box<WantedBlock>),
+    /// May these accounts be made known? None of them is yet. Answered per account.
+    BeforeRegister(Box<Registration>),
+}
+
+/// What a question about anything but a message says beside its subject.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Occasion {
+    /// The question's id: what the calls that put it are recognised by.
+    pub id: EventId,
+    /// On whose authority it is to happen.
+    pub actor: Actor,
+    /// From where.
+    pub origin: Origin,
+    /// When it was wanted.
+    pub time: Timestamp,
 }
 
 impl Question {
-    /// The message that it is about.
-    pub fn into_message(self) -> Message {
-        let Self::BeforeSend(message) = self;
-        *message
+    /// Its id: the same for every endpoint that is asked. A message's question has the message's id.
+    pub fn id(&self) -> EventId {
+        match self {
+            Self::BeforeSend(message) => message.id,
+            Self::BeforeCreateGroup(creation) => creation.occasion.id,
+            Self::BeforeCreateTopic(creation) => creation.occasion.id,
+            Self::BeforeAddMembers(addition) => addition.occasion.id,
+            Self::BeforeUpdateGroup(update) => update.occasion.id,
+            Self::BeforeBlock(block) => block.occasion.id,
+            Self::BeforeRegister(registration) => registration.occasion.id,
+        }
+    }
+
+    /// Where the command came from that leads to it.
+    pub fn origin(&self) -> &Origin {
+        match self {
+            Self::BeforeSend(message) => &message.origin,
+            Self::BeforeCreateGroup(creation) => &creation.occasion.origin,
+            Self::BeforeCreateTopic(creation) => &creation.occasion.origin,
+            Self::BeforeAddMembers(addition) => &addition.occasion.origin,
+            Self::BeforeUpdateGroup(update) => &update.occasion.origin,
+            Self::BeforeBlock(block) => &block.occasion.origin,
+            Self::BeforeRegister(registration) => &registration.occasion.origin,
+        }
+    }
+
+    /// A stable name for logs and metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::BeforeSend(_) => "before_send",
+            Self::BeforeCreateGroup(_) => "before_create_group",
+            Self::BeforeCreateTopic(_) => "before_create_topic",
+            Self::BeforeAddMembers(_) => "before_add_members",
+            Self::BeforeUpdateGroup(_) => "before_update_group",
+            Self::BeforeBlock(_) => "before_block",
+            Self::BeforeRegister(_) => "before_register",
+        }
+    }
+
+    /// What it becomes by an edit: the next endpoint is asked about that. An edit of something else changes nothing.
+    pub fn apply(&mut self, edit: Edit) {
+        match (self, edit) {
+            (Self::BeforeSend(message), Edit::Message(edit)) => edit.apply_to(message),
+            (Self::BeforeCreateGroup(creation), Edit::Group(edit)) => edit.apply_to(creation),
+            (Self::BeforeAddMembers(addition), Edit::Members(edit)) => edit.apply_to(&mut addition.members),
+            (Self::BeforeUpdateGroup(update), Edit::Update(edit)) => update.replace(*edit),
+            (Self::BeforeRegister(registration), Edit::Accounts(accounts)) => registration.accounts = accounts,
+            _ => {}
+        }
+    }
+
+    /// Whether there is nothing left to ask about: nobody whom an earlier endpoint has let in.
+    pub fn is_settled(&self) -> bool {
+        match self {
+            Self::BeforeAddMembers(addition) => addition.members.is_empty(),
+            Self::BeforeRegister(registration) => registration.accounts.is_empty(),
+            Self::BeforeSend(_)
+            | Self::BeforeCreateGroup(_)
+            | Self::BeforeCreateTopic(_)
+            | Self::BeforeUpdateGroup(_)
+            | Self::BeforeBlock(_) => false,
+        }
     }
 }
 
@@ -25,155 +124,74 @@ pub enum Verdict {
     /// Go on.
     Allow,
     /// Go on with this changed. Several endpoints' edits add up; a later one sees what an earlier one changed.
-    Modify(MessageEdit),
+    Modify(Edit),
     /// Refuse, and tell the caller.
     Reject(Refusal),
-    /// Drop it, and let it look sent.
+    /// Drop it, and let it look sent. Of messages only; anything else cannot look as if it had happened, and is refused.
     Discard,
 }
 
-/// What a backend changes in a message; `None` leaves a part as it is.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct MessageEdit {
-    /// The new content.
-    pub elements: Option<Vec<Element>>,
-    /// The new data beside it.
-    pub custom_data: Option<String>,
-    /// Who is called by name.
-    pub mentions: Option<Vec<Mention>>,
-    /// The shown name of the sender.
-    pub sender_name: Option<String>,
-    /// The shown avatar of the sender.
-    pub sender_face: Option<String>,
-    /// The dialect's own fields.
-    pub carried: Option<Carried>,
+/// What a backend changes in what it is asked about.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Edit {
+    /// In a message.
+    Message(MessageEdit),
+    /// In a group that is to be made, or in its first members.
+    Group(Box<GroupEdit>),
+    /// In who becomes a member, and as what.
+    Members(MembersEdit),
+    /// The whole of what is to be changed about a group, as the backend wants it.
+    Update(Box<UpdateGroup>),
+    /// The whole list of accounts that are to be made known, as the backend wants it.
+    Accounts(Vec<NewAccount>),
 }
 
-impl MessageEdit {
+impl Edit {
     /// Whether it changes anything at all.
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        match self {
+            Self::Message(edit) => edit.is_empty(),
+            Self::Group(edit) => edit.is_empty(),
+            Self::Members(edit) => edit.is_empty(),
+            // Whoever made these has compared them with the question.
+            Self::Update(_) | Self::Accounts(_) => false,
+        }
     }
 
     /// This edit, and then `later` on top of it.
     pub fn then(self, later: Self) -> Self {
-        Self {
-            elements: later.elements.or(self.elements),
-            custom_data: later.custom_data.or(self.custom_data),
-            mentions: later.mentions.or(self.mentions),
-            sender_name: later.sender_name.or(self.sender_name),
-            sender_face: later.sender_face.or(self.sender_face),
-            carried: later.carried.or(self.carried),
+        match (self, later) {
+            (Self::Message(edit), Self::Message(later)) => Self::Message(edit.then(later)),
+            (Self::Group(edit), Self::Group(later)) => Self::Group(Box::new(edit.then(*later))),
+            (Self::Members(edit), Self::Members(later)) => Self::Members(edit.then(later)),
+            (_, later) => later,
         }
     }
+}
 
-    /// Changes `message`.
-    pub fn apply_to(self, message: &mut Message) {
-        if let Some(elements) = self.elements {
-            message.elements = elements;
-        }
-        if let Some(custom_data) = self.custom_data {
-            message.custom_data = Some(custom_data);
-        }
-        if let Some(mentions) = self.mentions {
-            message.mentions = mentions;
-        }
-        if let Some(name) = self.sender_name {
-            message.sender_name = name;
-        }
-        if let Some(face) = self.sender_face {
-            message.sender_face = face;
-        }
-        // Another dialect's fields are none of this backend's business.
-        if let Some(carried) = self.carried
-            && message.carried.as_ref().is_none_or(|own| own.dialect == carried.dialect)
-        {
-            message.carried = Some(carried);
-        }
+impl From<MessageEdit> for Edit {
+    fn from(edit: MessageEdit) -> Self {
+        Self::Message(edit)
+    }
+}
+
+impl From<GroupEdit> for Edit {
+    fn from(edit: GroupEdit) -> Self {
+        Self::Group(Box::new(edit))
+    }
+}
+
+impl From<MembersEdit> for Edit {
+    fn from(edit: MembersEdit) -> Self {
+        Self::Members(edit)
+    }
+}
+
+impl From<UpdateGroup> for Edit {
+    fn from(edit: UpdateGroup) -> Self {
+        Self::Update(Box::new(edit))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::Map;
-
-    use super::*;
-    use crate::conversation::ConversationId;
-
-    fn message() -> Message {
-        Message::sample("a", ConversationId::Group("g".into()))
-    }
-
-    fn carried(dialect: &str) -> Carried {
-        Carried { dialect: dialect.into(), fields: Map::new() }
-    }
-
-    /// Every part is edited.
-    fn full() -> MessageEdit {
-        MessageEdit {
-            elements: Some(vec![Element::text("new")]),
-            custom_data: Some(String::new()),
-            mentions: Some(vec![Mention::All]),
-            sender_name: Some("name".into()),
-            sender_face: Some("face".into()),
-            carried: Some(carried("tencent")),
-        }
-    }
-
-    #[test]
-    fn an_edit_changes_what_it_names_and_nothing_else() {
-        let mut unchanged = message();
-        MessageEdit::default().apply_to(&mut unchanged);
-        assert_eq!(unchanged, message());
-
-        let mut changed = message();
-        full().apply_to(&mut changed);
-        let expected = Message {
-            elements: vec![Element::text("new")],
-            custom_data: Some(String::new()),
-            mentions: vec![Mention::All],
-            sender_name: "name".into(),
-            sender_face: "face".into(),
-            carried: Some(carried("tencent")),
-            ..message()
-        };
-        assert_eq!(changed, expected);
-    }
-
-    #[test]
-    fn an_edit_that_names_anything_is_not_empty() {
-        assert!(MessageEdit::default().is_empty());
-        assert!(!MessageEdit { custom_data: Some(String::new()), ..MessageEdit::default() }.is_empty());
-        assert!(!MessageEdit { mentions: Some(Vec::new()), ..MessageEdit::default() }.is_empty());
-    }
-
-    #[test]
-    fn of_two_edits_the_later_wins_part_by_part() {
-        let nothing = MessageEdit::default;
-        assert_eq!(nothing().then(full()), full());
-        assert_eq!(full().then(nothing()), full());
-        let text = MessageEdit { elements: Some(vec![Element::text("newer")]), ..nothing() };
-        let name = MessageEdit { sender_name: Some("newer".into()), ..nothing() };
-        let expected = MessageEdit { elements: text.elements.clone(), sender_name: name.sender_name.clone(), ..full() };
-        assert_eq!(full().then(text).then(name), expected);
-    }
-
-    #[test]
-    fn two_edits_in_one_are_two_edits_one_after_the_other() {
-        let second = MessageEdit { custom_data: Some("second".into()), ..MessageEdit::default() };
-        let (mut at_once, mut in_turn) = (message(), message());
-        full().then(second.clone()).apply_to(&mut at_once);
-        full().apply_to(&mut in_turn);
-        second.apply_to(&mut in_turn);
-        assert_eq!(at_once, in_turn);
-    }
-
-    #[test]
-    fn another_dialects_fields_are_left_alone() {
-        for (own, expected) in [(None, "tencent"), (Some("tencent"), "tencent"), (Some("openim"), "openim")] {
-            let mut message = Message { carried: own.map(carried), ..message() };
-            MessageEdit { carried: Some(carried("tencent")), ..MessageEdit::default() }.apply_to(&mut message);
-            assert_eq!(message.carried, Some(carried(expected)));
-        }
-    }
-}
+mod tests;

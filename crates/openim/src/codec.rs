@@ -2,20 +2,25 @@
 
 use std::collections::BTreeSet;
 
+use bytes::Bytes;
 use chat::Fault;
 use chat::conversation::ConversationId;
 use chat::event::{Event, LogEntry};
+use chat::group::update::Naming;
 use chat::id::{AccountId, Timestamp};
 use chat::message::Message;
-use chat::question::{Question, Verdict};
+use chat::question::group::GroupEdit;
+use chat::question::{Edit, Question, Verdict};
 use webhook::codec::{Call, Codec, Unreadable};
 
 use crate::callback::answer::Answer;
 use crate::callback::commands::{
-    AFTER_SEND_GROUP, AFTER_SEND_SINGLE, ALL, BEFORE_MSG_MODIFY, BEFORE_SEND_GROUP, BEFORE_SEND_SINGLE, is_question,
+    AFTER_SEND_GROUP, AFTER_SEND_SINGLE, ALL, BEFORE_ADD_BLACK, BEFORE_CREATE_GROUP, BEFORE_INVITE,
+    BEFORE_MEMBERS_JOIN, BEFORE_MSG_MODIFY, BEFORE_SEND_GROUP, BEFORE_SEND_SINGLE, BEFORE_SET_GROUP_INFO,
+    BEFORE_SET_GROUP_INFO_EX, BEFORE_USER_REGISTER, is_question,
 };
 use crate::callback::url::{self, BaseUrl};
-use crate::callback::{modify, request};
+use crate::callback::{account, group, member, modify, request, update};
 use crate::msg_data::MsgData;
 use crate::{content, conversation_id};
 
@@ -47,34 +52,71 @@ impl Codec for OpenImCodec {
     }
 
     fn asks(&self, question: &Question) -> &'static [&'static str] {
-        let Question::BeforeSend(message) = question;
-        if !is_called_back(message) {
-            return &[];
-        }
-        // COMPAT: an admin's one-to-one message is not asked about, its group message is (`webhooks.jsonl`, `rules`).
-        match (message.is_direct(), self.admins.contains(&message.sender)) {
-            (true, true) => &[BEFORE_MSG_MODIFY],
-            (true, false) => &[BEFORE_SEND_SINGLE, BEFORE_MSG_MODIFY],
-            (false, _) => &[BEFORE_SEND_GROUP, BEFORE_MSG_MODIFY],
+        match question {
+            Question::BeforeSend(message) => self.asks_about(message),
+            Question::BeforeCreateGroup(creation) if creation.members.is_empty() => &[BEFORE_CREATE_GROUP],
+            Question::BeforeCreateGroup(_) => &[BEFORE_CREATE_GROUP, BEFORE_MEMBERS_JOIN],
+            Question::BeforeAddMembers(_) => &[BEFORE_INVITE, BEFORE_MEMBERS_JOIN],
+            Question::BeforeUpdateGroup(update) if !update::is_shown(&update.update) => &[],
+            Question::BeforeUpdateGroup(update) => match update.update.naming {
+                Naming::Filled => &[BEFORE_SET_GROUP_INFO],
+                Naming::Named => &[BEFORE_SET_GROUP_INFO_EX],
+            },
+            Question::BeforeBlock(_) => &[BEFORE_ADD_BLACK],
+            Question::BeforeRegister(_) => &[BEFORE_USER_REGISTER],
+            // OpenIM has no topics.
+            Question::BeforeCreateTopic(_) => &[],
         }
     }
 
     fn question(&self, command: &'static str, question: &Question) -> Call {
-        let Question::BeforeSend(message) = question;
-        call(command, message, &MsgData::of(message), url::CONTENT_TYPE.to_owned())
+        let operation = request::operation(question.origin(), question.id());
+        let body = match question {
+            Question::BeforeSend(message) => request::body(command, &MsgData::of(message), &operation),
+            Question::BeforeCreateGroup(creation) if command == BEFORE_CREATE_GROUP => {
+                group::body(creation, &operation)
+            }
+            Question::BeforeCreateGroup(creation) => member::joining(&creation.group, &creation.members),
+            Question::BeforeAddMembers(addition) if command == BEFORE_INVITE => {
+                member::invitation(addition, &operation)
+            }
+            Question::BeforeAddMembers(addition) => member::joining(&addition.group, &addition.members),
+            Question::BeforeUpdateGroup(update) => update::body(update),
+            Question::BeforeBlock(block) => account::blocking(block),
+            Question::BeforeRegister(registration) => account::registering(registration),
+            // Never asked.
+            Question::BeforeCreateTopic(_) => Bytes::new(),
+        };
+        let headers = vec![("operationID", operation)];
+        Call { command, query: url::CONTENT_TYPE.to_owned(), headers, body }
     }
 
     fn verdict(&self, command: &'static str, question: &Question, body: &[u8]) -> Result<Verdict, Unreadable> {
-        let Question::BeforeSend(message) = question;
         let answer = Answer::read(body)?;
         if let Some(refusal) = answer.refusal()? {
             return Ok(Verdict::Reject(refusal));
         }
-        if command != BEFORE_MSG_MODIFY {
-            return Ok(Verdict::Allow);
-        }
-        let edit = modify::edit(&answer, message)?;
-        Ok(if edit.is_empty() { Verdict::Allow } else { Verdict::Modify(edit) })
+        let edit: Edit = match (command, question) {
+            (BEFORE_MSG_MODIFY, Question::BeforeSend(message)) => modify::edit(&answer, message)?.into(),
+            (BEFORE_CREATE_GROUP, Question::BeforeCreateGroup(creation)) => group::edit(&answer, creation)?.into(),
+            (BEFORE_MEMBERS_JOIN, Question::BeforeCreateGroup(_)) => {
+                GroupEdit { members: member::changes(&answer)?, ..GroupEdit::default() }.into()
+            }
+            (BEFORE_INVITE, Question::BeforeAddMembers(addition)) => {
+                member::refusals(&answer, &addition.members)?.into()
+            }
+            (BEFORE_MEMBERS_JOIN, Question::BeforeAddMembers(_)) => member::changes(&answer)?.into(),
+            (_, Question::BeforeUpdateGroup(update)) => update::edit(&answer, update)?.into(),
+            (_, Question::BeforeRegister(registration)) => match account::replacement(&answer, registration)? {
+                Some(accounts) => Edit::Accounts(accounts),
+                None => return Ok(Verdict::Allow),
+            },
+            _ => return Ok(Verdict::Allow),
+        };
+        // An answer that repeats what it was asked about changes nothing.
+        let mut edited = question.clone();
+        edited.apply(edit.clone());
+        Ok(if edited == *question { Verdict::Allow } else { Verdict::Modify(edit) })
     }
 
     fn tells(&self, event: &Event) -> Option<&'static str> {
@@ -119,12 +161,24 @@ impl Codec for OpenImCodec {
     }
 }
 
+impl OpenImCodec {
+    /// COMPAT: an admin's one-to-one message is not asked about, its group message is (`webhooks.jsonl`, `rules`).
+    fn asks_about(&self, message: &Message) -> &'static [&'static str] {
+        match (message.is_direct(), self.admins.contains(&message.sender)) {
+            _ if !is_called_back(message) => &[],
+            (true, true) => &[BEFORE_MSG_MODIFY],
+            (true, false) => &[BEFORE_SEND_SINGLE, BEFORE_MSG_MODIFY],
+            (false, _) => &[BEFORE_SEND_GROUP, BEFORE_MSG_MODIFY],
+        }
+    }
+}
+
 fn is_called_back(message: &Message) -> bool {
     content::is_called_back(content::content_type(&message.elements, &message.mentions))
 }
 
 fn call(command: &'static str, message: &Message, shown: &MsgData, query: String) -> Call {
-    let operation = request::operation(message);
+    let operation = request::operation(&message.origin, message.id);
     let body = request::body(command, shown, &operation);
     Call { command, query, headers: vec![("operationID", operation)], body }
 }

@@ -4,6 +4,7 @@ use chat::account::Account;
 use chat::group::{Group, GroupRules, GroupStatus, Joining};
 use chat::member::{JoinSource, Member, Role};
 use serde::Serialize;
+use webhook::codec::Unreadable;
 
 use crate::config::Config;
 use crate::error::{ApiError, Code};
@@ -105,7 +106,7 @@ impl Verification {
 }
 
 /// A group of the other dialect that takes no applications at all reads as the strictest that OpenIM has.
-fn need_verification(rules: &GroupRules) -> i32 {
+pub(crate) fn need_verification(rules: &GroupRules) -> i32 {
     match rules.joining {
         Joining::Free => 2,
         Joining::Approval if !rules.approves_invitations => 0,
@@ -160,11 +161,14 @@ impl GroupMemberFullInfo {
             role_level: role_level(member.role),
             join_time: member.joined.millis(),
             nickname: shown_name(member, account).to_owned(),
-            face_url: account.map(|account| account.face_url.clone()).unwrap_or_default(),
+            face_url: match account {
+                Some(account) if member.face_url.is_empty() => account.face_url.clone(),
+                _ => member.face_url.clone(),
+            },
             app_manager_level: account.map_or(1, |account| manager_level(config, account)),
             join_source: join_source(member.source),
             operator_user_id: inviter.clone(),
-            ex: String::new(),
+            ex: member.custom_data.clone(),
             mute_end_time: member.muted_until.millis().max(0),
             inviter_user_id: inviter,
         }
@@ -179,11 +183,22 @@ pub(crate) fn shown_name<'a>(member: &'a Member, account: Option<&'a Account>) -
     }
 }
 
-fn role_level(role: Role) -> i32 {
+/// `roleLevel`.
+pub(crate) fn role_level(role: Role) -> i32 {
     match role {
         Role::Owner => 100,
         Role::Admin => 60,
         Role::Member => 20,
+    }
+}
+
+/// Reads `roleLevel`.
+pub(crate) fn role_of(level: i32) -> Result<Role, Unreadable> {
+    match level {
+        100 => Ok(Role::Owner),
+        60 => Ok(Role::Admin),
+        20 => Ok(Role::Member),
+        _ => Err(Unreadable("roleLevel must be 100, 60 or 20".into())),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Groups.
 
+use chat::group::GroupKind;
 use chat::id::GroupId;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::migrate::Moves;
 
@@ -35,13 +36,27 @@ impl Moves for GroupRow {
     }
 }
 
+/// At most so many groups of one owner are looked at when they are counted: far more than anybody has who is a person, and
+/// some ten megabytes.
+const MOST_OWNED: i64 = 10_000;
+
+/// How many of these groups, as JSON, are of that kind.
+pub(crate) fn count_of_kind(groups: &[String], kind: GroupKind) -> serde_json::Result<u64> {
+    #[derive(Deserialize)]
+    struct Kind {
+        kind: GroupKind,
+    }
+    let kinds = groups.iter().map(|data| serde_json::from_str(data)).collect::<serde_json::Result<Vec<Kind>>>()?;
+    Ok(kinds.iter().filter(|group| group.kind == kind).count() as u64)
+}
+
 /// In SQLite.
 pub(crate) mod lite {
     use chat::group::{Group, GroupStatus};
-    use chat::id::GroupId;
+    use chat::id::{AccountId, GroupId};
     use rusqlite::{Connection, OptionalExtension, Result, Row};
 
-    use super::{GroupRow, GroupState};
+    use super::{GroupRow, GroupState, MOST_OWNED};
     use crate::migrate::InSqlite;
     use crate::sqlite::{from_json, to_json};
 
@@ -55,6 +70,15 @@ pub(crate) mod lite {
     pub(crate) fn find(db: &Connection, id: &GroupId) -> Result<Option<Group>> {
         let mut statement = db.prepare_cached("SELECT data, member_count FROM chat_group WHERE id = ?1")?;
         statement.query_row([id.as_str()], read).optional()
+    }
+
+    /// The living groups that an account is the owning member of, as JSON.
+    pub(crate) fn owned(db: &Connection, owner: &AccountId) -> Result<Vec<String>> {
+        let mut statement = db.prepare_cached(
+            "SELECT g.data FROM member m JOIN chat_group g ON g.key = m.group_key
+             WHERE m.account = (SELECT key FROM account WHERE id = ?1) AND m.role = 2 AND g.is_open LIMIT ?2",
+        )?;
+        statement.query_map((owner.as_str(), MOST_OWNED), |row| row.get(0))?.collect()
     }
 
     /// What a commit needs to know of it, if it exists.
@@ -129,11 +153,11 @@ pub(crate) mod lite {
 /// In PostgreSQL.
 pub(crate) mod pg {
     use chat::group::Group;
-    use chat::id::GroupId;
+    use chat::id::{AccountId, GroupId};
     use tokio_postgres::Row;
     use tokio_postgres::types::Type;
 
-    use super::{GroupRow, GroupState};
+    use super::{GroupRow, GroupState, MOST_OWNED};
     use crate::migrate::InPostgres;
     use crate::postgres::{CopyIn, Db, Result, from_json, int, nat, place, to_json};
     use crate::shard::{Shards, SmallInt};
@@ -154,6 +178,19 @@ pub(crate) mod pg {
             Ok((place(row, 2), group))
         };
         rows.iter().map(read).collect()
+    }
+
+    /// The living groups that an account is the owning member of, as JSON.
+    pub(crate) async fn owned(db: &Db, owner: &AccountId) -> Result<Vec<String>> {
+        let query = db
+            .prepare_cached(
+                "SELECT g.data FROM member m
+                 CROSS JOIN LATERAL (SELECT * FROM chat_group WHERE shard = m.shard AND id = m.group_id OFFSET 0) g
+                 WHERE m.account = $1 AND m.role = 2 AND g.is_open LIMIT $2",
+            )
+            .await?;
+        let rows = db.query(&query, &[&owner.as_str(), &MOST_OWNED]).await?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
     /// What a commit needs to know of those of `ids` that exist, each with its place among them.

@@ -174,6 +174,13 @@ struct Dialect {
     whole: &'static str,
 }
 
+/// An endpoint of which the counts are not those of its letters.
+const MISCOUNTED: &str = "SELECT endpoint FROM
+        (SELECT endpoint, shard, CASE state WHEN 0 THEN 1 ELSE 0 END AS dead, CASE state WHEN 0 THEN 0 ELSE 1 END AS replay
+            FROM letter
+         UNION ALL SELECT endpoint, shard, -dead, -replay FROM letter_count) counted
+     GROUP BY endpoint, shard HAVING sum(dead) <> 0 OR sum(replay) <> 0 LIMIT 1";
+
 const COLUMNS: &str = "endpoint, shard, position, subject, event, command, state, why, attempts, at";
 
 /// In SQLite.
@@ -184,7 +191,7 @@ pub(crate) mod lite {
     use rusqlite::{Connection, OptionalExtension, Result, Row};
     use webhook::ledger::{Letter, LetterCount, LetterQuery, LetterState};
 
-    use super::{Changes, Dialect, FEW_DUE, LetterRow, Page, Path, number, state};
+    use super::{Changes, Dialect, FEW_DUE, LetterRow, MISCOUNTED, Page, Path, number, state};
     use crate::migrate::InSqlite;
     use crate::sqlite::{event_id, from_json, to_json};
 
@@ -267,6 +274,11 @@ pub(crate) mod lite {
         count_on(db, changes)
     }
 
+    /// An endpoint of which the counts are not those of its letters.
+    pub(crate) fn miscounted(db: &Connection) -> Result<Option<String>> {
+        db.query_row(MISCOUNTED, [], |row| row.get(0)).optional()
+    }
+
     fn count_on(db: &Connection, changes: Changes) -> Result<()> {
         let mut count = db.prepare_cached(
             "INSERT INTO letter_count (endpoint, shard, dead, replay) VALUES (?1, ?2, ?3, ?4)
@@ -313,7 +325,7 @@ pub(crate) mod pg {
     use tokio_postgres::types::ToSql;
     use webhook::ledger::{Letter, LetterCount, LetterQuery, LetterState};
 
-    use super::{Changes, Dialect, FEW_DUE, LetterRow, Page, Path, number, state};
+    use super::{Changes, Dialect, FEW_DUE, LetterRow, MISCOUNTED, Page, Path, number, state};
     use crate::migrate::InPostgres;
     use crate::postgres::{Db, Result, event_id, from_json, int, nat, place, plain, to_json};
     use crate::shard::{Shards, SmallInt};
@@ -439,6 +451,11 @@ pub(crate) mod pg {
             changes.add(endpoint, Shard(row.get::<_, i16>(0).cast_unsigned()), state(row.get(1)), -1);
         }
         count_on(db, changes).await
+    }
+
+    /// An endpoint of which the counts are not those of its letters.
+    pub(crate) async fn miscounted(db: &Db) -> Result<Option<String>> {
+        Ok(db.query_opt(MISCOUNTED, &[]).await?.map(|row| row.get(0)))
     }
 
     async fn count_on(db: &Db, changes: Changes) -> Result<()> {

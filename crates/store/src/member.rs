@@ -13,7 +13,11 @@ struct Rest {
     source: JoinSource,
     inviter: Option<AccountId>,
     name_card: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    face_url: String,
     custom_fields: Map<String, Value>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    custom_data: String,
 }
 
 impl Rest {
@@ -22,7 +26,9 @@ impl Rest {
             source: member.source,
             inviter: member.inviter.clone(),
             name_card: member.name_card.clone(),
+            face_url: member.face_url.clone(),
             custom_fields: member.custom_fields.clone(),
+            custom_data: member.custom_data.clone(),
         }
     }
 }
@@ -161,8 +167,10 @@ pub(crate) mod lite {
             source: rest.source,
             inviter: rest.inviter,
             name_card: rest.name_card,
+            face_url: rest.face_url,
             muted_until: Timestamp::from_millis(row.get(3)?),
             custom_fields: rest.custom_fields,
+            custom_data: rest.custom_data,
             read_seq: row.get(4)?,
             last_sent: Timestamp::from_millis(row.get(5)?),
         })
@@ -362,8 +370,10 @@ pub(crate) mod pg {
             source: rest.source,
             inviter: rest.inviter,
             name_card: rest.name_card,
+            face_url: rest.face_url,
             muted_until: Timestamp::from_millis(row.get(3)),
             custom_fields: rest.custom_fields,
+            custom_data: rest.custom_data,
             read_seq: nat(row.get(4)),
             last_sent: Timestamp::from_millis(row.get(5)),
         })

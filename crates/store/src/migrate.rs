@@ -6,13 +6,14 @@
 //! 1. The source is looked at: how much there is, and a digest of it, by which a resumed run knows that it is the same.
 //! 2. Tables are copied as they are, and conversations get their place and key in the target (`homes.rs`).
 //! 3. The log is copied, merged from the source's shards (`merge.rs`) and appended to the target's.
-//! 4. What endpoints have been told is said anew in the target's positions (`told.rs`).
+//! 4. What endpoints have been told is said anew in the target's positions (`told.rs`), and letters get the places of their
+//!    events there (`places.rs`).
 //! 5. Both sides are read again and compared (`verify.rs`). Only then is the target complete, and may be served.
 //!
 //! Every transaction on the target also notes how far the migration got (`dataset.rs` in the crate), so that one that was
 //! killed goes on where it stopped.
 //!
-//! Memory: some pages of rows, and for each conversation at most 80 bytes, with what `told.rs` says on top.
+//! Memory: some pages of rows, and for each conversation at most 80 bytes, with what `told.rs` and `places.rs` say on top.
 
 mod copy;
 mod digest;
@@ -22,6 +23,7 @@ mod merge;
 mod moves;
 mod pg;
 mod place;
+mod places;
 mod side;
 mod told;
 mod verify;

@@ -27,7 +27,7 @@ use chat::Fault;
 use chat::account::Account;
 use chat::conversation::ConversationId;
 use chat::event::{LogEntry, Position, Shard, Subject};
-use chat::group::{Group, Topic};
+use chat::group::{Group, GroupKind, Topic};
 use chat::id::{AccountId, EventId, GroupId, Seq, Timestamp, TopicId};
 use chat::member::Member;
 use chat::message::{Message, RepeatKey};
@@ -56,7 +56,7 @@ use crate::conversation::pg as conversation;
 use crate::cursor::pg as cursor;
 use crate::event::pg as event;
 use crate::gap::pg as gap;
-use crate::group::pg as group;
+use crate::group::{count_of_kind, pg as group};
 use crate::letter::pg as letter;
 use crate::member::pg as member;
 use crate::milestone::pg as milestone;
@@ -262,6 +262,14 @@ impl Store for Postgres {
         }
         let found = read!(self.reads, db => group::find(&db, self.shards, &ids))?;
         Ok(found.into_iter().map(|(_, group)| group).collect())
+    }
+
+    async fn groups_owned(&self, owner: &AccountId, kind: GroupKind) -> Result<u64, Fault> {
+        if !is_possible(&[owner.as_str()]) {
+            return Ok(0);
+        }
+        let owned = read!(self.reads, db => group::owned(&db, owner))?;
+        count_of_kind(&owned, kind).map_err(Fault::new)
     }
 
     async fn topic(&self, group: &GroupId, id: &TopicId) -> Result<Option<Topic>, Fault> {

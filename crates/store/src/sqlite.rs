@@ -16,7 +16,7 @@ use chat::Fault;
 use chat::account::Account;
 use chat::conversation::ConversationId;
 use chat::event::{LogEntry, Position, Shard, Subject};
-use chat::group::{Group, Topic};
+use chat::group::{Group, GroupKind, Topic};
 use chat::id::{AccountId, EventId, GroupId, Seq, Timestamp, TopicId};
 use chat::member::Member;
 use chat::message::{Message, RepeatKey};
@@ -39,7 +39,7 @@ use crate::cursor::lite as cursor;
 use crate::dataset::lite as dataset;
 use crate::event::lite as event;
 use crate::gap::lite as gap;
-use crate::group::lite as group;
+use crate::group::{count_of_kind, lite as group};
 use crate::letter::lite as letter;
 use crate::member::lite as member;
 use crate::milestone::lite as milestone;
@@ -148,6 +148,12 @@ impl Store for Sqlite {
         }
         let ids = ids.to_vec();
         self.scan(move |db| collect(&ids, |id| group::find(db, id))).await
+    }
+
+    async fn groups_owned(&self, owner: &AccountId, kind: GroupKind) -> Result<u64, Fault> {
+        let owner = owner.clone();
+        let owned = self.scan(move |db| group::owned(db, &owner)).await?;
+        count_of_kind(&owned, kind).map_err(Fault::new)
     }
 
     async fn topic(&self, group: &GroupId, id: &TopicId) -> Result<Option<Topic>, Fault> {

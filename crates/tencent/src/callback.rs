@@ -4,12 +4,15 @@
 
 mod bodies;
 mod commands;
+#[cfg(test)]
+mod schema;
 
 use bytes::Bytes;
 use chat::event::{Event, LogEntry};
 use chat::group::GroupKind;
 use chat::id::Timestamp;
 use chat::message::{Keeping, Message};
+use chat::question::member::{MemberAddition, MembersEdit};
 use chat::question::{MessageEdit, Question, Verdict};
 use chat::{Fault, Origin, Platform, Refusal};
 use serde::Serialize;
@@ -19,12 +22,16 @@ use webhook::codec::{Call, Codec, Unreadable};
 
 use crate::element::{decode_body, encode_body};
 use crate::error_map::is_own_code;
+use crate::gate::Service;
 use crate::group_type;
 
 const BEFORE_C2C: &str = "C2C.CallbackBeforeSendMsg";
 const AFTER_C2C: &str = "C2C.CallbackAfterSendMsg";
 const BEFORE_GROUP: &str = "Group.CallbackBeforeSendMsg";
 const AFTER_GROUP: &str = "Group.CallbackAfterSendMsg";
+const BEFORE_CREATE_GROUP: &str = "Group.CallbackBeforeCreateGroup";
+const BEFORE_CREATE_TOPIC: &str = "Group.CallbackBeforeCreateTopic";
+const BEFORE_INVITE: &str = "Group.CallbackBeforeInviteJoinGroup";
 const GROUP_CHANGED: &str = "Group.CallbackAfterGroupInfoChanged";
 
 /// Words callbacks for one endpoint.
@@ -61,30 +68,48 @@ impl Codec for TencentCodec {
     }
 
     fn asks(&self, question: &Question) -> &'static [&'static str] {
-        let Question::BeforeSend(message) = question;
-        if message.is_direct() { &[BEFORE_C2C] } else { &[BEFORE_GROUP] }
+        match question {
+            Question::BeforeSend(message) if message.is_direct() => &[BEFORE_C2C],
+            Question::BeforeSend(_) => &[BEFORE_GROUP],
+            Question::BeforeCreateGroup(_) => &[BEFORE_CREATE_GROUP],
+            Question::BeforeCreateTopic(_) => &[BEFORE_CREATE_TOPIC],
+            Question::BeforeAddMembers(_) => &[BEFORE_INVITE],
+            // The dialect tells of these, and asks about none of them.
+            Question::BeforeUpdateGroup(_) | Question::BeforeBlock(_) | Question::BeforeRegister(_) => &[],
+        }
     }
 
     fn question(&self, command: &'static str, question: &Question) -> Call {
-        let Question::BeforeSend(message) = question;
-        let body = if command == BEFORE_C2C {
-            json(&bodies::BeforeC2c::of(command, message))
-        } else {
-            json(&bodies::BeforeGroup::of(command, message))
+        let body = match question {
+            Question::BeforeSend(message) if message.is_direct() => json(&bodies::BeforeC2c::of(command, message)),
+            Question::BeforeSend(message) => json(&bodies::BeforeGroup::of(command, message)),
+            Question::BeforeCreateGroup(creation) => json(&bodies::BeforeCreateGroup::of(command, creation)),
+            Question::BeforeCreateTopic(creation) => json(&bodies::BeforeCreateTopic::of(command, creation)),
+            Question::BeforeAddMembers(addition) => json(&bodies::BeforeInvite::of(command, addition)),
+            // Never asked.
+            Question::BeforeUpdateGroup(_) | Question::BeforeBlock(_) | Question::BeforeRegister(_) => Bytes::new(),
         };
-        call(command, &message.origin, body)
+        call(command, question.origin(), body)
     }
 
     fn verdict(&self, _: &'static str, question: &Question, body: &[u8]) -> Result<Verdict, Unreadable> {
-        let Question::BeforeSend(message) = question;
         let mut answer: Value = serde_json::from_slice(body).map_err(|error| Unreadable(error.to_string()))?;
+        let (service, is_message) = match question {
+            Question::BeforeSend(message) if message.is_direct() => (Service::Message, true),
+            Question::BeforeSend(_) => (Service::Group, true),
+            _ => (Service::Group, false),
+        };
         let code = error_code(&answer).ok_or_else(|| Unreadable("ErrorCode is not an integer".into()))?;
         let info = || answer.get("ErrorInfo").and_then(Value::as_str).unwrap_or_default().to_owned();
         let reject = |code, info| Verdict::Reject(Refusal::Rejected { code, info, detail: String::new() });
         match code {
-            0 => edit(&mut answer),
-            2 => Ok(Verdict::Discard),
-            own if is_own_code(!message.is_direct(), own) => Ok(reject(Some(own), info())),
+            0 => match question {
+                Question::BeforeSend(_) => edit(&mut answer),
+                Question::BeforeAddMembers(addition) => refusals(&answer, addition),
+                _ => Ok(Verdict::Allow),
+            },
+            2 if is_message => Ok(Verdict::Discard),
+            own if is_own_code(service, own) => Ok(reject(Some(own), info())),
             _ => Ok(reject(None, info())),
         }
     }
@@ -198,7 +223,22 @@ fn edit(answer: &mut Value) -> Result<Verdict, Unreadable> {
         Some(_) => return Err(Unreadable("CloudCustomData is not a string".into())),
     };
     let edit = MessageEdit { elements, custom_data, ..MessageEdit::default() };
-    Ok(if edit.is_empty() { Verdict::Allow } else { Verdict::Modify(edit) })
+    Ok(if edit.is_empty() { Verdict::Allow } else { Verdict::Modify(edit.into()) })
+}
+
+/// Whom an allowing answer leaves out.
+fn refusals(answer: &Value, addition: &MemberAddition) -> Result<Verdict, Unreadable> {
+    let wrong = || Unreadable("RefusedMembers_Account is not a list of strings".into());
+    let names = match answer.get("RefusedMembers_Account") {
+        None | Some(Value::Null) => return Ok(Verdict::Allow),
+        Some(Value::Array(names)) => names,
+        Some(_) => return Err(wrong()),
+    };
+    let names: Vec<&str> = names.iter().map(Value::as_str).collect::<Option<_>>().ok_or_else(wrong)?;
+    let asked = addition.members.iter().map(|member| &member.account);
+    let refused = asked.filter(|account| names.contains(&account.as_str())).cloned().collect();
+    let edit = MembersEdit { refused, ..MembersEdit::default() };
+    Ok(if edit.is_empty() { Verdict::Allow } else { Verdict::Modify(edit.into()) })
 }
 
 /// `OnlineOnlyFlag`; a live room's messages have 0, whatever the sender asked for.

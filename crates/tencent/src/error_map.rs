@@ -20,8 +20,15 @@ const BLOCKED: i64 = 20007;
 pub(crate) fn failure(service: Service, error: &Error) -> Failure {
     match error {
         Error::Fault(_) => Failure::new(internal(service), "internal error, please retry"),
-        Error::Refused(Refusal::Rejected { code, info, .. }) => rejected(service, *code, info),
-        Error::Refused(refusal) => Failure::new(code(service, refusal), refusal.to_string()),
+        Error::Refused(refusal) => refused(service, refusal),
+    }
+}
+
+/// The failure that `refusal` is in `service`: of a whole command, or of one of its items.
+pub(crate) fn refused(service: Service, refusal: &Refusal) -> Failure {
+    match refusal {
+        Refusal::Rejected { code, info, .. } => rejected(service, *code, info),
+        refusal => Failure::new(code(service, refusal), refusal.to_string()),
     }
 }
 
@@ -34,21 +41,30 @@ pub(crate) fn not_sent(reason: NotSent) -> Failure {
     Failure::new(code, Refusal::from(reason).to_string())
 }
 
-/// The backend's own code is passed on within the documented range of the service, and nowhere else.
+/// The backend's own code is passed on within the documented range of the service, and nowhere else. The services of
+/// accounts and relations have no code for a refusal by the app's backend (only OpenIM asks about these commands); they
+/// have 'bad request parameter', which at least nobody retries.
 fn rejected(service: Service, code: Option<i64>, info: &str) -> Failure {
     let standard = match service {
         Service::Group => 10016,
-        _ => 20006,
+        Service::Message | Service::Unknown => 20006,
+        Service::Account => 70402,
+        Service::Sns => 30001,
     };
     match code {
-        Some(code) if is_own_code(service == Service::Group, code) => Failure::new(code, info),
+        Some(code) if is_own_code(service, code) => Failure::new(code, info),
         _ => Failure::new(standard, "the app's before-callback refused"),
     }
 }
 
-/// Whether a before-callback may use this code, for a group or a one-to-one message.
-pub(crate) fn is_own_code(is_group: bool, code: i64) -> bool {
-    if is_group { (10100..=10200).contains(&code) } else { (120_001..=130_000).contains(&code) }
+/// Whether a before-callback may use this code, about a command of that service (`spec/tencent/rules.md`, section 7).
+pub(crate) fn is_own_code(service: Service, code: i64) -> bool {
+    match service {
+        Service::Group => (10100..=10200).contains(&code),
+        Service::Message => (120_001..=130_000).contains(&code),
+        Service::Sns => (38_000..=39_000).contains(&code),
+        Service::Account | Service::Unknown => false,
+    }
 }
 
 fn code(service: Service, refusal: &Refusal) -> i64 {
@@ -124,5 +140,31 @@ fn internal(service: Service) -> i64 {
         Service::Group => 10002,
         Service::Sns => 30006,
         Service::Unknown => 60008,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_own_code_is_passed_on_where_it_is_documented() {
+        let refusal = |code| Refusal::Rejected { code, info: "why".into(), detail: "never shown".into() };
+        for (service, first, last, standard) in [
+            (Service::Group, 10_100, 10_200, 10_016),
+            (Service::Message, 120_001, 130_000, 20_006),
+            (Service::Sns, 38_000, 39_000, 30_001),
+        ] {
+            for own in [first, last] {
+                assert_eq!(refused(service, &refusal(Some(own))), Failure::new(own, "why"));
+            }
+            for other in [None, Some(first - 1), Some(last + 1), Some(5001)] {
+                let failure = Failure::new(standard, "the app's before-callback refused");
+                assert_eq!(refused(service, &refusal(other)), failure);
+            }
+        }
+        for other in [None, Some(10_100), Some(120_001), Some(38_000)] {
+            assert_eq!(refused(Service::Account, &refusal(other)).code, 70_402);
+        }
     }
 }

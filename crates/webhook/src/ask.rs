@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chat::Refusal;
 use chat::port::{Callbacks, Clock};
-use chat::question::{MessageEdit, Question, Verdict};
+use chat::question::{Edit, Question, Verdict};
 use chat::refusal::AskFailure;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -143,8 +143,7 @@ async fn call(
         return Called { outcome: Outcome::GivenUp, result: Err(CallFailure::new(AskFailure::Busy, detail)) };
     };
     let call = endpoint.codec.question(command, question);
-    let Question::BeforeSend(message) = question;
-    let id = format!("{}.{}.{command}", message.id, endpoint.name);
+    let id = format!("{}.{}.{command}", question.id(), endpoint.name);
     let envelope = Envelope { id, headers: Vec::new() };
     let started = Instant::now();
     let answer = request::post(endpoint, &call, &envelope, clock.now(), deadline).await;
@@ -184,7 +183,21 @@ impl Unasked {
 #[async_trait]
 impl Callbacks for Asker {
     fn asks(&self, question: &Question) -> bool {
-        self.roster.now().iter().any(|endpoint| endpoint.asks(question).next().is_some())
+        let endpoints = self.roster.now();
+        let wanted = || {
+            let of = |endpoint| Endpoint::asks(endpoint, question).map(move |command| (endpoint, command));
+            endpoints.iter().map(|endpoint| &**endpoint).flat_map(of)
+        };
+        let is_asked = wanted().any(|(endpoint, command)| !endpoint.asking.lets_pass(command));
+        if !is_asked {
+            // The caller spares itself what it does around a question: a dead backend costs as much as none.
+            for (endpoint, command) in wanted() {
+                let failure = AskFailure::BreakerOpen;
+                let passed = Unasked { failure, detail: failure.to_string(), then: OnFailure::Allow };
+                record(endpoint, command, &Err(passed), Duration::ZERO);
+            }
+        }
+        is_asked
     }
 
     fn is_full(&self) -> bool {
@@ -192,21 +205,27 @@ impl Callbacks for Asker {
     }
 
     async fn ask(&self, mut question: Question) -> Verdict {
-        let mut total = MessageEdit::default();
+        let mut total: Option<Edit> = None;
         for endpoint in self.roster.snapshot().iter() {
             for command in endpoint.asks(&question) {
+                // An earlier endpoint has let nobody in about whom this one could be asked.
+                if question.is_settled() {
+                    continue;
+                }
                 match self.ask_one(endpoint, command, &question).await {
                     Verdict::Allow => {}
                     Verdict::Modify(edit) => {
-                        let Question::BeforeSend(message) = &mut question;
-                        edit.clone().apply_to(message);
-                        total = total.then(edit);
+                        question.apply(edit.clone());
+                        total = Some(match total {
+                            Some(earlier) => earlier.then(edit),
+                            None => edit,
+                        });
                     }
                     verdict @ (Verdict::Reject(_) | Verdict::Discard) => return verdict,
                 }
             }
         }
-        if total.is_empty() { Verdict::Allow } else { Verdict::Modify(total) }
+        total.filter(|edit| !edit.is_empty()).map_or(Verdict::Allow, Verdict::Modify)
     }
 }
 

@@ -189,6 +189,12 @@ impl Asking {
         gauge(&self.endpoint, self.watched().breaker.state());
     }
 
+    /// Whether the question may as well not be put: the endpoint is dead, lets it pass, and it is not time for a probe.
+    pub(crate) fn lets_pass(&self, command: &str) -> bool {
+        let death = self.watched().breaker.shut(Instant::now());
+        death.is_some_and(|death| self.policy(command).on(AskFailure::BreakerOpen, Some(death)) == OnFailure::Allow)
+    }
+
     /// A question comes.
     pub(crate) fn enter(self: &Arc<Self>) -> Gate {
         let mut watched = self.watched();

@@ -167,6 +167,15 @@ impl Breaker {
         }
     }
 
+    /// How the endpoint was found to be dead, if a question would be answered with that alone: neither asked nor a probe.
+    pub fn shut(&self, now: Instant) -> Option<Death> {
+        match self.phase {
+            Phase::HalfOpen { death, .. } => Some(death),
+            Phase::Open { death, probe_at, .. } => (now < probe_at || self.probing).then_some(death),
+            Phase::Closed => None,
+        }
+    }
+
     /// A question that might be asked, at `asked`, waits no more.
     pub fn leave(&mut self, asked: Instant, outcome: Outcome, now: Instant) {
         self.count_silence(now);

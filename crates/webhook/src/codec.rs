@@ -39,11 +39,6 @@ pub trait Codec: Send + Sync {
     /// Words the event.
     fn telling(&self, command: &'static str, entry: &LogEntry) -> Result<Call, Fault>;
 
-    /// Joins calls into one, each with what is said about it; none if the dialect has no batches.
-    fn batch(&self, _calls: &[(Envelope, Call)]) -> Option<Call> {
-        None
-    }
-
     /// A group's type in the dialect's words, for filters.
     fn group_type(&self, _kind: GroupKind) -> Option<&'static str> {
         None
@@ -64,6 +59,12 @@ pub trait Codec: Send + Sync {
 
     /// Whether the body of an after-callback's answer says OK, for endpoints with `acknowledge = "body"`.
     fn acknowledges(&self, body: &[u8]) -> bool;
+
+    /// Joins worded tellings into one call, made now; none, if the dialect has no form for that. The caller bounds how many,
+    /// and how much; an answer is to all of them.
+    fn batch(&self, _: &[BatchItem<'_>], _: Timestamp) -> Option<Call> {
+        None
+    }
 }
 
 /// A worded callback: all that does not change between attempts.
@@ -77,6 +78,15 @@ pub struct Call {
     pub headers: Vec<(&'static str, String)>,
     /// The JSON body.
     pub body: Bytes,
+}
+
+/// One of several calls that are to be joined, and what would be said beside it if it went alone.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchItem<'a> {
+    /// Its id and headers.
+    pub envelope: &'a Envelope,
+    /// The call.
+    pub call: &'a Call,
 }
 
 /// An answer that the dialect does not understand, and why.

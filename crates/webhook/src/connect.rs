@@ -124,7 +124,9 @@ impl Service<Name> for Judge {
     fn call(&mut self, name: Name) -> Self::Future {
         let Self { names, guard } = self.clone();
         Box::pin(async move {
-            let addresses = names.addresses(name.as_str()).await?;
+            let addresses = names.addresses(name.as_str()).await;
+            let addresses =
+                addresses.map_err(|error| format!("the name {:?} cannot be resolved: {error}", name.as_str()))?;
             let good = guard.filter(name.as_str(), addresses)?;
             // The connector puts in the port.
             Ok(good.into_iter().map(|address| SocketAddr::new(address, 0)).collect::<Vec<_>>().into_iter())

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use chat::Actor;
 use chat::event::Event;
-use chat::group::GroupKind;
+use chat::group::{Group, GroupKind};
 use chat::id::{AccountId, GroupId};
 use chat::message::Message;
-use chat::question::Question;
+use chat::question::{Occasion, Question};
 
 use crate::codec::Codec;
 
@@ -42,39 +43,60 @@ struct Facts<'a> {
     group: Option<&'a GroupId>,
     kind: Option<GroupKind>,
     sender: Option<&'a AccountId>,
+    receiver: Option<&'a AccountId>,
 }
 
 impl<'a> Facts<'a> {
     fn of_message(message: &'a Message) -> Self {
         let (group, kind) = (message.conversation.group(), message.group_kind);
-        Self { message: Some(message), group, kind, sender: Some(&message.sender) }
+        let receiver = message.conversation.peer_of(&message.sender);
+        Self { message: Some(message), group, kind, sender: Some(&message.sender), receiver }
+    }
+
+    /// Of what somebody does about a group.
+    fn of_group(id: &'a GroupId, kind: GroupKind, actor: &'a Actor) -> Self {
+        Self { message: None, group: Some(id), kind: Some(kind), sender: actor.account(), receiver: None }
     }
 
     fn of_event(event: &'a Event) -> Self {
         match event {
             Event::MessageSent(message) | Event::MessageNotSent { message, .. } => Self::of_message(message),
-            Event::GroupChanged(change) => Self {
-                message: None,
-                group: Some(&change.group),
-                kind: Some(change.kind),
-                sender: change.actor.account(),
-            },
-            Event::EndpointPaused(_) => Self { message: None, group: None, kind: None, sender: None },
+            Event::GroupChanged(change) => Self::of_group(&change.group, change.kind, &change.actor),
+            Event::EndpointPaused(_) => Self { message: None, group: None, kind: None, sender: None, receiver: None },
         }
     }
 
     fn of_question(question: &'a Question) -> Self {
-        let Question::BeforeSend(message) = question;
-        Self::of_message(message)
+        let of_group =
+            |group: &'a Group, occasion: &'a Occasion| Self::of_group(&group.id, group.kind, &occasion.actor);
+        match question {
+            Question::BeforeSend(message) => Self::of_message(message),
+            Question::BeforeCreateGroup(creation) => of_group(&creation.group, &creation.occasion),
+            Question::BeforeCreateTopic(creation) => of_group(&creation.group, &creation.occasion),
+            Question::BeforeAddMembers(addition) => of_group(&addition.group, &addition.occasion),
+            Question::BeforeUpdateGroup(update) => of_group(&update.group, &update.occasion),
+            // Whose block it is, and whom it is on its way to.
+            Question::BeforeBlock(block) => Self {
+                message: None,
+                group: None,
+                kind: None,
+                sender: Some(&block.owner),
+                receiver: Some(&block.target),
+            },
+            Question::BeforeRegister(registration) => Self {
+                message: None,
+                group: None,
+                kind: None,
+                sender: registration.occasion.actor.account(),
+                receiver: None,
+            },
+        }
     }
 
     fn is_in(&self, criteria: &Criteria, codec: &dyn Codec) -> bool {
         let Criteria { conversations, groups, receivers, .. } = criteria;
         let is_group = || self.group.is_some_and(|group| groups.contains(group.as_str()));
-        let is_receiver = || {
-            let receiver = self.message.and_then(|message| message.conversation.peer_of(&message.sender));
-            receiver.is_some_and(|receiver| receivers.contains(receiver.as_str()))
-        };
+        let is_receiver = || self.receiver.is_some_and(|receiver| receivers.contains(receiver.as_str()));
         let is_conversation = || {
             let conversation = self.message.map(|message| &message.conversation);
             conversation.and_then(|id| codec.conversation(id)).is_some_and(|id| conversations.contains(&id))

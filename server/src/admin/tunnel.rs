@@ -66,8 +66,10 @@ async fn open(State(desk): State<Desk>, body: BytesOr) -> Result<Response, Probl
     let dialect = match opening.dialect.as_str() {
         "tencent" => Dialect::Tencent,
         "openim" => Dialect::OpenIm,
+        "standard" => Dialect::Standard,
         other => {
-            return Err(Problem::bad(format!("dialect: found {other:?}; right would be \"tencent\" or \"openim\"")));
+            let words = "right would be \"tencent\", \"openim\" or \"standard\"";
+            return Err(Problem::bad(format!("dialect: found {other:?}; {words}")));
         }
     };
     let is_path = opening.path.starts_with('/') && opening.path.parse::<Uri>().is_ok() && !opening.path.contains('#');

@@ -227,21 +227,15 @@ fn endpoint(mut raw: raw::Endpoint, place: &str, guard: &Guard, problems: &mut P
     if !(1..=1024).contains(&raw.concurrency) {
         problems.wrong(key("concurrency"), format!("found {}", raw.concurrency));
     }
-    let dialect = match raw.dialect {
-        raw::Dialect::Tencent => Dialect::Tencent,
-        raw::Dialect::Openim => Dialect::OpenIm,
-        raw::Dialect::Standard => {
-            problems.wrong(key("dialect"), "\"standard\" is not available in this version");
-            return None;
-        }
-    };
+    let dialect = raw.dialect;
     let only = criteria(std::mem::take(&mut raw.only), dialect, &|name| key(&format!("only.{name}")), problems);
     let except = criteria(std::mem::take(&mut raw.except), dialect, &|name| key(&format!("except.{name}")), problems);
     let telling = telling(&raw, &key, problems);
     match &raw.token {
         Some(token) if token.expose().is_empty() => problems.wrong(key("token"), "is empty"),
-        Some(_) if raw.dialect == raw::Dialect::Openim => {
-            problems.wrong(key("token"), "a token does nothing in the dialect \"openim\"; `secret` signs there");
+        Some(_) if dialect != Dialect::Tencent => {
+            let found = format!("a token does nothing in the dialect {:?}; `secret` signs there", dialect.name());
+            problems.wrong(key("token"), found);
         }
         _ => {}
     }
@@ -295,7 +289,7 @@ fn endpoint(mut raw: raw::Endpoint, place: &str, guard: &Guard, problems: &mut P
     let by_command = by_command.collect();
     Some(Endpoint {
         name: raw.name,
-        dialect,
+        dialect: raw.dialect,
         url: raw.url,
         commands: raw.commands,
         filter: Filter { only, except },
@@ -320,16 +314,19 @@ fn endpoint(mut raw: raw::Endpoint, place: &str, guard: &Guard, problems: &mut P
 
 fn criteria(raw: raw::Criteria, dialect: Dialect, key: &dyn Fn(&str) -> String, problems: &mut Problems) -> Criteria {
     let raw::Criteria { conversations, groups, receivers, senders, group_types, content_types } = raw;
-    if !conversations.is_empty() && dialect == Dialect::Tencent {
-        problems.wrong(key("conversations"), "Tencent's dialect has no conversation ids; use `groups` and `receivers`");
+    if !conversations.is_empty() && dialect != Dialect::OpenIm {
+        let found = format!("the dialect {:?} has no conversation ids; use `groups` and `receivers`", dialect.name());
+        problems.wrong(key("conversations"), found);
     }
     if !group_types.is_empty() && dialect == Dialect::OpenIm {
         problems.wrong(key("group_types"), "OpenIM's dialect has one type of group only");
     }
-    let types = ["Private", "Public", "ChatRoom", "AVChatRoom", "Community"];
-    match group_types.iter().find(|name| dialect == Dialect::Tencent && !types.contains(&name.as_str())) {
-        Some(odd) => problems.wrong(key("group_types"), format!("found {odd:?}; there are {}", types.join(", "))),
-        None => {}
+    let types = match dialect {
+        Dialect::Tencent => ["Private", "Public", "ChatRoom", "AVChatRoom", "Community"],
+        Dialect::OpenIm | Dialect::Standard => ["work", "public", "meeting", "live", "community"],
+    };
+    if let Some(odd) = group_types.iter().find(|name| !types.contains(&name.as_str())) {
+        problems.wrong(key("group_types"), format!("found {odd:?}; there are {}", types.join(", ")));
     }
     Criteria { conversations, groups, receivers, senders, group_types, content_types }
 }
@@ -355,7 +352,7 @@ fn telling(raw: &raw::Endpoint, key: &dyn Fn(&str) -> String, problems: &mut Pro
     }
     if !(1..=100).contains(&raw.batch) {
         problems.wrong(key("batch"), format!("found {}", raw.batch));
-    } else if raw.batch > 1 && raw.dialect != raw::Dialect::Standard {
+    } else if raw.batch > 1 && raw.dialect != Dialect::Standard {
         problems.wrong(key("batch"), "only the dialect \"standard\" has batches");
     }
     if !(1024..=64 << 20).contains(&raw.max_body_bytes) {
@@ -452,6 +449,10 @@ fn check_commands(commands: &[String], dialect: Dialect) -> Result<(), String> {
     let is_shaped = |command: &str| match dialect {
         Dialect::Tencent => command.split_once('.').is_some_and(|(of, what)| !of.is_empty() && !what.is_empty()),
         Dialect::OpenIm => command.starts_with("callback") && !command.contains('.'),
+        Dialect::Standard => {
+            let is_word = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+            command.contains('.') && command.split('.').all(is_word)
+        }
     };
     match commands.iter().find(|command| *command != "*" && !is_shaped(command)) {
         Some(odd) => Err(format!("found {odd:?}, which is not a command of this dialect")),

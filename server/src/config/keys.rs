@@ -88,7 +88,7 @@ pub(crate) const KEYS: &[Key] = &[
         "the URL of an HTTP proxy, such as \"http://user:password@proxy.example.com:3128\"",
     ),
     key("endpoint.name", Kind::Text, "1 to 64 of A–Z a–z 0–9 _ . - that no other endpoint has, such as \"app\""),
-    key("endpoint.dialect", Kind::Text, "\"tencent\" or \"openim\""),
+    key("endpoint.dialect", Kind::Text, "\"tencent\", \"openim\" or \"standard\""),
     key("endpoint.url", Kind::Text, "an http or https URL with a host, such as \"http://127.0.0.1:9000/callback\""),
     key("endpoint.commands", Kind::List, "a list of callback commands in the endpoint's dialect, or [\"*\"] for all"),
     key("endpoint.only", Kind::Table, CRITERIA),

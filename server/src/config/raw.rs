@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::secret::{Secret, Secrets};
-use super::{Acknowledge, OnFailure};
+use super::{Acknowledge, Dialect, OnFailure};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -144,15 +144,6 @@ pub(super) struct Command {
     pub(super) on_connection_error: Option<OnFailure>,
     pub(super) on_bad_status: Option<OnFailure>,
     pub(super) on_bad_body: Option<OnFailure>,
-}
-
-/// Like [`super::Dialect`], with the one that cannot be chosen yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Dialect {
-    Tencent,
-    Openim,
-    Standard,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]

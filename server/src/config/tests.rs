@@ -243,7 +243,7 @@ fn wrong_values_of_endpoints() {
         ("name", "\"\""),
         ("name", "\"a b\""),
         ("dialect", "\"smtp\""),
-        ("dialect", "\"standard\""),
+        ("dialect", "\"Standard\""),
         ("url", "\"ftp://example.com\""),
         ("url", "\"/callback\""),
         ("url", "\"http://\""),
@@ -379,7 +379,11 @@ fn wrong_endpoints_as_a_whole() {
     assert!(wrong("[[endpoint]]\ndialect = \"openim\"\n").0.starts_with("endpoint[no. 1].name: is missing"));
     assert!(wrong(&format!("{ENDPOINT}{ENDPOINT}")).0.starts_with("endpoint[app].name: found it twice"));
     let openim = ENDPOINT.replace("tencent", "openim");
-    assert!(wrong(&format!("{openim}token = \"x\"")).0.contains("does nothing"));
+    let found = wrong(&format!("{openim}token = \"x\"")).0;
+    assert!(found.contains("a token does nothing in the dialect \"openim\""), "{found}");
+    let standard = ENDPOINT.replace("tencent", "standard");
+    let found = wrong(&format!("{standard}token = \"x\"")).0;
+    assert!(found.contains("a token does nothing in the dialect \"standard\""), "{found}");
     assert!(wrong("endpoint = 7").0.starts_with("endpoint: found 7"));
     assert!(wrong_with("endpoint = 7", &[("RINGBACK_ENDPOINT__APP__URL", "x")]).0.starts_with("endpoint: found 7"));
 }
@@ -477,6 +481,21 @@ fn a_proxy_may_have_a_password() {
     let config = load("[callbacks]\nproxy = \"http://user:hush@10.0.0.1:3128\"", &[]).unwrap();
     let shown = format!("{:?}", config.callbacks.proxy.unwrap());
     assert!(shown.contains("10.0.0.1:3128") && !shown.contains("hush"), "{shown}");
+}
+
+#[test]
+fn the_standard_dialect_has_commands_of_its_own_shape() {
+    let with = |commands: &str| {
+        let endpoint = ENDPOINT.replace("tencent", "standard").replace("[\"*\"]", commands);
+        load(&endpoint, &[])
+    };
+    let config = with("[\"message.sent\", \"message.not_sent\", \"*\"]").unwrap();
+    assert_eq!((config.endpoints[0].dialect, config.endpoints[0].commands.len()), (Dialect::Standard, 3));
+    for odd in ["C2C.CallbackAfterSendMsg", "callbackAfterSendGroupMsgCommand", "message.", ".sent", "message", "a..b"]
+    {
+        let error = with(&format!("[\"{odd}\"]")).expect_err(odd).to_string();
+        assert!(error.contains("is not a command of this dialect"), "{error}");
+    }
 }
 
 #[test]

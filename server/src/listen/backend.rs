@@ -19,7 +19,7 @@ const OPENIM_REFUSED: i64 = 5001;
 pub(crate) struct Rules {
     /// Messages that contain one of these are refused.
     pub(crate) reject: Vec<String>,
-    /// Messages that contain one of these are dropped unseen; Tencent's dialect only.
+    /// Messages that contain one of these are dropped unseen; OpenIM's dialect has no word for that.
     pub(crate) discard: Vec<String>,
     /// Applied one after the other to the text of messages.
     pub(crate) replace: Vec<Replacement>,
@@ -46,7 +46,7 @@ pub(crate) struct Backend {
 pub(crate) struct Answer {
     /// The HTTP status; 0: there was no answer.
     pub(crate) status: u16,
-    /// JSON, in the order of the vendor's documents.
+    /// JSON, in the order of the documents.
     pub(crate) body: String,
     pub(crate) decision: Decision,
 }
@@ -62,7 +62,7 @@ pub(crate) enum Decision {
     Replace,
     /// Failed on purpose.
     Fail,
-    /// Not a callback of either dialect.
+    /// Not a callback of any dialect.
     Strange,
     /// The body was larger than anybody needs; not even looked at.
     TooLarge,
@@ -94,6 +94,23 @@ struct OpenImAnswer {
     content: Option<String>,
 }
 
+#[derive(Serialize)]
+struct StandardAnswer {
+    verdict: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<i64>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    info: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    elements: Option<Value>,
+}
+
+/// What tells the standard dialect that an event was heard.
+#[derive(Serialize)]
+struct Heard {
+    ok: bool,
+}
+
 // === impl Backend ===
 
 impl Backend {
@@ -109,7 +126,7 @@ impl Backend {
         }
         match call.json() {
             Some(body) if command.asks_about_message() => self.verdict(command, &body),
-            Some(_) => Answer::ok(command.dialect),
+            Some(_) => Answer::ok(command),
             None => Answer::error(400, "the body is not JSON", Decision::Strange),
         }
     }
@@ -119,12 +136,14 @@ impl Backend {
         let contained =
             |wanted: &[String]| wanted.iter().find(|&wanted| texts.iter().any(|text| text.contains(wanted))).cloned();
         if let Some(text) = contained(&self.rules.reject) {
-            return Answer::reject(command, format!("the message contains \"{text}\""));
+            return Answer::reject(command, body, format!("the message contains \"{text}\""));
         }
-        if command.dialect == Dialect::Tencent && contained(&self.rules.discard).is_some() {
-            return Answer::tencent(TENCENT_DISCARD, String::new(), None, Decision::Discard);
+        if contained(&self.rules.discard).is_some()
+            && let Some(answer) = Answer::discard(command.dialect)
+        {
+            return answer;
         }
-        self.replaced(command, body).unwrap_or_else(|| Answer::ok(command.dialect))
+        self.replaced(command, body).unwrap_or_else(|| Answer::ok(command))
     }
 
     /// The answer with the changed message, if anything changes.
@@ -144,6 +163,14 @@ impl Backend {
                 Some(Answer::openim(0, String::new(), Some(content), Decision::Replace))
             }
             Dialect::OpenIm => None,
+            Dialect::Standard => {
+                let mut elements = body["data"]["message"]["elements"].as_array()?.clone();
+                let texts = elements.iter_mut().filter(|element| element["type"] == "text");
+                let changed = texts.filter_map(|element| self.replace(element.get_mut("text")?)).count();
+                (changed > 0).then(|| {
+                    Answer::standard("modify", None, String::new(), Some(Value::Array(elements)), Decision::Replace)
+                })
+            }
         }
     }
 
@@ -190,6 +217,12 @@ impl Decision {
             Dialect::OpenIm if number("actionCode") == 0 && number("nextCode") == 1 => Self::Reject(number("errCode")),
             Dialect::OpenIm if answer.get("content").is_some() => Self::Replace,
             Dialect::OpenIm => Self::Ok,
+            Dialect::Standard => match answer["verdict"].as_str() {
+                Some("reject") => Self::Reject(number("code")),
+                Some("discard") => Self::Discard,
+                Some("modify") => Self::Replace,
+                _ => Self::Ok,
+            },
         }
     }
 }
@@ -203,18 +236,30 @@ impl Answer {
     }
 
     fn strange() -> Self {
-        let words = "not a callback: Tencent's have ?CallbackCommand=, OpenIM's end in /callback…Command";
+        let words = "not a callback: Tencent's have ?CallbackCommand=, OpenIM's end in /callback…Command, \
+            the standard dialect's are {\"type\": …, \"timestamp\": …, \"data\": …}";
         Self::error(404, words, Decision::Strange)
     }
 
-    fn ok(dialect: Dialect) -> Self {
-        match dialect {
-            Dialect::Tencent => Self::tencent(0, String::new(), None, Decision::Ok),
-            Dialect::OpenIm => Self::openim(0, String::new(), None, Decision::Ok),
+    fn ok(command: Command<'_>) -> Self {
+        match (command.dialect, command.moment()) {
+            (Dialect::Tencent, _) => Self::tencent(0, String::new(), None, Decision::Ok),
+            (Dialect::OpenIm, _) => Self::openim(0, String::new(), None, Decision::Ok),
+            (Dialect::Standard, Moment::Asked) => Self::standard("allow", None, String::new(), None, Decision::Ok),
+            (Dialect::Standard, Moment::Told) => Self::good(&Heard { ok: true }, Decision::Ok),
         }
     }
 
-    fn reject(command: Command<'_>, reason: String) -> Self {
+    /// None in a dialect that has no word for it.
+    fn discard(dialect: Dialect) -> Option<Self> {
+        match dialect {
+            Dialect::Tencent => Some(Self::tencent(TENCENT_DISCARD, String::new(), None, Decision::Discard)),
+            Dialect::OpenIm => None,
+            Dialect::Standard => Some(Self::standard("discard", None, String::new(), None, Decision::Discard)),
+        }
+    }
+
+    fn reject(command: Command<'_>, body: &Value, reason: String) -> Self {
         match command.dialect {
             Dialect::Tencent => {
                 let is_group = command.name.starts_with("Group.");
@@ -222,6 +267,12 @@ impl Answer {
                 Self::tencent(code, reason, None, Decision::Reject(code))
             }
             Dialect::OpenIm => Self::openim(OPENIM_REFUSED, reason, None, Decision::Reject(OPENIM_REFUSED)),
+            // A code that a sender gets in whatever dialect it spoke.
+            Dialect::Standard => {
+                let is_direct = body["data"]["message"]["conversation"]["kind"] == "direct";
+                let code = if is_direct { TENCENT_DIRECT_REFUSED } else { TENCENT_GROUP_REFUSED };
+                Self::standard("reject", Some(code), reason, None, Decision::Reject(code))
+            }
         }
     }
 
@@ -233,6 +284,16 @@ impl Answer {
         let next_code = i64::from(matches!(decision, Decision::Reject(_)));
         let err_dlt = String::new();
         Self::good(&OpenImAnswer { action_code: 0, err_code, err_msg, err_dlt, next_code, content }, decision)
+    }
+
+    fn standard(
+        verdict: &'static str,
+        code: Option<i64>,
+        info: String,
+        elements: Option<Value>,
+        decision: Decision,
+    ) -> Self {
+        Self::good(&StandardAnswer { verdict, code, info, elements }, decision)
     }
 
     fn good(body: &impl Serialize, decision: Decision) -> Self {

@@ -1,5 +1,6 @@
 //! A callback as the app backend sees it: what came over the wire, and what it is about.
 
+use serde::Deserialize;
 use serde_json::Value;
 
 /// One HTTP request, as it came.
@@ -21,6 +22,7 @@ pub(crate) struct Call {
 pub(crate) enum Dialect {
     Tencent,
     OpenIm,
+    Standard,
 }
 
 /// Whether the caller waits for a verdict.
@@ -45,7 +47,7 @@ impl Call {
         serde_json::from_str(&self.body).ok()
     }
 
-    /// Tencent names the command in the query, OpenIM as the last part of the path.
+    /// Tencent names the command in the query, OpenIM as the last part of the path, the standard dialect in the body.
     pub(crate) fn command(&self) -> Option<Command<'_>> {
         let in_query = self.query.iter().find(|(name, _)| name == "CallbackCommand");
         if let Some((_, name)) = in_query {
@@ -53,8 +55,23 @@ impl Call {
         }
         let name = self.path.rsplit('/').next().unwrap_or_default();
         let is_one = name.starts_with("callback") && name.ends_with("Command");
-        is_one.then_some(Command { dialect: Dialect::OpenIm, name })
+        if is_one {
+            return Some(Command { dialect: Dialect::OpenIm, name });
+        }
+        let envelope: Envelope<'_> = serde_json::from_str(&self.body).ok()?;
+        Some(Command { dialect: Dialect::Standard, name: envelope.name })
     }
+}
+
+/// What every body of the standard dialect has; none of the names needs an escape in JSON.
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(rename = "type")]
+    name: &'a str,
+    #[serde(rename = "timestamp")]
+    _timestamp: &'a str,
+    #[serde(rename = "data")]
+    _data: serde::de::IgnoredAny,
 }
 
 impl Command<'_> {
@@ -63,6 +80,7 @@ impl Command<'_> {
             Dialect::Tencent => self.name.contains(".CallbackBefore") || self.name.contains(".CallbackPrev"),
             // COMPAT: this one is told, whatever its name says.
             Dialect::OpenIm => self.name.starts_with("callbackBefore") && self.name != "callbackBeforeAfterMsgCommand",
+            Dialect::Standard => self.name == STANDARD_BEFORE_SEND,
         };
         if asks { Moment::Asked } else { Moment::Told }
     }
@@ -76,11 +94,15 @@ impl Command<'_> {
                 | "callbackBeforeSendSingleMsgCommand"
                 | "callbackBeforeSendGroupMsgCommand"
                 | "callbackBeforeMsgModifyCommand"
+                | STANDARD_BEFORE_SEND
         )
     }
 }
 
-/// What a person would read in a message: Tencent's `MsgBody` or OpenIM's `content`.
+/// The standard dialect's question about a message.
+const STANDARD_BEFORE_SEND: &str = "message.sending";
+
+/// What a person would read in a message: Tencent's `MsgBody`, OpenIM's `content`, the standard dialect's `elements`.
 pub(crate) fn texts(dialect: Dialect, body: &Value) -> Vec<String> {
     match dialect {
         Dialect::Tencent => {
@@ -97,11 +119,23 @@ pub(crate) fn texts(dialect: Dialect, body: &Value) -> Vec<String> {
                 _ => vec![content.to_owned()],
             }
         }
+        Dialect::Standard => {
+            let elements = body["data"]["message"]["elements"].as_array().into_iter().flatten();
+            elements.filter_map(|element| standard_text(element).map(str::to_owned)).collect()
+        }
     }
 }
 
 /// The fields with text for people: of text; of mentions and quotes; of custom messages.
 pub(super) const OPENIM_TEXTS: [&str; 3] = ["content", "text", "description"];
+
+fn standard_text(element: &Value) -> Option<&str> {
+    match element["type"].as_str()? {
+        "text" | "foreign" => element["text"].as_str(),
+        "custom" => element["description"].as_str(),
+        _ => None,
+    }
+}
 
 fn tencent_text(element: &Value) -> Option<&str> {
     let content = &element["MsgContent"];
@@ -132,6 +166,14 @@ mod tests {
         let openim = call("/callback/callbackAfterSendGroupMsgCommand", &[("contenttype", "json")]);
         let command = openim.command().unwrap();
         assert_eq!((command.dialect, command.name), (Dialect::OpenIm, "callbackAfterSendGroupMsgCommand"));
+        let body = r#"{"type": "message.sent", "timestamp": "2025-10-09T08:53:20.123Z", "data": {}}"#;
+        let standard = Call { body: body.to_owned(), ..call("/events", &[("tenant", "7")]) };
+        let command = standard.command().unwrap();
+        assert_eq!((command.dialect, command.name), (Dialect::Standard, "message.sent"));
+        for body in [r#"{"type": "message.sent"}"#, r#"{"type": 7, "timestamp": "", "data": {}}"#, "[]", "{"] {
+            let odd = Call { body: body.to_owned(), ..call("/events", &[]) };
+            assert_eq!(odd.command(), None, "{body}");
+        }
         for path in ["/", "/callback", "/callback/"] {
             assert_eq!(call(path, &[]).command(), None, "{path}");
         }
@@ -148,10 +190,14 @@ mod tests {
         }
         assert_eq!(moment(Dialect::OpenIm, "callbackBeforeMsgModifyCommand"), Moment::Asked);
         assert_eq!(moment(Dialect::OpenIm, "callbackBeforeAfterMsgCommand"), Moment::Told);
+        assert_eq!(moment(Dialect::Standard, "message.sending"), Moment::Asked);
+        for name in ["message.sent", "message.not_sent", "group.changed", "batch"] {
+            assert_eq!(moment(Dialect::Standard, name), Moment::Told);
+        }
     }
 
     #[test]
-    fn texts_of_both_dialects() {
+    fn texts_of_all_dialects() {
         let body = json!({"MsgBody": [
             {"MsgType": "TIMTextElem", "MsgContent": {"Text": "red packet"}},
             {"MsgType": "TIMCustomElem", "MsgContent": {"Desc": "level", "Data": "LV1"}},
@@ -165,5 +211,12 @@ mod tests {
         assert_eq!(openim("Hello, this is a group message!"), ["Hello, this is a group message!"]);
         assert!(texts(Dialect::OpenIm, &json!({"content": 7})).is_empty());
         assert!(texts(Dialect::Tencent, &json!([])).is_empty());
+        let elements = json!([
+            {"type": "text", "text": "red packet"}, {"type": "custom", "description": "level", "data": "LV1"},
+            {"type": "foreign", "kind": "114", "text": "so true"}, {"type": "face", "index": 1}, 7,
+        ]);
+        let body = json!({"data": {"message": {"elements": elements}}});
+        assert_eq!(texts(Dialect::Standard, &body), ["red packet", "level", "so true"]);
+        assert!(texts(Dialect::Standard, &json!({"data": []})).is_empty());
     }
 }

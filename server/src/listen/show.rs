@@ -112,16 +112,48 @@ impl Exchange {
     }
 }
 
-/// On whose behalf, in the words of both dialects; the first that is there counts.
-const WHO: [&str; 6] = ["From_Account", "Operator_Account", "sendID", "opUserID", "userID", "Owner_Account"];
+/// On whose behalf, in the words of all dialects; the first that is there counts.
+const WHO: [&str; 8] = [
+    "/From_Account",
+    "/Operator_Account",
+    "/sendID",
+    "/opUserID",
+    "/userID",
+    "/Owner_Account",
+    "/data/message/sender",
+    "/data/actor/account",
+];
 /// To whom or what.
-const WHOM: [&str; 4] = ["To_Account", "GroupId", "recvID", "groupID"];
-/// What about, where there is no message: a group's changed profile.
-const CHANGED: [&str; 8] =
-    ["Name", "Introduction", "Notification", "FaceUrl", "groupName", "introduction", "notification", "faceURL"];
+const WHOM: [&str; 9] = [
+    "/To_Account",
+    "/GroupId",
+    "/recvID",
+    "/groupID",
+    "/data/message/recipient",
+    "/data/message/conversation/topic",
+    "/data/message/conversation/group",
+    "/data/group",
+    "/data/endpoint",
+];
+/// What about, where there is no message: a group's changed profile, an endpoint's trouble.
+const CHANGED: [&str; 13] = [
+    "/Name",
+    "/Introduction",
+    "/Notification",
+    "/FaceUrl",
+    "/groupName",
+    "/introduction",
+    "/notification",
+    "/faceURL",
+    "/data/changes/name",
+    "/data/changes/introduction",
+    "/data/changes/announcement",
+    "/data/changes/face_url",
+    "/data/detail",
+];
 
-fn first<'a>(body: &'a Value, names: &[&str]) -> Option<&'a str> {
-    names.iter().find_map(|name| body.get(name)?.as_str().filter(|text| !text.is_empty()))
+fn first<'a>(body: &'a Value, places: &[&str]) -> Option<&'a str> {
+    places.iter().find_map(|place| body.pointer(place)?.as_str().filter(|text| !text.is_empty()))
 }
 
 impl Answer {

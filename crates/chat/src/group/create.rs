@@ -8,6 +8,8 @@ use crate::command::{Actor, Command};
 use crate::id::{AccountId, GroupId};
 use crate::member::{JoinSource, Member, Role};
 use crate::port::{Assertion, Changes, CommitError, Write};
+use crate::question::group::GroupCreation;
+use crate::question::{Edit, Question};
 use crate::refusal::{Error, Refusal};
 
 /// At most this many first members (OpenIM's limit of 1,000; Tencent's dialect allows fewer).
@@ -18,6 +20,8 @@ pub const MAX_FIRST_MEMBERS: usize = 1000;
 pub struct CreateGroup {
     /// Its id.
     pub id: GroupId,
+    /// Whether the dialect made the id up, because the caller named none.
+    pub id_is_made_up: bool,
     /// Its kind.
     pub kind: GroupKind,
     /// Its owner, who becomes a member, unless the group has none.
@@ -78,9 +82,7 @@ impl Command for CreateGroup {
         if !self.kind.has_members() && !self.members.is_empty() {
             return Err(Refusal::GroupTypeForbids("members are not stored, they join by themselves").into());
         }
-        if self.kind == GroupKind::Work && self.members.iter().any(|member| member.role == Role::Admin) {
-            return Err(Refusal::GroupTypeForbids("it has no admins").into());
-        }
+        check_roles(self.kind, self.members.iter().map(|member| member.role))?;
         if self.has_topics && self.kind != GroupKind::Community {
             return Err(Refusal::GroupTypeForbids("only a community has topics").into());
         }
@@ -101,9 +103,46 @@ impl Command for CreateGroup {
         if let Some(stranger) = everyone.iter().find(|id| !known.iter().any(|account| account.id == **id)) {
             return Err(Refusal::NoAccount(stranger.clone()).into());
         }
-        self.check_id_is_free(cx).await?;
+        let mut creation = self.draft(cx, member_limit);
+        check_id_is_free(cx, &creation.group).await?;
 
-        // Changes.
+        // Ask. No transaction is open.
+        let question = Question::BeforeCreateGroup(Box::new(creation));
+        let is_asked = cx.is_asked(&question);
+        let Question::BeforeCreateGroup(draft) = question else { unreachable!("it is what it was made as") };
+        creation = *draft;
+        if is_asked {
+            if let Some(owner) = self.owner.as_ref().or_else(|| cx.actor.account()) {
+                creation.owned = cx.store().groups_owned(owner, self.kind).await?;
+            }
+            let question = Question::BeforeCreateGroup(Box::new(creation.clone()));
+            if let Some(Edit::Group(edit)) = cx.ask(question).await? {
+                edit.apply_to(&mut creation);
+                check_roles(self.kind, creation.members.iter().map(|member| member.role))?;
+            }
+        }
+
+        // Changes. That nobody has taken the id meanwhile is asserted.
+        let GroupCreation { mut group, members, .. } = creation;
+        group.member_count = members.len() as u64;
+        let changes = Changes {
+            assertions: vec![Assertion::NoGroup(group.id.clone())],
+            writes: vec![Write::PutGroup(Box::new(group.clone())), Write::AddMembers(group.id.clone(), members)],
+        };
+        match cx.store().commit(changes).await {
+            Ok(_) => Ok(group),
+            Err(CommitError::Broken(_)) => {
+                check_id_is_free(cx, &group).await?;
+                Err(Refusal::GroupExists { id: group.id, yours: false }.into())
+            }
+            Err(error) => Err(crate::chat::commit_refused(error)),
+        }
+    }
+}
+
+impl CreateGroup {
+    /// The group and its members as they would be.
+    fn draft(&self, cx: &Context<'_>, member_limit: u64) -> GroupCreation {
         let now = cx.now();
         let group = Group {
             id: self.id.clone(),
@@ -124,7 +163,7 @@ impl Command for CreateGroup {
             created: now,
             updated: now,
             version: 1,
-            member_count: if self.kind.has_members() { everyone.len() as u64 } else { 0 },
+            member_count: 0,
             announced: None,
         };
         let mut members = Vec::new();
@@ -137,29 +176,24 @@ impl Command for CreateGroup {
                 ..Member::new(first.account.clone(), first.role, now)
             }));
         }
-        let changes = Changes {
-            assertions: vec![Assertion::NoGroup(self.id.clone())],
-            writes: vec![Write::PutGroup(Box::new(group.clone())), Write::AddMembers(self.id.clone(), members)],
-        };
-        match cx.store().commit(changes).await {
-            Ok(_) => Ok(group),
-            Err(CommitError::Broken(_)) => {
-                self.check_id_is_free(cx).await?;
-                Err(Refusal::GroupExists { id: self.id, yours: false }.into())
-            }
-            Err(error) => Err(crate::chat::commit_refused(error)),
+        GroupCreation { occasion: cx.occasion(), group, id_is_made_up: self.id_is_made_up, members, owned: 0 }
+    }
+}
+
+async fn check_id_is_free(cx: &Context<'_>, new: &Group) -> Result<(), Error> {
+    match cx.store().groups(std::slice::from_ref(&new.id)).await?.pop() {
+        None => Ok(()),
+        Some(group) => {
+            let yours = group.owner.is_some() && group.owner == new.owner;
+            Err(Refusal::GroupExists { id: new.id.clone(), yours }.into())
         }
     }
 }
 
-impl CreateGroup {
-    async fn check_id_is_free(&self, cx: &Context<'_>) -> Result<(), Error> {
-        match cx.store().groups(std::slice::from_ref(&self.id)).await?.pop() {
-            None => Ok(()),
-            Some(group) => {
-                let yours = group.owner.is_some() && group.owner == self.owner;
-                Err(Refusal::GroupExists { id: self.id.clone(), yours }.into())
-            }
-        }
+/// Whether groups of that kind have members with such roles.
+pub(super) fn check_roles(kind: GroupKind, mut roles: impl Iterator<Item = Role>) -> Result<(), Refusal> {
+    if kind == GroupKind::Work && roles.any(|role| role == Role::Admin) {
+        return Err(Refusal::GroupTypeForbids("it has no admins"));
     }
+    Ok(())
 }

@@ -10,6 +10,8 @@ use crate::event::{Event, GroupChange};
 use crate::id::{EventId, GroupId};
 use crate::member::Role;
 use crate::port::{Assertion, Changes, CommitError, Write};
+use crate::question::group::GroupUpdate;
+use crate::question::{Edit, Question};
 use crate::refusal::{Error, Refusal};
 use crate::turns::Affair;
 
@@ -17,7 +19,7 @@ use crate::turns::Affair;
 const MAX_CONFLICTS: usize = 20;
 
 /// Changes a group; `None` leaves a field as it is.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct UpdateGroup {
     /// Which group.
     pub group: Option<GroupId>,
@@ -45,6 +47,18 @@ pub struct UpdateGroup {
     pub forbids_befriending: Option<bool>,
     /// See [`super::GroupRules::approves_invitations`].
     pub approves_invitations: Option<bool>,
+    /// How the caller says what is to change.
+    pub naming: Naming,
+}
+
+/// How a caller says what is to change; a dialect may ask about each under another name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Naming {
+    /// Whatever is named is set; a text may be set to nothing.
+    #[default]
+    Named,
+    /// A text that is empty was not named, so none can be set to nothing.
+    Filled,
 }
 
 #[async_trait]
@@ -53,24 +67,43 @@ impl Command for UpdateGroup {
     type Reply = Group;
     const NAME: &'static str = "update_group";
 
-    async fn run(self, cx: &Context<'_>) -> Result<Group, Error> {
+    async fn run(mut self, cx: &Context<'_>) -> Result<Group, Error> {
         let id = self.group.clone().ok_or_else(|| Refusal::invalid("group", "is missing"))?;
-        let _turn = cx.turns().wait(Affair::Change(id.clone())).await;
+        let mut turn = cx.turns().wait(Affair::Change(id.clone())).await;
+        let mut is_settled = false;
         for _ in 0..MAX_CONFLICTS {
+            // Facts and rules.
             let old = cx.open_group(&id).await?;
             self.check_rights(cx, &old).await?;
-            let mut new = old.clone();
-            self.apply_to(&mut new);
+            let mut new = self.applied_to(&old);
             if new == old {
                 return Ok(old);
             }
+
+            // Ask, once, and without keeping others from the group: a backend may take its time, and may change the
+            // group meanwhile. So all is looked at once more.
+            if !is_settled {
+                is_settled = true;
+                let update = GroupUpdate { occasion: cx.occasion(), group: old.clone(), update: self.clone() };
+                let question = Question::BeforeUpdateGroup(Box::new(update));
+                if cx.is_asked(&question) {
+                    drop(turn);
+                    if let Some(Edit::Update(edit)) = cx.ask(question).await? {
+                        self = UpdateGroup { group: Some(id.clone()), ..*edit };
+                    }
+                    turn = cx.turns().wait(Affair::Change(id.clone())).await;
+                    continue;
+                }
+            }
+
+            // Commit; that nobody else has changed it is asserted.
             new.version += 1;
             new.updated = cx.now();
             if new.profile.announcement != old.profile.announcement {
                 new.announced = cx.actor.account().map(|account| (new.updated, account.clone()));
             }
             let mut writes = vec![Write::PutGroup(Box::new(new.clone()))];
-            let event = told_change(&old, &new, cx.message_id(new.updated), cx.actor, cx.origin);
+            let event = told_change(&old, &new, cx.event_id(), cx.actor, cx.origin);
             writes.extend(event.map(|event| Write::Append(Box::new(event))));
             let assertions = vec![Assertion::GroupVersion(id.clone(), old.version)];
             match cx.store().commit(Changes { assertions, writes }).await {
@@ -79,11 +112,19 @@ impl Command for UpdateGroup {
                 Err(error) => return Err(crate::chat::commit_refused(error)),
             }
         }
+        drop(turn);
         Err(Refusal::StoreUnavailable.into())
     }
 }
 
 impl UpdateGroup {
+    /// What comes of a group by it.
+    pub fn applied_to(&self, group: &Group) -> Group {
+        let mut group = group.clone();
+        self.apply_to(&mut group);
+        group
+    }
+
     /// The app may; the owner and admins may; in a Work group every member may change the profile
     /// (`spec/tencent/rules.md`, section 6).
     async fn check_rights(&self, cx: &Context<'_>, group: &Group) -> Result<(), Error> {

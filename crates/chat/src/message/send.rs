@@ -12,7 +12,7 @@ use crate::group::Group;
 use crate::id::{AccountId, ClientMessageId, GroupId, Timestamp, TopicId};
 use crate::policy::{self, Exempt, Scene};
 use crate::port::{Assertion, Changes, CommitError, Write};
-use crate::question::{Question, Verdict};
+use crate::question::{Edit, Question, Verdict};
 use crate::refusal::{Error, Refusal};
 use crate::turns::Affair;
 
@@ -109,35 +109,33 @@ impl Command for SendMessage {
 
         // Ask. No transaction is open, so a backend may take its time, and may call us meanwhile.
         let question = Question::BeforeSend(Box::new(message));
-        let must_ask = self.asks && cx.callbacks().asks(&question);
+        let must_ask = self.asks && cx.is_asked(&question);
+        let Question::BeforeSend(draft) = question else { unreachable!("it is what it was made as") };
+        message = *draft;
         let mut modified = false;
         let mut _turn = None;
         if must_ask {
-            let Question::BeforeSend(draft) = &question;
             if let Some(repeat) = &self.repeat {
-                _turn = Some(cx.turns().wait(Affair::Send(draft.sender.clone(), repeat.key.clone())).await);
+                _turn = Some(cx.turns().wait(Affair::Send(message.sender.clone(), repeat.key.clone())).await);
             }
-            if let Some(first) = self.find_first(cx, draft).await? {
+            if let Some(first) = self.find_first(cx, &message).await? {
                 return Ok(Sent { message: first, fate: Fate::Repeated });
             }
-            match cx.callbacks().ask(question.clone()).await {
-                Verdict::Allow => message = question.into_message(),
-                Verdict::Modify(edit) => {
-                    message = question.into_message();
+            match cx.callbacks().ask(Question::BeforeSend(Box::new(message.clone()))).await {
+                Verdict::Modify(Edit::Message(edit)) => {
                     edit.apply_to(&mut message);
                     policy::check_shape(&message, cx.settings().max_message_bytes)?;
                     modified = true;
                 }
+                Verdict::Allow | Verdict::Modify(_) => {}
                 Verdict::Reject(refusal) => return Err(refusal.into()),
-                Verdict::Discard => return Ok(Sent { message: question.into_message(), fate: Fate::Discarded }),
+                Verdict::Discard => return Ok(Sent { message, fate: Fate::Discarded }),
             }
             // Much can have happened while we waited.
             scene = self.look(cx).await?;
             if let Err(refusal) = policy::check_scene(&message, &scene, self.exempt, cx.now()) {
                 return self.refuse(cx, message, refusal).await;
             }
-        } else {
-            message = question.into_message();
         }
 
         // The content filter sees what would be stored, and its refusal is told of.
@@ -195,7 +193,8 @@ impl SendMessage {
         let scene = self.look(cx).await?;
 
         let time = self.time.unwrap_or_else(|| cx.now());
-        let id = cx.message_id(time);
+        // Of the current time, also if the app says that it was sent at another: ids of events sort by when they entered.
+        let id = cx.event_id();
         let mut delivery = self.delivery.clone();
         let mut group_kind = None;
         if let Scene::Group { group, .. } = &scene {

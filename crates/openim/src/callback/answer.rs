@@ -46,10 +46,23 @@ impl Answer {
     }
 
     pub(crate) fn optional_int(&self, name: &str) -> Result<Option<i32>, Unreadable> {
-        if self.get(name).is_none() {
-            return Ok(None);
-        }
-        i32::try_from(self.int(name)?).map(Some).map_err(|_| wrong(name, "an integer of 32 bits"))
+        let number = self.optional_long(name)?.map(i32::try_from).transpose();
+        number.map_err(|_| wrong(name, "an integer of 32 bits"))
+    }
+
+    pub(crate) fn optional_long(&self, name: &str) -> Result<Option<i64>, Unreadable> {
+        self.get(name).map(|_| self.int(name)).transpose()
+    }
+
+    /// A list of objects; empty if it is absent.
+    pub(crate) fn objects(&self, name: &str) -> Result<Vec<Self>, Unreadable> {
+        let list = match self.get(name) {
+            None => return Ok(Vec::new()),
+            Some(Value::Array(list)) => list,
+            Some(_) => return Err(wrong(name, "a list of objects")),
+        };
+        let object = |value: &Value| value.as_object().map(|fields| Self(fields.clone()));
+        list.iter().map(object).collect::<Option<_>>().ok_or_else(|| wrong(name, "a list of objects"))
     }
 
     pub(crate) fn text(&self, name: &str) -> Result<Option<&str>, Unreadable> {

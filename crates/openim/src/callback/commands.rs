@@ -10,6 +10,20 @@ pub(crate) const BEFORE_SEND_GROUP: &str = "callbackBeforeSendGroupMsgCommand";
 pub(crate) const AFTER_SEND_GROUP: &str = "callbackAfterSendGroupMsgCommand";
 /// Asked after the other questions, whether to change the message.
 pub(crate) const BEFORE_MSG_MODIFY: &str = "callbackBeforeMsgModifyCommand";
+/// Asked before an account blocks another; once for each.
+pub(crate) const BEFORE_ADD_BLACK: &str = "callbackBeforeAddBlackCommand";
+/// Asked before a group is made.
+pub(crate) const BEFORE_CREATE_GROUP: &str = "callbackBeforeCreateGroupCommand";
+/// Asked right before members are written, however they came.
+pub(crate) const BEFORE_MEMBERS_JOIN: &str = "callbackBeforeMembersJoinGroupCommand";
+/// Asked before accounts are invited to a group.
+pub(crate) const BEFORE_INVITE: &str = "callbackBeforeInviteJoinGroupCommand";
+/// Asked before a group is changed by the older form.
+pub(crate) const BEFORE_SET_GROUP_INFO: &str = "callbackBeforeSetGroupInfoCommand";
+/// Asked before a group is changed by the newer form.
+pub(crate) const BEFORE_SET_GROUP_INFO_EX: &str = "callbackBeforeSetGroupInfoExCommand";
+/// Asked before accounts are made known.
+pub(crate) const BEFORE_USER_REGISTER: &str = "callbackBeforeUserRegisterCommand";
 
 /// Every command of OpenIM 3.8 (`webhooks.jsonl`), in its order.
 pub(crate) const ALL: [&str; 52] = [
@@ -38,25 +52,25 @@ pub(crate) const ALL: [&str; 52] = [
     "callbackAfterSetFriendRemarkCommand",
     "callbackBeforeImportFriendsCommand",
     "callbackAfterImportFriendsCommand",
-    "callbackBeforeAddBlackCommand",
+    BEFORE_ADD_BLACK,
     "callbackAfterRemoveBlackCommand",
-    "callbackBeforeCreateGroupCommand",
+    BEFORE_CREATE_GROUP,
     "callbackAfterCreateGroupCommand",
-    "callbackBeforeMembersJoinGroupCommand",
-    "callbackBeforeInviteJoinGroupCommand",
+    BEFORE_MEMBERS_JOIN,
+    BEFORE_INVITE,
     "callbackBeforeJoinGroupCommand",
     "callbackAfterJoinGroupCommand",
     "callbackAfterQuitGroupCommand",
     "callbackAfterKickGroupCommand",
     "callbackAfterDisMissGroupCommand",
     "callbackAfterTransferGroupOwnerCommand",
-    "callbackBeforeSetGroupInfoCommand",
+    BEFORE_SET_GROUP_INFO,
     "callbackAfterSetGroupInfoCommand",
-    "callbackBeforeSetGroupInfoExCommand",
+    BEFORE_SET_GROUP_INFO_EX,
     "callbackAfterSetGroupInfoExCommand",
     "callbackBeforeSetGroupMemberInfoCommand",
     "callbackAfterSetGroupMemberInfoCommand",
-    "callbackBeforeUserRegisterCommand",
+    BEFORE_USER_REGISTER,
     "callbackAfterUserRegisterCommand",
     "callbackBeforeUpdateUserInfoCommand",
     "callbackAfterUpdateUserInfoCommand",

@@ -1,15 +1,16 @@
-//! The body of a message's webhook, in the order of `webhooks.jsonl`.
+//! The body of a message's webhook, and what all bodies share, in the order of `webhooks.jsonl`.
 
 use bytes::Bytes;
-use chat::id::Seq;
-use chat::message::Message;
+use chat::Origin;
+use chat::id::{EventId, Seq};
 use serde::Serialize;
 
 use super::commands::{AFTER_SEND_GROUP, AFTER_SEND_SINGLE, BEFORE_SEND_GROUP, BEFORE_SEND_SINGLE};
 use crate::msg_data::MsgData;
 
 #[derive(Serialize)]
-struct Body<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Body<'a> {
     #[serde(rename = "sendID")]
     send_id: &'a str,
     #[serde(rename = "callbackCommand")]
@@ -35,6 +36,7 @@ struct Body<'a> {
     send_time: i64,
     #[serde(rename = "createTime")]
     create_time: i64,
+    #[cfg_attr(test, schemars(extend("contentMediaType" = "application/json")))]
     content: &'a str,
     /// The real one: told after the commit that assigned it. 0 where none is assigned yet.
     seq: Seq,
@@ -81,13 +83,18 @@ pub(crate) fn body(command: &str, message: &MsgData, operation: &str) -> Bytes {
         recv_id: has_receiver.then_some(message.recv_id.as_str()),
         group_id: has_group.then_some(message.group_id.as_str()),
     };
-    // Strings and numbers always serialise.
-    Bytes::from(serde_json::to_vec(&body).unwrap_or_default())
+    json(&body)
 }
 
-/// The operation that a message was sent by, as it may stand in a header; the message's id where it cannot.
-pub(crate) fn operation(message: &Message) -> String {
-    let operation = &message.origin.operation;
+/// A body as bytes.
+pub(super) fn json(body: &impl Serialize) -> Bytes {
+    // Strings and numbers always serialise.
+    Bytes::from(serde_json::to_vec(body).unwrap_or_default())
+}
+
+/// The operation that led to a call, as it may stand in a header; the id of the message or question where it cannot.
+pub(crate) fn operation(origin: &Origin, id: EventId) -> String {
+    let operation = &origin.operation;
     let is_plain = !operation.is_empty() && operation.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
-    if is_plain { operation.clone() } else { message.id.to_string() }
+    if is_plain { operation.clone() } else { id.to_string() }
 }

@@ -1,3 +1,5 @@
+mod consent;
+
 use chat::conversation::ConversationId;
 use chat::element::{Carried, Content, Element, Face};
 use chat::event::NotSent;
@@ -147,7 +149,7 @@ fn an_after_callback_has_the_real_seq_and_a_key() {
 fn a_hostile_operation_breaks_no_header() {
     let origin = Origin { operation: "a\r\nx: y".into(), ..Origin::default() };
     let message = Message { origin, ..direct() };
-    assert_eq!(request::operation(&message), message.id.to_string());
+    assert_eq!(request::operation(&message.origin, message.id), message.id.to_string());
 }
 
 #[test]
@@ -167,7 +169,7 @@ fn verdict(command: &'static str, message: Message, answer: &Value) -> Result<Ve
 fn modified(message: Message, answer: Value) -> Message {
     let mut changed = message.clone();
     match verdict(BEFORE_MSG_MODIFY, message, &answer) {
-        Ok(Verdict::Modify(edit)) => edit.apply_to(&mut changed),
+        Ok(Verdict::Modify(Edit::Message(edit))) => edit.apply_to(&mut changed),
         other => panic!("{answer}: {other:?}"),
     }
     changed

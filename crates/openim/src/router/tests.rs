@@ -7,7 +7,7 @@ use axum::http::{Method, Request};
 use chat::account::Account;
 use chat::conversation::ConversationId;
 use chat::event::{LogEntry, Position, Shard, Subject};
-use chat::group::{Group, Topic};
+use chat::group::{Group, GroupKind, Topic};
 use chat::id::{AccountId, GroupId, Seq, Timestamp, TopicId};
 use chat::member::Member;
 use chat::message::{Message, RepeatKey};
@@ -60,6 +60,9 @@ impl Store for Broken {
         Err(fault())
     }
     async fn groups(&self, _: &[GroupId]) -> Result<Vec<Group>, Fault> {
+        Err(fault())
+    }
+    async fn groups_owned(&self, _: &AccountId, _: GroupKind) -> Result<u64, Fault> {
         Err(fault())
     }
     async fn topic(&self, _: &GroupId, _: &TopicId) -> Result<Option<Topic>, Fault> {

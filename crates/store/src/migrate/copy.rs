@@ -6,10 +6,12 @@ use chat::account::Account;
 use chat::event::{Position, Shard};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+use webhook::ledger::Cursor;
 
 use super::digest::{self, Digests};
 use super::homes::Homes;
 use super::merge::{self, Page};
+use super::places::Places;
 use super::side::Side;
 use super::told::{self, Retelling, Retold, Told};
 use super::{MigrateError, Moves, PAGE_ROWS, Phase, Progress, Result};
@@ -18,7 +20,9 @@ use crate::conversation::ConversationRow;
 use crate::cursor::{BehindRow, CursorRow};
 use crate::event::EventRow;
 use crate::group::GroupRow;
+use crate::letter::LetterRow;
 use crate::member::MemberRow;
+use crate::pause::PauseRow;
 use crate::topic::TopicRow;
 
 /// How far the copying got.
@@ -63,6 +67,7 @@ impl Copy<'_> {
         self.table::<GroupRow>(|_, _| ()).await?;
         self.table::<TopicRow>(|_, _| ()).await?;
         self.table::<MemberRow>(|_, _| ()).await?;
+        self.table::<PauseRow>(|_, _| ()).await?;
         let homes = self.homes;
         self.table(|index, row: &mut ConversationRow| (row.shard, row.key) = homes.home(index)).await?;
         digest::begin(self.progress, Phase::Log, self.steps.log.values().sum(), self.digests.events());
@@ -130,32 +135,34 @@ impl Copy<'_> {
     /// Says in the target's positions what endpoints have been told.
     async fn cursors(&mut self) -> Result<()> {
         let told = told::of(self.source, |shard, key| self.homes.of_source(shard, key)).await?;
-        let retold = match told.is_everything(&self.source.heads().await?) {
-            true => everything(&told, &self.target.heads().await?),
-            false => self.retell(&told).await?,
+        let mut places = Places::of(self.source).await?;
+        let retold = match told.everything(&self.source.heads().await?) {
+            Some(is_new) if places.is_empty() => everything(&told, &is_new, &self.target.heads().await?),
+            _ => self.retell(&told, &mut places).await?,
         };
         self.target.begin().await?;
         self.target.count_unread().await?;
         self.target.clear_cursors().await?;
         for endpoint in &retold {
             let cursors = self.target.shards().all().zip(&endpoint.cursors);
-            let row = |(shard, position): (Shard, &Position)| CursorRow {
+            let row = |(shard, cursor): (Shard, &Cursor)| CursorRow {
                 endpoint: endpoint.endpoint.clone(),
                 shard,
-                position: *position,
-                started: Position(0),
+                position: cursor.position,
+                started: cursor.started,
             };
             self.target.add(cursors.map(row).collect::<Vec<_>>()).await?;
         }
         if retold.iter().any(|endpoint| !endpoint.behind.is_empty()) {
             self.behind(&retold).await?;
         }
+        self.letters(&places).await?;
         self.steps.cursors = true;
         self.commit(0).await
     }
 
     /// Goes through the log once more, in the order in which it was copied.
-    async fn retell(&self, told: &Told) -> Result<Vec<Retold>> {
+    async fn retell(&self, told: &Told, places: &mut Places) -> Result<Vec<Retold>> {
         let shards = self.target.shards().all().count();
         let mut retelling = Retelling::new(told, self.homes.len(), shards);
         let mut heads = vec![Position(0); shards];
@@ -166,6 +173,7 @@ impl Copy<'_> {
             for (was, row) in &page {
                 let Placed { conversation, shard, position } = next_place(self.homes, &mut heads, *was, row)?;
                 retelling.event(conversation, (*was, row.position), (shard, position));
+                places.event((*was, row.position), (shard, position));
             }
             self.progress.send_modify(|progress| progress.done += page.len() as u64);
         }
@@ -181,12 +189,12 @@ impl Copy<'_> {
             for conversation in page? {
                 let (shard, _) = self.homes.home(number);
                 for Retold { endpoint, behind, .. } in retold {
-                    rows.extend(behind.get(&number).map(|position| BehindRow {
+                    rows.extend(behind.get(&number).map(|behind| BehindRow {
                         endpoint: endpoint.clone(),
                         shard,
                         subject: conversation.id.clone(),
-                        position: *position,
-                        trouble: None,
+                        position: behind.told,
+                        trouble: behind.trouble.map(Into::into),
                     }));
                 }
                 number += 1;
@@ -196,6 +204,22 @@ impl Copy<'_> {
             }
         }
         self.target.add(rows).await
+    }
+
+    /// Writes letters, with the places that their events have now.
+    async fn letters(&self, places: &Places) -> Result<()> {
+        let mut pages = self.source.pages::<LetterRow>();
+        while let Some(page) = pages.recv().await {
+            let mut page = page?;
+            for letter in &mut page {
+                (letter.shard, letter.position) = places.find((letter.shard, letter.position)).ok_or_else(|| {
+                    let LetterRow { endpoint, event, .. } = letter;
+                    MigrateError::Failed(format!("the letter of {endpoint:?} about {event} is of no event in the log"))
+                })?;
+            }
+            self.target.add(page).await?;
+        }
+        Ok(())
     }
 
     /// Commits a page of so many rows, together with how far this got.
@@ -227,8 +251,11 @@ fn next_place(homes: &Homes, heads: &mut [Position], was: Shard, row: &EventRow)
 }
 
 /// That everybody was told of everything.
-fn everything(told: &Told, heads: &[Position]) -> Vec<Retold> {
-    let retold =
-        |endpoint: &str| Retold { endpoint: endpoint.to_owned(), cursors: heads.to_vec(), behind: BTreeMap::new() };
-    told.endpoints().map(retold).collect()
+fn everything(told: &Told, is_new: &[bool], heads: &[Position]) -> Vec<Retold> {
+    let retold = |(endpoint, is_new): (&str, &bool)| {
+        let cursor = |head: &Position| Cursor { position: *head, started: if *is_new { *head } else { Position(0) } };
+        let cursors = heads.iter().map(cursor).collect();
+        Retold { endpoint: endpoint.to_owned(), cursors, behind: BTreeMap::new() }
+    };
+    told.endpoints().zip(is_new).map(retold).collect()
 }

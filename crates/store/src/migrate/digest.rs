@@ -13,7 +13,9 @@ use crate::block::BlockRow;
 use crate::conversation::ConversationRow;
 use crate::cursor::{BehindRow, CursorRow};
 use crate::group::GroupRow;
+use crate::letter::LetterRow;
 use crate::member::MemberRow;
+use crate::pause::PauseRow;
 use crate::topic::TopicRow;
 use chat::account::Account;
 
@@ -50,6 +52,8 @@ impl Digests {
         digests.add::<ConversationRow>(side, &mut conversation, progress).await?;
         digests.add::<CursorRow>(side, |_| (), progress).await?;
         digests.add::<BehindRow>(side, |_| (), progress).await?;
+        digests.add::<PauseRow>(side, |_| (), progress).await?;
+        digests.add::<LetterRow>(side, |_| (), progress).await?;
         Ok(digests)
     }
 
@@ -72,7 +76,7 @@ impl Digests {
     /// How many rows of each kind are copied, but for the log.
     pub(super) fn rows(&self) -> u64 {
         let copied = [Account::NAME, BlockRow::NAME, GroupRow::NAME, TopicRow::NAME, MemberRow::NAME];
-        let copied = copied.into_iter().chain([ConversationRow::NAME]);
+        let copied = copied.into_iter().chain([PauseRow::NAME, ConversationRow::NAME]);
         copied.filter_map(|name| self.rows.get(name)).map(|digest| digest.count).sum()
     }
 
@@ -90,6 +94,7 @@ impl Digests {
             (TopicRow::NAME, self.get::<TopicRow>().count),
             (MemberRow::NAME, self.get::<MemberRow>().count),
             (ConversationRow::NAME, self.get::<ConversationRow>().count),
+            (LetterRow::NAME, self.get::<LetterRow>().count),
         ]
     }
 

@@ -16,6 +16,7 @@ use crate::account::lite as account;
 use crate::conversation::lite as conversation;
 use crate::dataset::{Dataset, Moved, lite as dataset};
 use crate::event::{EventRow, lite as event};
+use crate::letter::lite as letter;
 use crate::sqlite;
 
 /// Page cache while everything is read or written, in KiB (negative by SQLite's convention): what is indexed by a hash has
@@ -150,6 +151,10 @@ impl Lite {
             Ok(())
         })
         .await
+    }
+
+    pub(super) async fn miscounted_letters(&self) -> Result<Option<String>> {
+        self.with(|inner| letter::miscounted(&inner.db)).await
     }
 
     pub(super) async fn begin_move(&self, moved: Moved) -> Result<()> {

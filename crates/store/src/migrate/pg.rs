@@ -10,6 +10,7 @@ use super::{InPostgres, MigrateError, Moves, PAGE_BYTES, PAGE_ROWS, Result};
 use crate::conversation::pg as conversation;
 use crate::dataset::{Dataset, Moved, pg as dataset};
 use crate::event::{EventRow, pg as event};
+use crate::letter::pg as letter;
 use crate::postgres::{self, Db, Offline};
 use crate::shard::Shards;
 
@@ -118,6 +119,10 @@ impl Pg {
 
     pub(super) async fn miscounted(&self) -> Result<Option<String>> {
         conversation::miscounted(&self.0.db).await.map_err(|error| self.words(error))
+    }
+
+    pub(super) async fn miscounted_letters(&self) -> Result<Option<String>> {
+        letter::miscounted(&self.0.db).await.map_err(|error| self.words(error))
     }
 
     pub(super) async fn begin_move(&self, moved: Moved) -> Result<()> {

@@ -154,6 +154,16 @@ impl Side {
         }
     }
 
+    /// Fails if letters are not as many as is said beside them.
+    pub(super) async fn check_letters(&self) -> Result<()> {
+        match either!(self, side => side.miscounted_letters().await)? {
+            Some(endpoint) => {
+                Err(MigrateError::Differs(format!("how many letters {endpoint:?} has is not counted right")))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Notes that a migration into it begins.
     pub(super) async fn begin_move(&self, moved: Moved) -> Result<()> {
         either!(self, side => side.begin_move(moved).await)

@@ -4,17 +4,22 @@
 //! position. So of each conversation the first events are told and the others are not. The target has the same events in
 //! another order across conversations and the same order in each. There, an endpoint's cursor of a shard is the place of
 //! the last event in it that was told; a conversation of which an event up to there was not told is behind, at the place of
-//! its last event that was.
+//! its last event that was. So is one whose next event was refused already, wherever that is: how often is noted there.
+//!
+//! An endpoint is owed nothing of what happened before it was new. In the target that is said of the events up to the first
+//! that it does not hold of: of fewer perhaps, where logs are merged, and never of more.
 
 use std::collections::{BTreeMap, HashMap};
 
 use chat::event::{Position, Shard};
+use webhook::ledger::{Behind, Cursor, Trouble};
 
 use super::Result;
 use super::side::Side;
 use crate::cursor::{BehindRow, CursorRow};
 
-/// What every endpoint has been told. Conversations are numbers of `homes.rs`. 24 bytes for each that is behind.
+/// What every endpoint has been told. Conversations are numbers of `homes.rs`. 24 bytes for each that is behind, and twice
+/// that if its next event was refused.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     endpoints: BTreeMap<String, Endpoint>,
@@ -22,19 +27,23 @@ pub(super) struct Told {
 
 #[derive(Debug, Default)]
 struct Endpoint {
-    cursors: HashMap<Shard, Position>,
+    cursors: HashMap<Shard, Cursor>,
     behind: HashMap<u32, Position>,
+    trouble: HashMap<u32, Trouble>,
 }
 
 impl Told {
     /// Up to here.
     pub(super) fn up_to(&mut self, cursor: CursorRow) {
-        self.endpoints.entry(cursor.endpoint).or_default().cursors.insert(cursor.shard, cursor.position);
+        let CursorRow { endpoint, shard, position, started } = cursor;
+        self.endpoints.entry(endpoint).or_default().cursors.insert(shard, Cursor { position, started });
     }
 
     /// ... but of this conversation only up to here.
-    pub(super) fn but(&mut self, endpoint: String, conversation: usize, position: Position) {
-        self.endpoints.entry(endpoint).or_default().behind.insert(conversation as u32, position);
+    pub(super) fn but(&mut self, endpoint: String, conversation: usize, behind: Behind) {
+        let endpoint = self.endpoints.entry(endpoint).or_default();
+        endpoint.behind.insert(conversation as u32, behind.told);
+        endpoint.trouble.extend(behind.trouble.map(|trouble| (conversation as u32, trouble)));
     }
 
     /// Who has a cursor, in an order that only depends on the names.
@@ -51,18 +60,37 @@ impl Told {
     /// its end: it is owed nothing of it.
     pub(super) fn each(&self, shard: Shard, conversation: usize, position: Position) -> impl Iterator<Item = bool> {
         self.endpoints.values().map(move |endpoint| {
-            let cursor = endpoint.behind.get(&(conversation as u32)).or_else(|| endpoint.cursors.get(&shard));
-            cursor.is_none_or(|cursor| position <= *cursor)
+            let behind = endpoint.behind.get(&(conversation as u32)).copied();
+            let cursor = behind.or_else(|| endpoint.cursors.get(&shard).map(|cursor| cursor.position));
+            cursor.is_none_or(|cursor| position <= cursor)
         })
     }
 
-    /// Whether everybody was told of everything, up to the heads of the shards.
-    pub(super) fn is_everything(&self, heads: &[Position]) -> bool {
-        self.endpoints.values().all(|endpoint| {
-            let mut cursors = endpoint.cursors.iter();
-            endpoint.behind.is_empty()
-                && cursors.all(|(shard, position)| heads.get(usize::from(shard.0)).is_none_or(|head| position >= head))
-        })
+    /// Whether each of them, in that order, was new only after an event, so that it is owed nothing of it.
+    pub(super) fn each_started_after(&self, shard: Shard, position: Position) -> impl Iterator<Item = bool> {
+        self.endpoints
+            .values()
+            .map(move |endpoint| endpoint.cursors.get(&shard).is_none_or(|cursor| position <= cursor.started))
+    }
+
+    /// What trouble each of them, in that order, has with the next event of a conversation.
+    pub(super) fn each_trouble(&self, conversation: usize) -> impl Iterator<Item = Option<Trouble>> {
+        self.endpoints.values().map(move |endpoint| endpoint.trouble.get(&(conversation as u32)).copied())
+    }
+
+    /// If everybody was told of everything, up to the heads of the shards: whether each of them is owed nothing of all of it,
+    /// because it was new only then, or never was. None if it is not so simple.
+    pub(super) fn everything(&self, heads: &[Position]) -> Option<Vec<bool>> {
+        let shards = || heads.iter().enumerate().map(|(shard, head)| (Shard(shard as u16), *head));
+        let of = |endpoint: &Endpoint| {
+            let cursor = |shard| endpoint.cursors.get(&shard);
+            let is_told = shards().all(|(shard, head)| cursor(shard).is_none_or(|cursor| cursor.position >= head));
+            let is_new = shards().all(|(shard, head)| cursor(shard).is_none_or(|cursor| cursor.started >= head));
+            let is_old =
+                shards().all(|(shard, head)| head.0 == 0 || cursor(shard).is_some_and(|cursor| cursor.started.0 == 0));
+            (endpoint.behind.is_empty() && is_told && (is_new || is_old)).then_some(is_new)
+        };
+        self.endpoints.values().map(of).collect()
     }
 }
 
@@ -81,7 +109,8 @@ pub(super) async fn of(side: &Side, find: impl Fn(Shard, i64) -> Option<usize>) 
             // Of a conversation in which nothing ever happened there is nothing to tell.
             let Some((shard, key)) = key else { continue };
             if let Some(conversation) = find(shard, key) {
-                told.but(row.endpoint, conversation, row.position);
+                let (endpoint, (_, behind)) = (row.endpoint.clone(), row.into());
+                told.but(endpoint, conversation, behind);
             }
         }
     }
@@ -93,7 +122,9 @@ pub(super) async fn of(side: &Side, find: impl Fn(Shard, i64) -> Option<usize>) 
 #[derive(Debug)]
 pub(super) struct Retelling<'a> {
     told: &'a Told,
-    /// The place of the newest event so far, of each conversation.
+    /// The place of the newest event so far, of each shard.
+    heads: Vec<Position>,
+    /// ... and of each conversation.
     newest: Vec<u64>,
     endpoints: Vec<Retold>,
     owed: Vec<HashMap<u32, Owed>>,
@@ -113,9 +144,9 @@ struct Owed {
 pub(super) struct Retold {
     pub(super) endpoint: String,
     /// Of every shard.
-    pub(super) cursors: Vec<Position>,
+    pub(super) cursors: Vec<Cursor>,
     /// In the order of their numbers.
-    pub(super) behind: BTreeMap<usize, Position>,
+    pub(super) behind: BTreeMap<usize, Behind>,
 }
 
 impl<'a> Retelling<'a> {
@@ -123,11 +154,12 @@ impl<'a> Retelling<'a> {
     pub(super) fn new(told: &'a Told, conversations: usize, shards: usize) -> Self {
         let retold = |endpoint: &str| Retold {
             endpoint: endpoint.to_owned(),
-            cursors: vec![Position(0); shards],
+            cursors: vec![Cursor { position: Position(0), started: Position(0) }; shards],
             behind: BTreeMap::new(),
         };
         Self {
             told,
+            heads: vec![Position(0); shards],
             newest: vec![0; conversations],
             endpoints: told.endpoints().map(retold).collect(),
             owed: vec![HashMap::new(); told.len()],
@@ -138,24 +170,37 @@ impl<'a> Retelling<'a> {
     pub(super) fn event(&mut self, conversation: usize, was: (Shard, Position), is: (Shard, Position)) {
         let newest = &mut self.newest[conversation];
         let each = self.told.each(was.0, conversation, was.1);
-        for (is_told, (endpoint, owed)) in each.zip(self.endpoints.iter_mut().zip(&mut self.owed)) {
+        let each = each.zip(self.told.each_started_after(was.0, was.1));
+        let head = &mut self.heads[usize::from(is.0.0)];
+        for ((is_told, is_new), (endpoint, owed)) in each.zip(self.endpoints.iter_mut().zip(&mut self.owed)) {
+            let cursor = &mut endpoint.cursors[usize::from(is.0.0)];
             if is_told {
-                endpoint.cursors[usize::from(is.0.0)] = is.1;
+                cursor.position = is.1;
             } else {
                 owed.entry(conversation as u32).or_insert(Owed { told: *newest, first: is.1.0 });
             }
+            // It holds of all so far.
+            if is_new && cursor.started == *head {
+                cursor.started = is.1;
+            }
         }
         *newest = is.1.0;
+        *head = is.1;
     }
 
     /// What it comes to. `shard` says where a conversation is now.
     pub(super) fn end(self, shard: impl Fn(usize) -> Shard) -> Vec<Retold> {
         let mut endpoints = self.endpoints;
-        for (endpoint, owed) in endpoints.iter_mut().zip(self.owed) {
-            let cursor = |conversation| endpoint.cursors[usize::from(shard(conversation).0)];
-            let owed = owed.into_iter().map(|(conversation, owed)| (conversation as usize, owed));
-            let behind = owed.filter(|(conversation, owed)| owed.first <= cursor(*conversation).0);
-            endpoint.behind = behind.map(|(conversation, owed)| (conversation, Position(owed.told))).collect();
+        let told = endpoints.iter_mut().zip(self.told.endpoints.values()).zip(self.owed);
+        for ((endpoint, told), owed) in told {
+            let cursor = |conversation| endpoint.cursors[usize::from(shard(conversation).0)].position;
+            let behind = owed.into_iter().filter_map(|(conversation, owed)| {
+                let trouble = told.trouble.get(&conversation).copied();
+                let conversation = conversation as usize;
+                let lags = trouble.is_some() || owed.first <= cursor(conversation).0;
+                lags.then_some((conversation, Behind { told: Position(owed.told), trouble }))
+            });
+            endpoint.behind = behind.collect();
         }
         endpoints
     }

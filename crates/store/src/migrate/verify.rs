@@ -1,12 +1,13 @@
 //! Whether both sides hold the same: everything is read again, on either side.
 //!
 //! Of each conversation one hash goes over its row and, in their order, over its events: seq, time, unread, repeat, data,
-//! and to which endpoints the event was told.
+//! to which endpoints the event was told, what trouble those have that were not, and who has a letter about it.
 
 use chat::account::Account;
 use chat::event::{Position, Shard, Subject};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
+use webhook::ledger::Trouble;
 
 use super::digest::{self, Digests};
 use super::homes::Homes;
@@ -17,7 +18,9 @@ use crate::block::BlockRow;
 use crate::conversation::ConversationRow;
 use crate::event::EventRow;
 use crate::group::GroupRow;
+use crate::letter::LetterRow;
 use crate::member::MemberRow;
+use crate::pause::PauseRow;
 use crate::topic::TopicRow;
 
 /// A conversation's hash so far: 16 bytes for each, on either side.
@@ -40,6 +43,9 @@ pub(super) async fn run(
     table::<GroupRow>(target, digests, progress).await?;
     table::<TopicRow>(target, digests, progress).await?;
     table::<MemberRow>(target, digests, progress).await?;
+    table::<PauseRow>(target, digests, progress).await?;
+    table::<LetterRow>(target, digests, progress).await?;
+    target.check_letters().await?;
     target.check_unread().await?;
     let source_key = |shard, key| homes.of_source(shard, key);
     let target_key = |shard, key| homes.of_target(shard, key);
@@ -52,6 +58,11 @@ pub(super) async fn run(
     }
     if let Some(conversation) = (0..homes.len()).find(|number| before.hashes[*number] != after.hashes[*number]) {
         return Err(MigrateError::Differs(name(source, conversation).await?));
+    }
+    let more = before.owed_nothing.iter().zip(&after.owed_nothing).position(|(before, after)| after > before);
+    if let Some(endpoint) = more {
+        let words = format!("what {:?} is owed nothing of, because it was new later", before.endpoints[endpoint]);
+        return Err(MigrateError::Differs(words));
     }
     if before.events != after.events {
         let words = format!("{} events here, {} there", before.events, after.events);
@@ -77,11 +88,15 @@ async fn table<T: Moves>(target: &Side, digests: &Digests, progress: &watch::Sen
 struct Read {
     endpoints: Vec<String>,
     hashes: Vec<Hash>,
+    /// Of how many events each endpoint is owed nothing, because it was new later.
+    owed_nothing: Vec<u64>,
     events: u64,
 }
 
 async fn read(side: &Side, find: &Find<'_>, homes: &Homes, progress: &watch::Sender<Progress>) -> Result<Read> {
     let told = told::of(side, find).await?;
+    let letters = letters(side).await?;
+    let mut owed_nothing = vec![0; told.len()];
     let mut hashes = vec![Hash::default(); homes.len()];
     let mut pages = side.pages::<ConversationRow>();
     while let Some(page) = pages.recv().await {
@@ -104,17 +119,46 @@ async fn read(side: &Side, find: &Find<'_>, homes: &Homes, progress: &watch::Sen
                     MigrateError::Differs(format!("the event at {position} in shard {shard} is of no conversation"))
                 })?;
                 let hash = &mut hashes[conversation];
-                *hash = add(hash, row, told.each(shard, conversation, row.position));
+                let each = told.each(shard, conversation, row.position).zip(told.each_trouble(conversation));
+                *hash = add(hash, row, each, of_event(&letters, (shard, row.position)));
+                let each = owed_nothing.iter_mut().zip(told.each_started_after(shard, row.position));
+                each.for_each(|(count, is_new)| *count += u64::from(is_new));
             }
             events += rows.len() as u64;
             progress.send_modify(|progress| progress.done += rows.len() as u64);
         }
     }
-    Ok(Read { endpoints: told.endpoints().map(str::to_owned).collect(), hashes, events })
+    Ok(Read { endpoints: told.endpoints().map(str::to_owned).collect(), hashes, owed_nothing, events })
 }
 
-/// The hash with the next event.
-fn add(hash: &Hash, row: &EventRow, told: impl Iterator<Item = bool>) -> Hash {
+/// Where the event of a letter is, and whose letter it is.
+type Addressed = (Shard, Position, String);
+
+/// All letters, in order.
+async fn letters(side: &Side) -> Result<Vec<Addressed>> {
+    let mut letters = Vec::new();
+    let mut pages = side.pages::<LetterRow>();
+    while let Some(page) = pages.recv().await {
+        letters.extend(page?.into_iter().map(|letter| (letter.shard, letter.position, letter.endpoint)));
+    }
+    letters.sort_unstable();
+    Ok(letters)
+}
+
+/// The letters about an event.
+fn of_event(letters: &[Addressed], place: (Shard, Position)) -> impl Iterator<Item = &str> {
+    let first = letters.partition_point(|(shard, position, _)| (*shard, *position) < place);
+    let here = letters[first..].iter().take_while(move |(shard, position, _)| (*shard, *position) == place);
+    here.map(|(.., endpoint)| endpoint.as_str())
+}
+
+/// The hash with the next event: whom it was told, what trouble they have who were not, and who has a letter about it.
+fn add<'a>(
+    hash: &Hash,
+    row: &EventRow,
+    told: impl Iterator<Item = (bool, Option<Trouble>)>,
+    letters: impl Iterator<Item = &'a str>,
+) -> Hash {
     let EventRow { seq, time, unread, repeat, data, .. } = row;
     let mut next = Sha256::new();
     next.update(hash);
@@ -129,7 +173,23 @@ fn add(hash: &Hash, row: &EventRow, told: impl Iterator<Item = bool>) -> Hash {
         }
     }
     // As many as there are endpoints, which both sides have the same of.
-    told.for_each(|is_told| next.update([u8::from(is_told)]));
+    for told in told {
+        match told {
+            (true, _) => next.update([1]),
+            (false, None) => next.update([0]),
+            (false, Some(Trouble { attempts, since, due })) => {
+                next.update([2]);
+                next.update(attempts.to_be_bytes());
+                next.update(since.millis().to_be_bytes());
+                next.update(due.millis().to_be_bytes());
+            }
+        }
+    }
+    for endpoint in letters {
+        // The length first, so that names do not run into each other.
+        next.update((endpoint.len() as u64).to_be_bytes());
+        next.update(endpoint);
+    }
     next.update(data);
     digest::half(next.finalize().as_slice())
 }

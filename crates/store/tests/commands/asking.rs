@@ -31,7 +31,11 @@ cases! {
 }
 
 fn new_text(text: &str) -> Verdict {
-    Verdict::Modify(MessageEdit { elements: Some(vec![Element::text(text)]), ..MessageEdit::default() })
+    edited(MessageEdit { elements: Some(vec![Element::text(text)]), ..MessageEdit::default() })
+}
+
+fn edited(edit: MessageEdit) -> Verdict {
+    Verdict::Modify(edit.into())
 }
 
 /// What b's message to the group "g" comes to, if this happens while the backend is asked.
@@ -96,7 +100,7 @@ async fn a_modified_message_is_what_is_stored_told_and_answered(stage: Stage) {
         sender_name: Some("name".into()),
         ..MessageEdit::default()
     };
-    stage.backend.always(Verdict::Modify(edit.clone()));
+    stage.backend.always(edited(edit.clone()));
     let sent = stage.app(text("a", to("b"), "old")).await.unwrap();
     assert_eq!(sent.fate, Fate::Sent { modified: true });
     let mut expected = stage.backend.asked().remove(0);
@@ -110,7 +114,7 @@ async fn a_modified_message_is_judged_again(stage: Stage) {
     stage.backend.always(new_text(&"x".repeat(1000)));
     let too_large = refusal(stage.app(text("a", to("b"), "small")).await);
     assert!(matches!(too_large, Refusal::MessageTooLarge { limit: 1000, .. }), "{too_large:?}");
-    stage.backend.always(Verdict::Modify(MessageEdit { elements: Some(Vec::new()), ..MessageEdit::default() }));
+    stage.backend.always(edited(MessageEdit { elements: Some(Vec::new()), ..MessageEdit::default() }));
     let empty = refusal(stage.app(text("a", to("b"), "small")).await);
     assert!(matches!(empty, Refusal::Invalid { .. }), "{empty:?}");
     assert_eq!(stage.events().await, []);

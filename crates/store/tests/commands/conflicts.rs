@@ -76,6 +76,10 @@ impl Store for Interposed {
         self.inner.groups(ids).await
     }
 
+    async fn groups_owned(&self, owner: &AccountId, kind: GroupKind) -> Result<u64, Fault> {
+        self.inner.groups_owned(owner, kind).await
+    }
+
     async fn topic(&self, group: &GroupId, topic: &TopicId) -> Result<Option<Topic>, Fault> {
         self.inner.topic(group, topic).await
     }

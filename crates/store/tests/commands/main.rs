@@ -17,6 +17,7 @@ macro_rules! cases {
 
 mod asking;
 mod conflicts;
+mod consent;
 mod members;
 mod reading;
 mod repeating;
@@ -38,6 +39,7 @@ const STORES: &[(&str, Kind)] = &[("sqlite", Kind::Sqlite), ("postgres", Kind::P
 const CASES: &[&[Case]] = &[
     asking::CASES,
     conflicts::CASES,
+    consent::CASES,
     members::CASES,
     reading::CASES,
     repeating::CASES,

@@ -31,7 +31,7 @@ cases! {
 
 fn add(accounts: &[&str]) -> AddMembers {
     let accounts = accounts.iter().copied().map(AccountId::new).collect();
-    AddMembers { group: "g".into(), accounts, strangers: Strangers::Skip }
+    AddMembers { group: "g".into(), accounts, reason: String::new(), strangers: Strangers::Skip }
 }
 
 fn create(owner: &str, members: &[&str]) -> CreateGroup {
@@ -39,6 +39,7 @@ fn create(owner: &str, members: &[&str]) -> CreateGroup {
         |id: &&str| FirstMember { account: (*id).into(), role: Role::Member, custom_fields: Default::default() };
     CreateGroup {
         id: "g".into(),
+        id_is_made_up: false,
         kind: GroupKind::Public,
         owner: Some(owner.into()),
         profile: GroupProfile::default(),

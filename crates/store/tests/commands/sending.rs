@@ -14,6 +14,7 @@ use crate::stage::{NOW, Stage, as_account, direct, refusal, text, to, to_group};
 
 cases! {
     a_message_is_answered_as_it_is_stored_and_told,
+    an_id_says_when_a_message_entered_and_not_when_it_was_sent,
     an_account_speaks_for_itself_and_the_app_for_all,
     whoever_and_whatever_does_not_exist,
     a_message_has_content_and_not_too_much,
@@ -48,6 +49,23 @@ async fn a_message_is_answered_as_it_is_stored_and_told(stage: Stage) {
     assert_eq!(message.client_id.as_str(), message.id.to_string(), "the server's id stands in");
     assert_eq!(stage.history(&direct()).await, std::slice::from_ref(&message));
     assert_eq!(stage.events().await, [Event::MessageSent(message)]);
+}
+
+/// So that ids sort as the log does. What the wire shows of time is the message's own.
+async fn an_id_says_when_a_message_entered_and_not_when_it_was_sent(stage: Stage) {
+    let mut ids = Vec::new();
+    for (later, sent) in [(0, 60_000), (1, 0), (2, -86_400_000)] {
+        stage.clock.set(later);
+        let time = Timestamp::from_millis(NOW.millis() + sent);
+        let message = stage.app(SendMessage { time: Some(time), ..text("a", to("b"), "") }).await.unwrap().message;
+        assert_eq!((message.time, message.created), (time, time));
+        let entered = format!("{:012x}", NOW.millis() + later);
+        assert!(message.id.to_string().starts_with(&entered), "{:?}", message.id);
+        ids.push(message.id);
+    }
+    let logged: Vec<_> = stage.events().await.iter().map(Event::id).collect();
+    assert_eq!(logged, ids);
+    assert!(ids.is_sorted(), "{ids:?}");
 }
 
 async fn an_account_speaks_for_itself_and_the_app_for_all(stage: Stage) {

@@ -31,7 +31,7 @@ use crate::conflicts::Interposed;
 
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
-type Answer = Arc<dyn Fn(Message) -> Pin<Box<dyn Future<Output = Verdict> + Send>> + Send + Sync>;
+type Answer = Arc<dyn Fn(Question) -> Pin<Box<dyn Future<Output = Verdict> + Send>> + Send + Sync>;
 
 /// Everything of one app. Cheap to clone into a task or a backend's answer.
 #[derive(Clone)]
@@ -58,10 +58,16 @@ enum Place {
     Schema(String),
 }
 
-/// An app backend, asked before each message.
+/// An app backend, asked before each message, or before everything.
 pub(crate) struct Backend {
-    answer: Mutex<Option<Answer>>,
-    asked: Mutex<Vec<Message>>,
+    interest: Mutex<Option<Interest>>,
+    asked: Mutex<Vec<Question>>,
+}
+
+/// What a backend wants to be asked, and what it answers.
+struct Interest {
+    in_messages_only: bool,
+    answer: Answer,
 }
 
 /// A clock that moves when it is told to, and chance that counts.
@@ -75,7 +81,7 @@ impl Stage {
     pub(crate) async fn new(kind: Kind) -> Self {
         let place = Arc::new(Place::new(kind).await);
         let store = Arc::new(Interposed::new(place.open().await));
-        let backend = Arc::new(Backend { answer: Mutex::default(), asked: Mutex::default() });
+        let backend = Arc::new(Backend { interest: Mutex::default(), asked: Mutex::default() });
         let clock = Arc::new(Clockwork { now: AtomicI64::new(NOW.millis()), drawn: AtomicU64::new(0) });
         let words = RestrictedWords::new(&["forbidden".into()]).unwrap();
         let settings = Settings { restricted_words: words, max_message_bytes: 1000 };
@@ -106,6 +112,7 @@ impl Stage {
         let second = FirstMember { account: "b".into(), role: Role::Member, custom_fields: Default::default() };
         let create = CreateGroup {
             id: "g".into(),
+            id_is_made_up: false,
             kind,
             owner: Some("a".into()),
             profile: GroupProfile::default(),
@@ -232,36 +239,66 @@ impl Place {
 // === impl Backend ===
 
 impl Backend {
-    /// From now on it is asked, and answers like this.
+    /// From now on it is asked about messages, and answers like this.
     pub(crate) fn answers<F>(&self, answer: impl Fn(Message) -> F + Send + Sync + 'static)
     where
         F: Future<Output = Verdict> + Send + 'static,
     {
-        *self.answer.lock().unwrap() = Some(Arc::new(move |message| Box::pin(answer(message))));
+        self.is_interested(true, move |question| match question {
+            Question::BeforeSend(message) => Box::pin(answer(*message)),
+            other => panic!("it is asked about messages only: {other:?}"),
+        });
     }
 
-    /// From now on it always gives this answer.
+    /// From now on it always gives this answer about messages.
     pub(crate) fn always(&self, verdict: Verdict) {
         self.answers(move |_| std::future::ready(verdict.clone()));
     }
 
-    /// What it was asked about, in order.
+    /// From now on it is asked about everything, and answers like this.
+    pub(crate) fn answers_everything<F>(&self, answer: impl Fn(Question) -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = Verdict> + Send + 'static,
+    {
+        self.is_interested(false, move |question| Box::pin(answer(question)));
+    }
+
+    fn is_interested(
+        &self,
+        in_messages_only: bool,
+        answer: impl Fn(Question) -> Pin<Box<dyn Future<Output = Verdict> + Send>> + Send + Sync + 'static,
+    ) {
+        *self.interest.lock().unwrap() = Some(Interest { in_messages_only, answer: Arc::new(answer) });
+    }
+
+    /// Which messages it was asked about, in order.
     pub(crate) fn asked(&self) -> Vec<Message> {
+        let messages = self.questions().into_iter().filter_map(|question| match question {
+            Question::BeforeSend(message) => Some(*message),
+            _ => None,
+        });
+        messages.collect()
+    }
+
+    /// What it was asked, in order.
+    pub(crate) fn questions(&self) -> Vec<Question> {
         self.asked.lock().unwrap().clone()
     }
 }
 
 #[async_trait]
 impl Callbacks for Backend {
-    fn asks(&self, _: &Question) -> bool {
-        self.answer.lock().unwrap().is_some()
+    fn asks(&self, question: &Question) -> bool {
+        let interest = self.interest.lock().unwrap();
+        interest
+            .as_ref()
+            .is_some_and(|interest| !interest.in_messages_only || matches!(question, Question::BeforeSend(_)))
     }
 
     async fn ask(&self, question: Question) -> Verdict {
-        let Question::BeforeSend(message) = question;
-        self.asked.lock().unwrap().push((*message).clone());
-        let answer = self.answer.lock().unwrap().clone().expect("it asks only if it has an answer");
-        answer(*message).await
+        self.asked.lock().unwrap().push(question.clone());
+        let answer = self.interest.lock().unwrap().as_ref().expect("it asks only if it has an answer").answer.clone();
+        answer(question).await
     }
 }
 

@@ -1,10 +1,10 @@
 //! Cursors: the port `webhook::ledger::Ledger`.
 
 use chat::conversation::ConversationId;
-use chat::event::{Position, Shard};
-use webhook::ledger::Progress;
+use chat::event::{Position, Shard, Subject};
+use webhook::ledger::{Behind, Cursor, Progress, Trouble};
 
-use crate::fixtures::{NEARLY_EQUAL, all_at_once, direct, in_group, in_topic};
+use crate::fixtures::{NEARLY_EQUAL, all_at_once, at, direct, in_group, in_topic};
 use crate::fresh::Fresh;
 use crate::ledger::{Cursors, lags};
 
@@ -16,6 +16,9 @@ cases! {
     endpoint_names_compare_as_bytes,
     of_many_saves_the_farthest_stays,
     conversations_lag_until_they_do_not,
+    a_cursor_is_started_where_it_is_new,
+    trouble_is_kept_with_who_has_it,
+    subjects_of_every_kind_lag,
 }
 
 async fn cursor(store: &Fresh, endpoint: &str) -> Option<u64> {
@@ -106,4 +109,53 @@ async fn conversations_lag_until_they_do_not(store: Fresh) {
     assert_eq!(behind("audit").await, [of(in_group("g"), 8)]);
     assert_eq!(cursor(&store, "app").await, Some(10));
     assert_eq!(store.behind("app", Shard(7)).await.unwrap(), []);
+}
+
+async fn a_cursor_is_started_where_it_is_new(store: Fresh) {
+    let shard = store.shards()[0];
+    let at = |position, started| Some(Cursor { position: Position(position), started: Position(started) });
+    for position in [7, 7, 3, 9] {
+        save(&store, "app", position).await;
+    }
+    save(&store, "audit", 0).await;
+    save(&store, "audit", 5).await;
+    assert_eq!(store.cursor("app", shard).await.unwrap(), at(9, 7));
+    let store = store.reopen().await;
+    save(&store, "app", 20).await;
+    assert_eq!(store.cursor("app", shard).await.unwrap(), at(20, 7));
+    assert_eq!(store.cursor("audit", shard).await.unwrap(), at(5, 0));
+}
+
+async fn trouble_is_kept_with_who_has_it(store: Fresh) {
+    let shard = store.shards()[0];
+    let save = async |behind: Option<Behind>| {
+        let behind = vec![(Subject::from(in_group("g")), behind)];
+        store.save_progress("app", shard, Progress { cursor: Position(9), behind, letters: Vec::new() }).await.unwrap();
+    };
+    let trouble = |attempts, since, due| Some(Trouble { attempts, since: at(since), due: at(due) });
+    let lags = |told, trouble| Behind { told: Position(told), trouble };
+    for behind in [
+        lags(3, trouble(1, 10, 20)),
+        lags(3, trouble(u32::MAX, -10, i64::MAX - at(0).millis())),
+        lags(4, None),
+        lags(5, trouble(0, 0, 0)),
+    ] {
+        save(Some(behind)).await;
+        assert_eq!(store.behind("app", shard).await.unwrap(), [(in_group("g").into(), behind)]);
+    }
+    let store = store.reopen().await;
+    assert_eq!(store.behind("app", shard).await.unwrap(), [(in_group("g").into(), lags(5, trouble(0, 0, 0)))]);
+}
+
+async fn subjects_of_every_kind_lag(store: Fresh) {
+    let shard = store.shards()[0];
+    let subjects = || {
+        let conversations = [direct("a", "b"), in_group("app"), in_topic("g", "t")].map(Subject::from);
+        conversations.into_iter().chain([Subject::Account("app".into()), Subject::Account("g".into()), Subject::App])
+    };
+    let behind = subjects().enumerate().map(|(number, subject)| (subject, lags(number as u64))).collect();
+    store.save_progress("app", shard, Progress { cursor: Position(9), behind, letters: Vec::new() }).await.unwrap();
+    let mut found = store.behind("app", shard).await.unwrap();
+    found.sort_by_key(|(_, behind)| behind.told);
+    assert!(found.into_iter().map(|(subject, _)| subject).eq(subjects()));
 }

@@ -2,6 +2,7 @@
 
 use chat::group::{Group, GroupKind, GroupProfile, GroupRules, GroupStatus, Joining};
 use chat::id::GroupId;
+use chat::member::{Member, Role};
 use chat::port::{Assertion, Write};
 use serde_json::json;
 
@@ -16,6 +17,7 @@ cases! {
     answers_come_in_the_order_asked,
     ids_compare_as_bytes,
     a_group_may_be_named_like_an_account,
+    an_owner_has_so_many_of_a_kind,
     no_group_holds_until_there_is_one,
     group_open_holds_while_it_is,
     group_version_holds_at_that_version_only,
@@ -115,6 +117,24 @@ async fn a_group_may_be_named_like_an_account(store: Fresh) {
     store.write(vec![put(group("x")), put(group("y"))]).await;
     assert!(store.holds(Assertion::NoAccount("y".into())).await);
     assert_eq!(store.accounts(&["y".into()]).await.unwrap(), []);
+}
+
+async fn an_owner_has_so_many_of_a_kind(store: Fresh) {
+    store.has(&["a", "b"]).await;
+    assert_eq!(store.groups_owned(&"a".into(), GroupKind::Public).await.unwrap(), 0);
+    let of_a_kind = |id: &str, kind| put(Group { kind, ..group(id) });
+    for (id, kind) in [("g", GroupKind::Public), ("h", GroupKind::Public), ("w", GroupKind::Work)] {
+        let owner = Member::new("a".into(), Role::Owner, NOW);
+        let admin = Member::new("b".into(), Role::Admin, NOW);
+        store.write(vec![of_a_kind(id, kind), Write::AddMembers(id.into(), vec![owner, admin])]).await;
+    }
+    store.write(vec![of_a_kind("ownerless", GroupKind::Public)]).await;
+    let owned = async |owner: &str, kind| store.groups_owned(&owner.into(), kind).await.unwrap();
+    assert_eq!((owned("a", GroupKind::Public).await, owned("a", GroupKind::Work).await), (2, 1));
+    assert_eq!((owned("a", GroupKind::Meeting).await, owned("b", GroupKind::Public).await), (0, 0));
+    assert_eq!(owned("nobody", GroupKind::Public).await, 0);
+    store.write(vec![put(dissolved("h"))]).await;
+    assert_eq!(owned("a", GroupKind::Public).await, 1, "a dissolved group is nobody's");
 }
 
 async fn no_group_holds_until_there_is_one(store: Fresh) {

@@ -3,13 +3,13 @@
 use std::collections::{HashMap, HashSet};
 
 use chat::conversation::ConversationId;
-use chat::event::{Event, GroupChange, LogEntry, NotSent, Position, Shard, Subject};
+use chat::event::{EndpointPause, Event, GroupChange, LogEntry, NotSent, Position, Shard, Subject};
 use chat::id::EventId;
 use chat::message::{Keeping, Message};
 use chat::port::{Log, Write};
 
 use crate::fixtures::{
-    all_at_once, changes, direct, group_changed, in_group, in_topic, kept, message, not_sent, send, topic,
+    NOW, all_at_once, changes, direct, group_changed, in_group, in_topic, kept, message, not_sent, send, topic,
 };
 use crate::fresh::Fresh;
 use crate::ledger::Cursors;
@@ -28,6 +28,8 @@ cases! {
     a_conversation_is_read_alone_and_in_pages,
     a_conversation_without_events_reads_as_empty,
     bounds_may_be_larger_than_any_position,
+    the_newest_come_first_before_a_position,
+    the_app_and_accounts_are_subjects_of_their_own,
 }
 
 fn append(event: Event) -> Write {
@@ -83,6 +85,7 @@ async fn every_kind_of_event_is_kept(store: Fresh) {
         group_changed("h"),
         not_sent(NotSent::Blocked),
         not_sent(NotSent::RestrictedWord),
+        paused("app"),
         Event::MessageNotSent { message: message("a", in_topic("g", "t")), reason: NotSent::RestrictedWord },
     ] {
         store.write(vec![append(event.clone())]).await;
@@ -325,4 +328,81 @@ async fn bounds_may_be_larger_than_any_position(store: Fresh) {
         assert_eq!(lane(&store, &in_group("g"), far, 0, 100).await, [], "from {far} down");
     }
     assert_eq!(lane(&store, &in_group("g"), 0, u64::MAX, 0).await, []);
+}
+
+fn paused(endpoint: &str) -> Event {
+    Event::EndpointPaused(EndpointPause {
+        id: message("a", in_group("g")).id,
+        endpoint: endpoint.into(),
+        time: NOW,
+        reason: "gone".into(),
+        detail: "410 '\"".into(),
+    })
+}
+
+async fn the_newest_come_first_before_a_position(store: Fresh) {
+    has_some(&store).await;
+    for number in 0..60 {
+        let conversation = if number % 2 == 0 { in_group("g") } else { in_group("h") };
+        match number % 5 {
+            0 => drop(store.write(vec![append(group_changed("g"))]).await),
+            1 => drop(store.send(kept(Keeping::OnlineOnly, message("a", conversation))).await),
+            2 => drop(store.send(kept(Keeping::Live, message("a", conversation))).await),
+            _ => drop(store.send(message("a", conversation)).await),
+        }
+    }
+    let subject = in_group("g").into();
+    let mut wanted = store.log_of(&in_group("g")).await;
+    wanted.reverse();
+    assert!(wanted.len() > 30);
+    for limit in [1, 3, 7, 100] {
+        let (mut read, mut before) = (Vec::new(), Position(u64::MAX));
+        loop {
+            let page = store.log_before(&subject, before, limit).await.unwrap();
+            assert!(page.len() <= limit);
+            let Some(entry) = page.last() else { break };
+            before = entry.position;
+            read.extend(page);
+        }
+        assert_eq!(read, wanted, "in pages of {limit}");
+    }
+    for (index, entry) in wanted.iter().enumerate() {
+        assert_eq!(store.log_before(&subject, entry.position, 100).await.unwrap(), wanted[index + 1..]);
+        let next = Position(entry.position.0 + 1);
+        assert_eq!(store.log_before(&subject, next, 2).await.unwrap()[0], *entry);
+    }
+    for (before, limit) in [(0, 100), (u64::MAX, 0)] {
+        assert_eq!(store.log_before(&subject, Position(before), limit).await.unwrap(), []);
+    }
+    for subject in [in_group("nobody's"), direct("a", "b"), direct("a", "nobody")] {
+        assert_eq!(store.log_before(&subject.into(), Position(u64::MAX), 10).await.unwrap(), []);
+    }
+}
+
+async fn the_app_and_accounts_are_subjects_of_their_own(store: Fresh) {
+    has_some(&store).await;
+    for endpoint in ["one", "two", "three"] {
+        store.write(vec![append(group_changed("g")), append(paused(endpoint))]).await;
+    }
+    let of = async |subject: &Subject| {
+        let log = Log::log_of(&*store, subject, Position(0), Position(u64::MAX), 100).await.unwrap();
+        let shard = store.shard_of(subject);
+        assert!(store.shards().contains(&shard) && log.iter().all(|entry| entry.shard == shard));
+        let mut newest_first = store.log_before(subject, Position(u64::MAX), 100).await.unwrap();
+        newest_first.reverse();
+        assert_eq!(newest_first, log);
+        log
+    };
+    let app = of(&Subject::App).await;
+    assert_eq!(app.len(), 3);
+    assert_eq!(app, store.log_of_subject(&Subject::App).await);
+    assert_eq!(of(&in_group("g").into()).await.len(), 3);
+    // Of an account nothing has happened, nor of one that there is not; nor is it the group of that name.
+    for account in ["a", "nobody", "g", ""] {
+        assert_eq!(of(&Subject::Account(account.into())).await, []);
+    }
+    for (subject, account) in [(direct("a", "b"), "a"), (in_group("g"), "b")] {
+        assert!(store.shards().contains(&store.shard_of(&subject.into())));
+        assert!(store.shards().contains(&store.shard_of(&Subject::Account(account.into()))));
+    }
 }

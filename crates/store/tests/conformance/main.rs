@@ -22,27 +22,33 @@ macro_rules! cases {
 
 mod accounts;
 mod atomicity;
+mod attempts;
 mod blocks;
 mod conversations;
 mod cursors;
 mod fixtures;
 mod fresh;
+mod gaps;
 mod groups;
 mod head;
 mod history;
 #[path = "../support/ledger.rs"]
 mod ledger;
+mod letters;
 mod log;
 mod members;
 mod nodes;
 mod odd_ids;
+mod pauses;
 #[path = "../support/plain.rs"]
 mod plain;
 mod reopening;
 mod repeats;
 mod seqs;
 mod shards;
+mod times;
 mod topics;
+mod trimming;
 mod unread;
 
 use std::pin::Pin;
@@ -59,21 +65,27 @@ const IMPLEMENTATIONS: &[(&str, NewPlace)] = &[("sqlite", SqlitePlace::make), ("
 /// Every noun's cases.
 const NOUNS: &[&[Case]] = &[
     accounts::CASES,
+    attempts::CASES,
     atomicity::CASES,
     blocks::CASES,
     conversations::CASES,
     cursors::CASES,
+    gaps::CASES,
     groups::CASES,
     head::CASES,
     history::CASES,
+    letters::CASES,
     log::CASES,
     members::CASES,
     odd_ids::CASES,
+    pauses::CASES,
     reopening::CASES,
     repeats::CASES,
     seqs::CASES,
     shards::CASES,
+    times::CASES,
     topics::CASES,
+    trimming::CASES,
     unread::CASES,
 ];
 

@@ -68,8 +68,10 @@ async fn everything_in_a_member_is_kept(store: Fresh) {
         source: JoinSource::Scanned,
         inviter: Some("not an account".into()),
         name_card: "card's".into(),
+        face_url: "https://faces/a?b='c'".into(),
         muted_until: Timestamp::from_millis(i64::MAX),
         custom_fields: json!({"k": [1.5, "\u{0}"]}).as_object().unwrap().clone(),
+        custom_data: "{\"\u{0}\":1}".into(),
         read_seq: i64::MAX.unsigned_abs(),
         last_sent: at(7),
     };

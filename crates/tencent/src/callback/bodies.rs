@@ -3,7 +3,11 @@
 use chat::event::{GroupChange, NotSent};
 use chat::group::GroupKind;
 use chat::id::{AccountId, Timestamp};
+use chat::member::{Member, Role};
 use chat::message::Message;
+use chat::question::Occasion;
+use chat::question::group::{GroupCreation, TopicCreation};
+use chat::question::member::MemberAddition;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -14,6 +18,7 @@ use crate::{error_map, group_type};
 
 /// `C2C.CallbackBeforeSendMsg`.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct BeforeC2c<'a> {
     callback_command: &'a str,
@@ -25,6 +30,7 @@ pub(super) struct BeforeC2c<'a> {
 
 /// `C2C.CallbackAfterSendMsg`.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct AfterC2c<'a> {
     callback_command: &'a str,
@@ -40,6 +46,7 @@ pub(super) struct AfterC2c<'a> {
 
 /// What both callbacks of a one-to-one message begin with.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct C2cEnvelope<'a> {
     #[serde(rename = "From_Account")]
     from: &'a str,
@@ -59,6 +66,7 @@ struct C2cEnvelope<'a> {
 
 /// `Group.CallbackBeforeSendMsg`.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct BeforeGroup<'a> {
     callback_command: &'a str,
@@ -73,6 +81,7 @@ pub(super) struct BeforeGroup<'a> {
 
 /// `Group.CallbackAfterSendMsg`.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct AfterGroup<'a> {
     callback_command: &'a str,
@@ -89,6 +98,7 @@ pub(super) struct AfterGroup<'a> {
 
 /// What both callbacks of a group message begin with.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct GroupEnvelope<'a> {
     #[serde(rename = "GroupId")]
     group: &'a str,
@@ -104,8 +114,10 @@ struct GroupEnvelope<'a> {
 
 /// The content of a message.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Body<'a> {
     #[serde(rename = "MsgBody")]
+    #[cfg_attr(test, schemars(with = "Vec<super::schema::MsgElement>"))]
     body: Vec<Value>,
     #[serde(rename = "CloudCustomData", skip_serializing_if = "Option::is_none")]
     custom_data: Option<&'a str>,
@@ -113,6 +125,7 @@ struct Body<'a> {
 
 /// What both callbacks of a group message end with.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Place<'a> {
     #[serde(rename = "TopicId", skip_serializing_if = "Option::is_none")]
     topic: Option<&'a str>,
@@ -120,8 +133,60 @@ struct Place<'a> {
     event_time: String,
 }
 
+/// `Group.CallbackBeforeCreateGroup`.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct BeforeCreateGroup<'a> {
+    callback_command: &'a str,
+    #[serde(rename = "Operator_Account")]
+    operator: &'a str,
+    #[serde(rename = "Owner_Account")]
+    owner: &'a str,
+    #[serde(rename = "Type")]
+    kind: &'a str,
+    name: &'a str,
+    create_group_num: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    member_list: Vec<Listed<'a>>,
+    event_time: String,
+}
+
+/// `Group.CallbackBeforeInviteJoinGroup`.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct BeforeInvite<'a> {
+    callback_command: &'a str,
+    group_id: &'a str,
+    #[serde(rename = "Type")]
+    kind: &'a str,
+    #[serde(rename = "Operator_Account")]
+    operator: &'a str,
+    destination_members: Vec<Listed<'a>>,
+    event_time: String,
+}
+
+/// `Group.CallbackBeforeCreateTopic`. It names neither the group nor the time.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct BeforeCreateTopic<'a> {
+    callback_command: &'a str,
+    #[serde(rename = "Operator_Account")]
+    operator: &'a str,
+    #[serde(rename = "Type")]
+    kind: &'a str,
+    name: &'a str,
+}
+
+/// One account of a list of members.
+#[derive(Serialize)]
+struct Listed<'a> {
+    #[serde(rename = "Member_Account")]
+    account: &'a str,
+}
+
 /// `Group.CallbackAfterGroupInfoChanged`: only what changed.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct GroupChanged<'a> {
     callback_command: &'a str,
@@ -239,6 +304,55 @@ impl<'a> Place<'a> {
             event_time: event_time(message.time),
         }
     }
+}
+
+impl<'a> BeforeCreateGroup<'a> {
+    pub(super) fn of(command: &'a str, creation: &'a GroupCreation) -> Self {
+        let owner = creation.group.owner.as_ref();
+        Self {
+            callback_command: command,
+            operator: operator(&creation.occasion),
+            owner: owner.map(AccountId::as_str).unwrap_or_default(),
+            kind: group_type::name(creation.group.kind),
+            name: &creation.group.profile.name,
+            create_group_num: creation.owned,
+            // As in the request, the owner is not in the list.
+            member_list: listed(creation.members.iter().filter(|member| member.role != Role::Owner)),
+            event_time: event_time(creation.occasion.time),
+        }
+    }
+}
+
+impl<'a> BeforeInvite<'a> {
+    pub(super) fn of(command: &'a str, addition: &'a MemberAddition) -> Self {
+        Self {
+            callback_command: command,
+            group_id: addition.group.id.as_str(),
+            kind: group_type::name(addition.group.kind),
+            operator: operator(&addition.occasion),
+            destination_members: listed(addition.members.iter()),
+            event_time: event_time(addition.occasion.time),
+        }
+    }
+}
+
+impl<'a> BeforeCreateTopic<'a> {
+    pub(super) fn of(command: &'a str, creation: &'a TopicCreation) -> Self {
+        Self {
+            callback_command: command,
+            operator: operator(&creation.occasion),
+            kind: group_type::name(creation.group.kind),
+            name: &creation.topic.profile.name,
+        }
+    }
+}
+
+fn operator(occasion: &Occasion) -> &str {
+    occasion.actor.account().map(AccountId::as_str).unwrap_or_default()
+}
+
+fn listed<'a>(members: impl Iterator<Item = &'a Member>) -> Vec<Listed<'a>> {
+    members.map(|member| Listed { account: member.account.as_str() }).collect()
 }
 
 impl<'a> GroupChanged<'a> {

@@ -1,3 +1,5 @@
+mod consent;
+
 use chat::Actor;
 use chat::conversation::ConversationId;
 use chat::element::Element;
@@ -98,7 +100,7 @@ fn a_changed_message_needs_code_0_and_a_readable_body() {
         custom_data: Some("new".into()),
         ..MessageEdit::default()
     };
-    assert_eq!(verdict(&answer), Ok(Verdict::Modify(edit)));
+    assert_eq!(verdict(&answer), Ok(Verdict::Modify(edit.into())));
     assert!(matches!(verdict(&json!({ "ErrorCode": 1, "MsgBody": changed })), Ok(Verdict::Reject(_))));
     assert!(verdict(&json!({ "ErrorCode": 0, "MsgBody": "x" })).is_err());
     assert!(verdict(&json!({ "ErrorCode": 0, "CloudCustomData": 1 })).is_err());

@@ -1,6 +1,7 @@
 //! `im_open_login_svc/account_import`: make one account known.
 
-use chat::account::import::{Existing, ImportAccounts, NewAccount};
+use chat::Refusal;
+use chat::account::import::{Existing, ImportAccounts, Importing, NewAccount};
 use chat::id::AccountId;
 
 use crate::body::{Fields, as_string, is_user_id, missing};
@@ -22,7 +23,11 @@ pub(super) async fn run(call: &Call<'_>, mut body: Fields) -> Result<Reply, Erro
         face_url: profile(&mut body, "FaceUrl")?,
         ..NewAccount::bare(AccountId::new(user))
     };
-    call.run(ImportAccounts { accounts: vec![new], existing: Existing::Update }).await?;
+    let outcomes = call.run(ImportAccounts { accounts: vec![new], existing: Existing::Update }).await?;
+    if outcomes.contains(&Importing::Refused) {
+        let refusal = Refusal::Rejected { code: None, info: String::new(), detail: String::new() };
+        return Err(chat::Error::Refused(refusal).into());
+    }
     Ok(Reply::new())
 }
 

@@ -25,7 +25,7 @@ pub(super) async fn run(call: &Call<'_>, mut body: Fields) -> Result<Reply, Erro
     }
     let accounts =
         items.into_iter().map(|mut item| item.account("Member_Account", 10004)).collect::<Result<Vec<_>, _>>()?;
-    let command = AddMembers { group, accounts: accounts.clone(), strangers: Strangers::Skip };
+    let command = AddMembers { group, accounts: accounts.clone(), reason: String::new(), strangers: Strangers::Skip };
     let outcomes = call.run(command).await?;
     if outcomes.iter().all(|outcome| *outcome == Adding::NoAccount) {
         return Err(chat::Error::Refused(Refusal::NoAccount(accounts[0].clone())).into());
@@ -35,7 +35,7 @@ pub(super) async fn run(call: &Call<'_>, mut body: Fields) -> Result<Reply, Erro
         .zip(outcomes)
         .map(|(account, outcome)| {
             let result = match outcome {
-                Adding::NoAccount => 0,
+                Adding::NoAccount | Adding::Refused => 0,
                 Adding::Added => 1,
                 Adding::AlreadyMember => 2,
             };

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::body::{Fields, missing};
 use crate::envelope::{Error, Failure, Reply};
-use crate::gate::Call;
+use crate::error_map;
+use crate::gate::{Call, Service};
 
 pub(super) async fn run(call: &Call<'_>, mut body: Fields) -> Result<Reply, Error> {
     let owner = body.account("From_Account", 30001)?;
@@ -19,12 +20,13 @@ pub(super) async fn run(call: &Call<'_>, mut body: Fields) -> Result<Reply, Erro
     let mut failed = Vec::new();
     let mut items = Vec::new();
     for (name, outcome) in names.iter().zip(outcomes) {
-        let (code, info) = match outcome {
-            Blocking::Added => (0, ""),
+        let Failure { code, info } = match outcome {
+            Blocking::Added => Failure::new(0, ""),
             // As in the vendor's sample: an entry that is there already is a failure of its item.
-            Blocking::AlreadyThere => (30001, "is on the blocklist already"),
-            Blocking::NoAccount => (30003, "the account does not exist"),
-            Blocking::ListFull => (30013, "the blocklist is full"),
+            Blocking::AlreadyThere => Failure::new(30001, "is on the blocklist already"),
+            Blocking::NoAccount => Failure::new(30003, "the account does not exist"),
+            Blocking::ListFull => Failure::new(30013, "the blocklist is full"),
+            Blocking::Refused(refusal) => error_map::refused(Service::Sns, &refusal),
         };
         if code != 0 {
             failed.push(Value::from(name.as_str()));

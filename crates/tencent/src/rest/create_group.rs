@@ -16,7 +16,9 @@ const MAX_MEMBER_FIELD: usize = 64;
 pub(super) async fn run(call: &Call<'_>, mut body: Fields) -> Result<Reply, Error> {
     let kind = profile::kind(&mut body)?;
     let owner = body.optional_account("Owner_Account", 10004)?;
-    let id = match body.string("GroupId", 10015)?.filter(|id| !id.is_empty()) {
+    let chosen_id = body.string("GroupId", 10015)?.filter(|id| !id.is_empty());
+    let id_is_made_up = chosen_id.is_none();
+    let id = match chosen_id {
         Some(id) => profile::new_group_id(id, kind)?,
         None => profile::generate_group_id(kind, call.tencent.chat.clock().random()),
     };
@@ -44,6 +46,7 @@ pub(super) async fn run(call: &Call<'_>, mut body: Fields) -> Result<Reply, Erro
     let members = members(&mut body)?;
     let command = CreateGroup {
         id,
+        id_is_made_up,
         kind,
         owner,
         profile: group_profile,

@@ -1,6 +1,7 @@
-//! `im_open_login_svc/multiaccount_import`: make many accounts known; bad names do not hold up the others.
+//! `im_open_login_svc/multiaccount_import`: make many accounts known; bad names, and those that the
+//! app's backend does not want, do not hold up the others.
 
-use chat::account::import::{Existing, ImportAccounts, NewAccount};
+use chat::account::import::{Existing, ImportAccounts, Importing, NewAccount};
 use chat::id::AccountId;
 
 use crate::body::{Fields, is_user_id, missing};
@@ -14,8 +15,10 @@ pub(super) async fn run(call: &Call<'_>, mut body: Fields) -> Result<Reply, Erro
     if names.is_empty() || names.len() > MAX_ACCOUNTS {
         return Err(Failure::new(70402, format!("Accounts must have 1 to {MAX_ACCOUNTS} entries")).into());
     }
-    let (good, bad): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| is_user_id(name));
-    let accounts = good.into_iter().map(|name| NewAccount::bare(AccountId::new(name))).collect();
-    call.run(ImportAccounts { accounts, existing: Existing::Update }).await?;
-    Ok(Reply::new().with("FailAccounts", bad))
+    let (good, mut failed): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| is_user_id(name));
+    let accounts = good.iter().map(|name| NewAccount::bare(AccountId::new(name.as_str()))).collect();
+    let outcomes = call.run(ImportAccounts { accounts, existing: Existing::Update }).await?;
+    let refused = good.into_iter().zip(outcomes).filter(|(_, outcome)| *outcome == Importing::Refused);
+    failed.extend(refused.map(|(name, _)| name));
+    Ok(Reply::new().with("FailAccounts", failed))
 }

@@ -106,7 +106,7 @@ impl Codec for Words {
     }
 
     fn asks(&self, question: &Question) -> &'static [&'static str] {
-        let is_slow = question.clone().into_message().sender.as_str() == "slow";
+        let is_slow = matches!(question, Question::BeforeSend(message) if message.sender.as_str() == "slow");
         if is_slow { &["slow"] } else { &["quick"] }
     }
 
@@ -418,6 +418,24 @@ async fn a_dead_endpoints_questions_are_answered_by_how_it_died() {
             assert_eq!(play.ask().await, (expected.clone(), NOW));
         }
         assert_eq!(play.asked(), asked, "it is left alone");
+    }
+}
+
+/// Nobody need be asked, so the caller spares itself the trouble; unless a question must be refused, or is a probe.
+#[tokio::test(start_paused = true)]
+async fn a_dead_endpoint_that_lets_pass_is_as_good_as_none() {
+    for (settings, is_asked) in [(settings(), false), (rejects_silence(), true)] {
+        let play = Play::new(settings, Manner::Hangs);
+        for _ in 0..3 {
+            assert!(play.asker.asks(&question("quick")));
+            play.ask().await;
+        }
+        assert_eq!(play.asker.asks(&question("quick")), is_asked);
+        sleep(seconds(1)).await;
+        assert!(play.asker.asks(&question("quick")), "a probe is due");
+        play.ask().await;
+        play.settle().await;
+        assert_eq!((play.breaker().state, play.asker.asks(&question("quick"))), (State::HalfOpen, is_asked));
     }
 }
 

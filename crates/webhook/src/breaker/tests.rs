@@ -348,20 +348,24 @@ proptest! {
             match step {
                 Step::Wait(millis) => play.wait(Duration::from_millis(millis)),
                 Step::Ask => {
+                    let shut = play.breaker.shut(play.now);
                     let is_late = play.breaker.look_at().is_some_and(|at| at <= play.now);
                     match play.enter() {
                         Entry::Ask => {
-                            prop_assert!(before.state == State::Closed && !is_late);
+                            prop_assert!(before.state == State::Closed && !is_late && shut.is_none());
                             waiting.push(play.now);
                         }
                         Entry::Probe(_) => {
-                            prop_assert_eq!(before.next_probe, Some(Duration::ZERO));
+                            prop_assert_eq!((before.next_probe, shut), (Some(Duration::ZERO), None));
                             prop_assert!(probe.replace(play.now).is_none(), "a second probe");
                             prop_assert_eq!(play.breaker.state(), State::HalfOpen);
                         }
-                        Entry::Shut(_) => prop_assert!(
-                            is_late || probe.is_some() || before.next_probe.is_some_and(|left| left > Duration::ZERO)
-                        ),
+                        Entry::Shut(death) => {
+                            prop_assert!(shut == Some(death) || is_late);
+                            prop_assert!(
+                                is_late || probe.is_some() || before.next_probe.is_some_and(|left| left > Duration::ZERO)
+                            );
+                        }
                     }
                 }
                 Step::End { newest, outcome: number } => {

@@ -11,7 +11,7 @@ use chat::refusal::AskFailure;
 use tokio::time::Instant;
 
 use super::settings::Acknowledge;
-use crate::codec::Call;
+use crate::codec::{BatchItem, Call};
 use crate::endpoint::Endpoint;
 use crate::ledger::Letter;
 use crate::request::{self, Envelope};
@@ -163,7 +163,7 @@ pub(super) async fn tell(
     tellings: &[Arc<Telling>],
 ) -> Attempted {
     let (began, time) = (Instant::now(), clock.now());
-    let (outcome, name, status, detail) = match prepare(endpoint, log, started, tellings).await {
+    let (outcome, name, status, detail) = match prepare(endpoint, log, started, time, tellings).await {
         Ok((call, envelope)) => match request::post(endpoint, &call, &envelope, time, endpoint.timeout).await {
             Ok(answer) => judge(endpoint, &answer),
             Err(failure) if failure.kind == AskFailure::Unreadable => {
@@ -209,6 +209,7 @@ pub(crate) async fn prepare(
     endpoint: &Endpoint,
     log: &dyn Log,
     started: Position,
+    time: Timestamp,
     tellings: &[Arc<Telling>],
 ) -> Result<(Call, Envelope), Unprepared> {
     let unworded = |fault: Fault| (Outcome::Unsendable, "unworded", fault.to_string());
@@ -218,14 +219,17 @@ pub(crate) async fn prepare(
     let call = if tellings.len() == 1 {
         first.call(endpoint).map_err(unworded)?.clone()
     } else {
-        let mut calls = Vec::with_capacity(tellings.len());
+        let mut envelopes = Vec::with_capacity(tellings.len());
+        let mut items = Vec::with_capacity(tellings.len());
         for telling in tellings {
-            let own = telling.envelope(endpoint, log, started).await.map_err(unread)?;
-            calls.push((own, telling.call(endpoint).map_err(unworded)?.clone()));
+            envelopes.push(telling.envelope(endpoint, log, started).await.map_err(unread)?);
+        }
+        for (telling, envelope) in tellings.iter().zip(&envelopes) {
+            items.push(BatchItem { envelope, call: telling.call(endpoint).map_err(unworded)? });
         }
         envelope.id = format!("{}+{}", envelope.id, tellings.len() - 1);
         envelope.headers.retain(|(name, _)| *name == "traceparent");
-        let batch = endpoint.codec.batch(&calls);
+        let batch = endpoint.codec.batch(&items, time);
         batch.ok_or_else(|| unworded(Fault::new("this dialect has no batches")))?
     };
     let most = endpoint.telling.max_body_bytes;

@@ -282,7 +282,8 @@ impl Operator {
         let cursor = self.parts.ledger.cursor(&endpoint.name, entry.shard).await?;
         let started = cursor.map(|cursor| cursor.started).unwrap_or_default();
         let telling = [Arc::new(Telling::new(entry.clone(), command, None))];
-        let (call, envelope) = match telling::prepare(endpoint, &*self.parts.log, started, &telling).await {
+        let now = self.parts.clock.now();
+        let (call, envelope) = match telling::prepare(endpoint, &*self.parts.log, started, now, &telling).await {
             Ok(prepared) => prepared,
             Err((_, _, detail)) => return Ok(Err(detail)),
         };

@@ -135,5 +135,6 @@ async fn names_without_an_address_are_named() {
     let client = client(&only_one(FakeNames::of("empty.example", &[&[]])));
     let why = why_not(&client, "http://empty.example/").await;
     assert!(why.contains("\"empty.example\" has no address"), "{why}");
-    assert_eq!(why_not(&client, "http://other.example/").await, "nobody knows other.example");
+    let why = why_not(&client, "http://other.example/").await;
+    assert_eq!(why, "the name \"other.example\" cannot be resolved: nobody knows other.example");
 }

@@ -146,6 +146,22 @@ async fn addresses_in_urls_are_judged_with_a_proxy_too() {
     assert_eq!(proxy.heads(), [""; 0]);
 }
 
+/// The proxy's own name is ours to resolve, and the operator's word for where it is.
+#[tokio::test]
+async fn a_proxy_may_have_a_private_address() {
+    let proxy = FakeProxy::start("127.0.0.1:9".parse().unwrap()).await;
+    let (network, _) = by(&format!("http://user:pass@proxy.example:{}", proxy.address.port()));
+    let at = |address: &str| FakeNames::of("proxy.example", &[&[address]]);
+    let names = at("127.0.0.1");
+    let client = client(&Network { names: names.clone(), ..network.clone() });
+    post(&client, "http://backend.example/").await.unwrap();
+    assert_eq!((names.asked(), proxy.heads().len()), (vec!["proxy.example".to_owned()], 1));
+
+    let client = crate::peer::client(&Network { names: at("169.254.169.254"), ..network });
+    let why = why_not(&client, "http://backend.example/").await;
+    assert!(why.contains("\"proxy.example\" leads to 169.254.169.254, which is link-local and never called"), "{why}");
+}
+
 #[tokio::test]
 async fn a_proxy_is_never_at_a_metadata_service() {
     for at in ["169.254.169.254", "[::ffff:169.254.169.254]", "0"] {

@@ -32,6 +32,16 @@ fn openim(command: &str, content: &str) -> Call {
     Call { path: format!("/callback/{command}"), body, ..Call::default() }
 }
 
+fn standard(command: &str, kind: &str, text: &str) -> Call {
+    let elements =
+        json!([{"type": "face", "index": 1}, {"type": "text", "text": text, "carried": {"dialect": "tencent"}}]);
+    let body = json!({
+        "type": command, "timestamp": "2025-10-09T08:53:20.123Z",
+        "data": {"message": {"conversation": {"kind": kind}, "elements": elements}},
+    });
+    Call { path: "/events".to_owned(), body: body.to_string(), ..Call::default() }
+}
+
 fn answer(call: &Call) -> (Decision, Value) {
     let answer = Backend::new(rules()).answer(call, 0.0);
     assert_eq!(answer.status, 200);
@@ -63,7 +73,25 @@ fn reject() {
 }
 
 #[test]
-fn discard_is_tencents_only() {
+fn standard_verdicts() {
+    let asked = |kind, text| answer(&standard("message.sending", kind, text));
+    assert_eq!(asked("direct", "hi"), (Decision::Ok, json!({"verdict": "allow"})));
+    let reason = "the message contains \"red packet\"";
+    for (kind, code) in [("direct", 120_001), ("group", 10_100), ("topic", 10_100)] {
+        let rejected = json!({"verdict": "reject", "code": code, "info": reason});
+        assert_eq!(asked(kind, "a red packet for lunch"), (Decision::Reject(code), rejected));
+    }
+    assert_eq!(asked("group", "psst, lunch"), (Decision::Discard, json!({"verdict": "discard"})));
+    let text = json!({"type": "text", "text": "dinner!", "carried": {"dialect": "tencent"}});
+    let modified = json!({"verdict": "modify", "elements": [{"type": "face", "index": 1}, text]});
+    assert_eq!(asked("direct", "lunch?"), (Decision::Replace, modified));
+    for text in ["red packet", "psst", "lunch"] {
+        assert_eq!(answer(&standard("message.sent", "direct", text)), (Decision::Ok, json!({"ok": true})));
+    }
+}
+
+#[test]
+fn discard_is_not_openims() {
     let (decision, body) = answer(&tencent(GROUP, "psst, lunch"));
     assert_eq!((decision, &body["ErrorCode"]), (Decision::Discard, &json!(2)));
     let (decision, _) = answer(&openim("callbackBeforeSendSingleMsgCommand", r#"{"content":"psst"}"#));

@@ -58,6 +58,31 @@ fn a_person_sees_who_whom_and_what() {
 }
 
 #[test]
+fn the_standard_dialects_calls_are_shown_alike() {
+    let shown = |name: &str, data: &str| {
+        let body = format!(r#"{{"type":"{name}","timestamp":"2025-10-09T08:53:20.123Z","data":{data}}}"#);
+        let shown = exchange("/events", &[], &body).for_person(false);
+        let mut lines = shown.lines();
+        let headline = lines.next().unwrap().split_once(' ').unwrap().1.to_owned();
+        (headline, lines.last().unwrap().to_owned())
+    };
+    let direct = r#"{"message":{"sender":"jared","recipient":"Jonh","conversation":{"kind":"direct"},"elements":[{"type":"text","text":"red packet"}]}}"#;
+    let allowed = r#"  200 ok {"verdict":"allow"}"#.to_owned();
+    assert_eq!(
+        shown("message.sending", direct),
+        ("⇄ asked message.sending  jared → Jonh  “red packet”".to_owned(), allowed)
+    );
+    let heard = r#"  200 ok {"ok":true}"#.to_owned();
+    let told = |headline: &str| (headline.to_owned(), heard.clone());
+    let group = r#"{"message":{"sender":"jared","conversation":{"kind":"group","group":"g"},"elements":[]}}"#;
+    assert_eq!(shown("message.sent", group), told("→ told  message.sent  jared → g"));
+    let change = r#"{"group":"g","actor":{"kind":"app","account":"leckie"},"changes":{"announcement":"New"}}"#;
+    assert_eq!(shown("group.changed", change), told("→ told  group.changed  leckie → g  “New”"));
+    let pause = r#"{"endpoint":"app","detail":"410 Gone"}"#;
+    assert_eq!(shown("endpoint.paused", pause), told("→ told  endpoint.paused  app  “410 Gone”"));
+}
+
+#[test]
 fn colours_are_only_added() {
     let exchange = exchange("/a/callbackAfterSendGroupMsgCommand", &[], r#"{"sendID":"a","groupID":"g"}"#);
     let mut coloured = exchange.for_person(true);

@@ -34,6 +34,7 @@ pub(crate) async fn handle(call: Call) -> Result<Created, ApiError> {
     let admins = admins.into_iter().map(first(Role::Admin));
     let command = CreateGroup {
         id: group_id(&call, &info)?,
+        id_is_made_up: info.text("groupID")?.is_empty(),
         // What it allows is said by its rules; the kind is how the other dialect calls it (DESIGN, 'Settled
         // questions').
         kind: GroupKind::Public,

@@ -1,6 +1,6 @@
 //! `/group/set_group_info`: changes what is not empty.
 
-use chat::group::update::UpdateGroup;
+use chat::group::update::{Naming, UpdateGroup};
 use chat::id::GroupId;
 
 use crate::call::Call;
@@ -21,6 +21,7 @@ pub(crate) async fn handle(call: Call) -> Result<Empty, ApiError> {
         introduction: unless_empty("introduction")?,
         announcement: unless_empty("notification")?,
         face_url: unless_empty("faceURL")?,
+        naming: Naming::Filled,
         ..optional_rules(&info)?
     };
     call.run(update).await?;

@@ -1,5 +1,6 @@
 //! Random logs, random cursors: there and back, the same events are told.
 
+use chat::id::Timestamp;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -64,14 +65,39 @@ fn migrate(log: &Log, told: &Told, to: &Shards, shards: usize) -> (Log, Vec<Reto
 fn as_told(retold: &[Retold]) -> Told {
     let mut told = Told::default();
     for Retold { endpoint, cursors, behind } in retold {
-        for (shard, position) in cursors.iter().enumerate() {
-            told.up_to(CursorRow { endpoint: endpoint.clone(), shard: Shard(shard as u16), position: *position });
+        for (shard, Cursor { position, started }) in cursors.iter().copied().enumerate() {
+            told.up_to(CursorRow { endpoint: endpoint.clone(), shard: Shard(shard as u16), position, started });
         }
-        for (conversation, position) in behind {
-            told.but(endpoint.clone(), *conversation, *position);
+        for (conversation, behind) in behind {
+            told.but(endpoint.clone(), *conversation, *behind);
         }
     }
     told
+}
+
+/// Of each endpoint and conversation, how many of its events the endpoint is owed nothing of, because it was new later.
+fn started(log: &Log, told: &Told) -> Vec<Vec<usize>> {
+    let mut counts = vec![vec![0; CONVERSATIONS]; told.len()];
+    for (shard, events) in log.iter().enumerate() {
+        for (position, conversation, _) in events {
+            let each = told.each_started_after(Shard(shard as u16), Position(*position));
+            each.enumerate().for_each(|(endpoint, is_new)| counts[endpoint][*conversation] += usize::from(is_new));
+        }
+    }
+    counts
+}
+
+/// Of each endpoint and conversation, its trouble with the next event, if there is one.
+fn troubles(log: &Log, told: &Told) -> Vec<Vec<Option<Trouble>>> {
+    let (counts, orders) = (counts(log, told), orders(log));
+    let mut troubles = vec![vec![None; CONVERSATIONS]; told.len()];
+    for conversation in 0..CONVERSATIONS {
+        for (endpoint, trouble) in told.each_trouble(conversation).enumerate() {
+            let is_owed = counts[endpoint][conversation] < orders[conversation].len();
+            troubles[endpoint][conversation] = trouble.filter(|_| is_owed);
+        }
+    }
+    troubles
 }
 
 /// What is said is said in the fewest words: a cursor is the place of an event that was told, and whoever is behind is owed
@@ -84,11 +110,13 @@ fn is_plain(log: &Log, told: &Told, retold: &[Retold]) {
                 each.nth(endpoint).unwrap()
             };
             let last = log[shard].iter().rev().find(is_told).map_or(0, |(position, ..)| *position);
-            assert_eq!(cursor.0, last);
+            assert_eq!(cursor.position.0, last);
         }
-        for (conversation, position) in &retold.behind {
+        for (conversation, behind) in retold.behind.iter().filter(|(_, behind)| behind.trouble.is_none()) {
             let owed = log.iter().zip(&retold.cursors).any(|(events, cursor)| {
-                events.iter().any(|event| event.1 == *conversation && event.0 > position.0 && event.0 <= cursor.0)
+                events
+                    .iter()
+                    .any(|event| event.1 == *conversation && event.0 > behind.told.0 && event.0 <= cursor.position.0)
             });
             assert!(owed, "{conversation} is behind for nothing");
         }
@@ -112,7 +140,8 @@ proptest! {
         // Conversation, step to the next position, time: clocks jump.
         events in vec((0..CONVERSATIONS, 1..3_u64, 0..40_i64), 0..60),
         cursors in vec(vec(option::weighted(0.9, 0..70_u64), 4), ENDPOINTS),
-        behind in vec(vec(option::weighted(0.4, 0..70_u64), CONVERSATIONS), ENDPOINTS),
+        behind in vec(vec(option::weighted(0.4, (0..70_u64, option::of(0..9_u32))), CONVERSATIONS), ENDPOINTS),
+        begun in vec(vec(0..30_u64, 4), ENDPOINTS),
     ) {
         let mut log: Log = vec![Vec::new(); here_shards];
         for (conversation, step, time) in events {
@@ -124,14 +153,21 @@ proptest! {
         for endpoint in 0..ENDPOINTS {
             let name = format!("endpoint-{endpoint}");
             for (shard, position) in cursors[endpoint].iter().take(here_shards).enumerate() {
-                let row = |position| CursorRow { endpoint: name.clone(), shard: Shard(shard as u16), position: Position(position) };
+                let row = |position| CursorRow {
+                    endpoint: name.clone(),
+                    shard: Shard(shard as u16),
+                    position: Position(position),
+                    started: Position(begun[endpoint][shard].min(position)),
+                };
                 if let Some(cursor) = position.map(row) {
                     told.up_to(cursor);
                 }
             }
-            for (conversation, position) in behind[endpoint].iter().enumerate() {
-                if let Some(position) = position {
-                    told.but(name.clone(), conversation, Position(*position));
+            for (conversation, behind) in behind[endpoint].iter().enumerate() {
+                if let Some((position, attempts)) = behind {
+                    let time = Timestamp::from_millis(*position as i64);
+                    let trouble = attempts.map(|attempts| Trouble { attempts, since: time, due: time });
+                    told.but(name.clone(), conversation, Behind { told: Position(*position), trouble });
                 }
             }
         }
@@ -140,6 +176,11 @@ proptest! {
         let now = as_told(&retold);
         prop_assert_eq!(orders(&moved), orders(&log));
         prop_assert_eq!(counts(&moved, &now), counts(&log, &told));
+        prop_assert_eq!(troubles(&moved, &now), troubles(&log, &told));
+        // Of no event more, and if it was one log that is divided, of none less.
+        let (before, after) = (started(&log, &told), started(&moved, &now));
+        let mut each = before.iter().flatten().zip(after.iter().flatten());
+        prop_assert!(each.all(|(before, after)| after <= before && (here_shards > 1 || after == before)));
         is_plain(&moved, &now, &retold);
         prop_assert!(retold.iter().all(|endpoint| endpoint.cursors.len() == there_shards));
 
@@ -147,6 +188,7 @@ proptest! {
         let again = as_told(&retold);
         prop_assert_eq!(orders(&back), orders(&log));
         prop_assert_eq!(counts(&back, &again), counts(&log, &told));
+        prop_assert_eq!(troubles(&back, &again), troubles(&log, &told));
         is_plain(&back, &again, &retold);
         prop_assert!(again.endpoints().eq(told.endpoints()));
     }

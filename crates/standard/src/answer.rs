@@ -1,0 +1,283 @@
+//! What may be answered to a question, and to an event.
+
+use chat::Refusal;
+use chat::question::{self, MessageEdit, Verdict};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use webhook::codec::Unreadable;
+
+use crate::element::{Carried, Element};
+use crate::message::Mention;
+
+/// The answer to a question about a message. An empty body and an empty object allow.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(tag = "verdict", rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Answer {
+    /// Go on.
+    Allow {},
+    /// Refuse, and tell the caller.
+    Reject(Rejection),
+    /// Drop it, and let it look sent.
+    Discard {},
+    /// Go on with this changed.
+    Modify(Edit),
+    /// Decide later. Not available yet: read, and then treated as an answer that was not understood.
+    Pending(Pending),
+}
+
+/// A refusal.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Rejection {
+    /// The app's own code. An OpenIM caller gets any but 0; a Tencent caller gets 120001 to 130000 for a one-to-one message
+    /// and 10100 to 10200 for one in a group, and otherwise the general code of a refusal.
+    #[serde(default)]
+    code: Option<i64>,
+    /// Words for the caller.
+    #[serde(default)]
+    info: Option<String>,
+    /// Words for the caller's developers. OpenIM `errDlt`; a Tencent caller does not get them.
+    #[serde(default)]
+    detail: Option<String>,
+}
+
+/// What is changed in a message; what is left out stays as it is.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Edit {
+    /// The new content: at least one, in the form in which they are asked about.
+    #[serde(default)]
+    #[cfg_attr(test, schemars(extend("minItems" = 1)))]
+    elements: Option<Vec<Element>>,
+    /// The new data beside it.
+    #[serde(default)]
+    custom_data: Option<String>,
+    /// Who is called by name.
+    #[serde(default)]
+    mentions: Option<Vec<Mention>>,
+    /// The shown name of the sender.
+    #[serde(default)]
+    sender_name: Option<String>,
+    /// The shown avatar of the sender: its URL.
+    #[serde(default)]
+    sender_face: Option<String>,
+    /// The dialect's own fields; ignored for a message that has another dialect's.
+    #[serde(default)]
+    carried: Option<Carried>,
+}
+
+/// A verdict that comes later.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Pending {
+    /// In how many seconds at the latest.
+    #[serde(default, rename = "deadline")]
+    _deadline: Option<u64>,
+    /// What happens if there is none by then.
+    #[serde(default, rename = "default")]
+    _default: Option<Fallback>,
+}
+
+/// What happens without a verdict.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+enum Fallback {
+    /// It goes on.
+    Allow,
+    /// It is refused.
+    Reject,
+}
+
+/// The answer to an event. Any JSON is one, and so is an empty body: it says that the event was heard, unless it says
+/// `"ok": false`.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Acknowledgement {
+    /// False: not heard; the event comes again. Counts only for an endpoint with `acknowledge = "body"`.
+    #[serde(default)]
+    ok: Option<bool>,
+}
+
+/// Reads the answer to a question about a message.
+pub(crate) fn verdict(body: &[u8]) -> Result<Verdict, Unreadable> {
+    if body.trim_ascii().is_empty() {
+        return Ok(Verdict::Allow);
+    }
+    let unreadable = |error: serde_json::Error| Unreadable(error.to_string());
+    let fields: Map<String, Value> = serde_json::from_slice(body).map_err(unreadable)?;
+    if fields.is_empty() {
+        return Ok(Verdict::Allow);
+    }
+    match serde_json::from_value(Value::Object(fields)).map_err(unreadable)? {
+        Answer::Allow {} => Ok(Verdict::Allow),
+        Answer::Discard {} => Ok(Verdict::Discard),
+        Answer::Reject(rejection) => Ok(Verdict::Reject(rejection.into())),
+        Answer::Modify(edit) => edit.read(),
+        Answer::Pending(pending) => later(pending),
+    }
+}
+
+/// The one place to change when a message can wait for its verdict.
+fn later(_: Pending) -> Result<Verdict, Unreadable> {
+    Err(Unreadable("the verdict \"pending\" is not available in this version".into()))
+}
+
+/// Whether the answer to an event says that it was heard.
+pub(crate) fn acknowledges(body: &[u8]) -> bool {
+    if body.trim_ascii().is_empty() {
+        return true;
+    }
+    match serde_json::from_slice(body) {
+        Ok(fields @ Value::Object(_)) => {
+            serde_json::from_value(fields).is_ok_and(|answer: Acknowledgement| answer.ok != Some(false))
+        }
+        Ok(_) => true,
+        Err(_) => false,
+    }
+}
+
+impl From<Rejection> for Refusal {
+    fn from(rejection: Rejection) -> Self {
+        let Rejection { code, info, detail } = rejection;
+        Self::Rejected { code, info: info.unwrap_or_default(), detail: detail.unwrap_or_default() }
+    }
+}
+
+impl Edit {
+    fn read(self) -> Result<Verdict, Unreadable> {
+        let Self { elements, custom_data, mentions, sender_name, sender_face, carried } = self;
+        if elements.as_ref().is_some_and(Vec::is_empty) {
+            return Err(Unreadable("elements is empty: a message has at least one".into()));
+        }
+        let mentions = mentions.map(|mentions| mentions.into_iter().map(Mention::read).collect());
+        let edit = MessageEdit {
+            elements: elements.map(|elements| elements.into_iter().map(Into::into).collect()),
+            custom_data,
+            mentions: mentions.transpose().map_err(Unreadable)?,
+            sender_name,
+            sender_face,
+            carried: carried.map(Into::into),
+        };
+        Ok(if edit.is_empty() { Verdict::Allow } else { Verdict::Modify(question::Edit::Message(edit)) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chat::message::Mention as CoreMention;
+    use serde_json::json;
+
+    use super::*;
+    use crate::sample;
+
+    fn read(answer: Value) -> Result<Verdict, Unreadable> {
+        verdict(answer.to_string().as_bytes())
+    }
+
+    #[test]
+    fn nothing_and_an_empty_object_allow() {
+        for body in ["", " \r\n", "{}", " { } ", r#"{"verdict":"allow"}"#] {
+            assert_eq!(verdict(body.as_bytes()), Ok(Verdict::Allow), "{body}");
+        }
+        assert_eq!(read(json!({"verdict": "modify"})), Ok(Verdict::Allow), "nothing is changed");
+    }
+
+    #[test]
+    fn a_rejection_has_what_it_was_given() {
+        let rejected = |code, info: &str, detail: &str| {
+            let (info, detail) = (info.to_owned(), detail.to_owned());
+            Ok(Verdict::Reject(Refusal::Rejected { code, info, detail }))
+        };
+        assert_eq!(read(json!({"verdict": "reject"})), rejected(None, "", ""));
+        let full = json!({"verdict": "reject", "code": 120_001, "info": "be kind", "detail": "rule 7"});
+        assert_eq!(read(full), rejected(Some(120_001), "be kind", "rule 7"));
+        assert_eq!(read(json!({"verdict": "reject", "code": null, "info": "no"})), rejected(None, "no", ""));
+        assert_eq!(read(json!({"verdict": "discard"})), Ok(Verdict::Discard));
+    }
+
+    #[test]
+    fn every_part_of_a_message_can_be_changed() {
+        let message = sample::full();
+        let shown = serde_json::to_value(crate::message::Message::from(&message)).unwrap();
+        let answer = json!({
+            "verdict": "modify", "elements": shown["elements"], "custom_data": shown["custom_data"],
+            "mentions": shown["mentions"], "sender_name": shown["sender_name"], "sender_face": shown["sender_face"],
+            "carried": shown["carried"],
+        });
+        let edit = MessageEdit {
+            elements: Some(message.elements),
+            custom_data: message.custom_data,
+            mentions: Some(message.mentions),
+            sender_name: Some(message.sender_name),
+            sender_face: Some(message.sender_face),
+            carried: message.carried,
+        };
+        assert_eq!(read(answer), Ok(Verdict::Modify(question::Edit::Message(edit))));
+        let none = MessageEdit { mentions: Some(Vec::new()), ..MessageEdit::default() };
+        assert_eq!(
+            read(json!({"verdict": "modify", "mentions": []})),
+            Ok(Verdict::Modify(question::Edit::Message(none)))
+        );
+        let all = MessageEdit { mentions: Some(vec![CoreMention::All]), ..MessageEdit::default() };
+        assert_eq!(
+            read(json!({"verdict": "modify", "mentions": [{"kind": "all"}]})),
+            Ok(Verdict::Modify(question::Edit::Message(all)))
+        );
+    }
+
+    #[test]
+    fn anything_else_is_unreadable() {
+        let long = "x".repeat(129);
+        for answer in [
+            json!(null),
+            json!([]),
+            json!("allow"),
+            json!({"ok": true}),
+            json!({"verdict": "maybe"}),
+            json!({"verdict": 1}),
+            json!({"verdict": "allow", "elements": []}),
+            json!({"verdict": "discard", "code": 1}),
+            json!({"verdict": "reject", "code": "1"}),
+            json!({"verdict": "reject", "reason": "no"}),
+            json!({"elements": [{"type": "text", "text": "no verdict"}]}),
+            json!({"verdict": "modify", "elements": []}),
+            json!({"verdict": "modify", "elements": [{"type": "text"}]}),
+            json!({"verdict": "modify", "element": []}),
+            json!({"verdict": "modify", "custom_data": 1}),
+            json!({"verdict": "modify", "mentions": [{"kind": "account"}]}),
+            json!({"verdict": "modify", "mentions": [{"kind": "all", "account": "a"}]}),
+            json!({"verdict": "modify", "mentions": [{"kind": "account", "account": ""}]}),
+            json!({"verdict": "modify", "mentions": [{"kind": "account", "account": long}]}),
+            json!({"verdict": "modify", "carried": {"dialect": "tencent"}}),
+        ] {
+            assert!(read(answer.clone()).is_err(), "{answer}");
+        }
+        assert!(verdict(b"ok").is_err() && verdict(b"{").is_err() && verdict(b"{}{}").is_err());
+    }
+
+    #[test]
+    fn a_verdict_that_comes_later_is_named_as_what_it_is() {
+        for answer in
+            [json!({"verdict": "pending"}), json!({"verdict": "pending", "deadline": 3600, "default": "reject"})]
+        {
+            assert!(read(answer).unwrap_err().0.contains("pending"));
+        }
+        let wrong = read(json!({"verdict": "pending", "default": "discard"})).unwrap_err();
+        assert!(!wrong.0.contains("not available"), "{wrong}");
+    }
+
+    #[test]
+    fn only_words_to_the_contrary_and_what_is_no_json_do_not_acknowledge() {
+        for body in ["", "\n", "{}", "null", "\"ok\"", "[]", r#"{"ok":true}"#, r#"{"verdict":"allow"}"#] {
+            assert!(acknowledges(body.as_bytes()), "{body}");
+        }
+        for body in [r#"{"ok":false}"#, r#"{"ok":0}"#, "<html>", "ok", "{"] {
+            assert!(!acknowledges(body.as_bytes()), "{body}");
+        }
+    }
+}

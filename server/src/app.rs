@@ -20,6 +20,7 @@ use webhook::deliver::{Announcer, Parts};
 use webhook::endpoint::{Commands, EndpointSettings, OnFailure, WrongCommand};
 use webhook::keeper::Retention;
 use webhook::ledger::Pause;
+use webhook::transport::Transport;
 use webhook::tunnel::Tunnels;
 use webhook::{Asker, Deliverer, Endpoint, Keeper, Operator};
 
@@ -180,6 +181,19 @@ pub(crate) fn codec(
 }
 
 fn build_endpoint(config: &Config, endpoint: &config::Endpoint, outgoing: &Outgoing) -> Result<Arc<Endpoint>, Failure> {
+    let transport = outgoing.transport(endpoint)?;
+    for public_key in endpoint.secret.iter().flat_map(|secrets| secrets.public_keys()) {
+        tracing::info!(endpoint = endpoint.name, public_key, "the receiver can verify calls with this key");
+    }
+    Ok(Arc::new(endpoint_over(config, endpoint, transport)?))
+}
+
+/// An endpoint as it is configured, whose calls go this way.
+pub(crate) fn endpoint_over(
+    config: &Config,
+    endpoint: &config::Endpoint,
+    transport: Arc<dyn Transport>,
+) -> Result<Endpoint, Failure> {
     let codec = codec(config, endpoint.dialect, &endpoint.url, endpoint.token.as_ref());
     let commands = if endpoint.commands.iter().any(|command| command == "*") {
         Commands::All
@@ -187,9 +201,6 @@ fn build_endpoint(config: &Config, endpoint: &config::Endpoint, outgoing: &Outgo
         Commands::Only(endpoint.commands.iter().cloned().collect())
     };
     let name = &endpoint.name;
-    for public_key in endpoint.secret.iter().flat_map(|secrets| secrets.public_keys()) {
-        tracing::info!(endpoint = name, public_key, "the receiver can verify calls with this key");
-    }
     let settings = EndpointSettings {
         name: name.clone(),
         commands,
@@ -203,8 +214,7 @@ fn build_endpoint(config: &Config, endpoint: &config::Endpoint, outgoing: &Outgo
         secret: endpoint.secret.clone(),
         headers: endpoint.headers.clone(),
     };
-    let transport = outgoing.transport(endpoint)?;
-    let endpoint = Endpoint::new(settings, codec, transport).map_err(|wrong| {
+    Endpoint::new(settings, codec, transport).map_err(|wrong| {
         Failure::usage(match wrong {
             WrongCommand::Unknown(command) => format!(
                 "endpoint {name:?}: commands: its dialect has no command {command:?}; \
@@ -215,8 +225,7 @@ fn build_endpoint(config: &Config, endpoint: &config::Endpoint, outgoing: &Outgo
                  on_… of its own can apply; right would be a before-callback, or no such settings"
             ),
         })
-    })?;
-    Ok(Arc::new(endpoint))
+    })
 }
 
 fn of_command(command: &config::Command) -> CommandSettings {

@@ -282,6 +282,10 @@ impl Deliverer {
         let (news, _watchers) = self.watch_heads();
         loop {
             let is_caught_up = self.read_ahead().await;
+            // Reading took a while: what was answered meanwhile may say that there is nothing to be called now.
+            while let Some(finished) = self.flights.try_join_next_with_id() {
+                self.finish(finished);
+            }
             self.start_calls().await;
             let wake_at = self.wake_at();
             // In this order, so that the same happens whenever the same has happened before.
@@ -304,8 +308,9 @@ impl Deliverer {
         while let Some(finished) = self.flights.join_next_with_id().await {
             self.finish(finished);
         }
-        // What is being saved now, and then what came after it.
+        // What is being saved now, and then what came after it, or could not be saved before.
         self.wait_for_saves().await;
+        self.readers.iter_mut().for_each(Reader::save_at_once);
         self.save();
         self.wait_for_saves().await;
     }
@@ -437,6 +442,14 @@ impl Deliverer {
                     continue;
                 }
                 Some(Next::Tell(key, tellings)) => {
+                    let lanes = &mut self.readers[place].lanes;
+                    if lanes.is_alone(&key) {
+                        if !items.is_empty() {
+                            lanes.put_back(key);
+                            break;
+                        }
+                        room = 0;
+                    }
                     room -= tellings.len().min(room);
                     items.push(Item { reader: place, key, tellings });
                 }
@@ -455,11 +468,9 @@ impl Deliverer {
             return false;
         }
         let tellings: Vec<_> = items.iter().flat_map(|item| item.tellings.iter().cloned()).collect();
-        let started = self.readers[items[0].reader].started;
         let (endpoint, parts) = (self.endpoint.clone(), self.parts.clone());
-        let flight = self
-            .flights
-            .spawn(async move { telling::tell(&endpoint, &*parts.log, &*parts.clock, started, &tellings).await });
+        let flight =
+            self.flights.spawn(async move { telling::tell(&endpoint, &*parts.log, &*parts.clock, &tellings).await });
         self.calling.insert(flight.id(), Flight::Lanes(items));
         true
     }
@@ -616,6 +627,9 @@ impl Deliverer {
                 let lags = !is_down && once_more.times >= LAGS_AFTER;
                 lanes.rest(&key, again(failed), once_more, lags);
             }
+            Outcome::Later(after) if is_batch => {
+                lanes.rest(&key, now + after.min(LONGEST_RETRY_AFTER), failed, false);
+            }
             // Which of them it refuses will be seen when they are told one by one.
             _ if is_batch => lanes.retry_alone(&key),
             Outcome::Unsendable => self.give_up(reader, &key, failed, attempted),
@@ -651,7 +665,7 @@ impl Deliverer {
         let trouble = Trouble { attempts, since, due: later(wall, wait) };
         if key.event.is_some() {
             let state = LetterState::Replay;
-            return self.to_letter(reader, key, state, attempted.why(), attempts, trouble.due);
+            return self.make_letter(reader, key, state, attempted.why(), attempts, trouble.due);
         }
         lanes.rest(key, now + wait, Failed { times, streak, trouble: Some((trouble, now + wait)) }, true);
     }
@@ -660,10 +674,10 @@ impl Deliverer {
     fn give_up(&mut self, reader: usize, key: &LaneKey, failed: Failed, attempted: &Attempted) {
         let attempts = failed.trouble.map_or(1, |(trouble, _)| trouble.attempts);
         let now = self.parts.clock.now();
-        self.to_letter(reader, key, LetterState::Dead, attempted.why(), attempts, now);
+        self.make_letter(reader, key, LetterState::Dead, attempted.why(), attempts, now);
     }
 
-    fn to_letter(
+    fn make_letter(
         &mut self,
         reader: usize,
         key: &LaneKey,
@@ -729,10 +743,10 @@ impl Deliverer {
     fn note(&mut self, attempted: &Attempted, event: EventId, command: Cow<'static, str>) {
         let Attempted { time, took, status, name, .. } = *attempted;
         self.shown.recent.note(RecentCall { event, command: command.clone(), time, took, outcome: name, status });
-        let (endpoint, millis) = (&self.endpoint.name, took.as_millis());
+        let (endpoint, millis) = (&self.endpoint.name, u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
         let trace = event;
         if attempted.outcome == Outcome::Told {
-            tracing::debug!(endpoint, %command, %event, trace.id = %trace, status, took.ms = millis, "told");
+            tracing::debug!(endpoint, %command, %event, trace.id = %trace, outcome = name, status, took.ms = millis, "told");
             return;
         }
         let why = attempted.detail.as_str();
@@ -746,7 +760,7 @@ impl Deliverer {
             event,
             command: command.into_owned(),
             time,
-            took: u64::try_from(millis).unwrap_or(u64::MAX),
+            took: millis,
             outcome: name.to_owned(),
             status,
             detail: attempted.detail.clone(),
@@ -980,7 +994,7 @@ impl Deliverer {
             }
             let attempts = failed.trouble.map_or(0, |(trouble, _)| trouble.attempts);
             let (now, why) = (self.parts.clock.now(), "skipped by the operator".to_owned());
-            self.to_letter(reader, &key, LetterState::Dead, why, attempts, now);
+            self.make_letter(reader, &key, LetterState::Dead, why, attempts, now);
             return Skipped::Done;
         }
         Skipped::NotFailing

@@ -143,7 +143,7 @@ async fn configurations() {
 
     let wrong = Place::of("[server]\nlisen = 1\n");
     let ended = finish(wrong.command(&[])).await;
-    assert!(ended.code == Some(2) && ended.err.contains("server.lisen: there is no such key"), "{ended:?}");
+    assert!(ended.code == Some(2) && ended.err.contains("there is no such key; [server] has listen"), "{ended:?}");
     let odd = Place::with_endpoint("url = \"http://127.0.0.1:1\"\ncommands = [\"C2C.Nothing\"]\n");
     let ended = finish(odd.command(&[])).await;
     assert!(ended.code == Some(2) && ended.err.contains("its dialect has no command \"C2C.Nothing\""), "{ended:?}");
@@ -213,6 +213,7 @@ async fn the_way_to_an_endpoint() {
 fn authority(file: &Path) -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(rcgen::DnType::CommonName, file.display().to_string());
     let key = KeyPair::generate().expect("a key");
     let authority = CertifiedIssuer::self_signed(params, key).expect("an authority");
     std::fs::write(file, authority.pem()).expect("a file");
@@ -339,7 +340,9 @@ async fn a_running_server_says_how_they_stand() {
             Endpoint::tencent("http://127.0.0.1:1/".to_owned()).named("dead").timeout("200ms"),
         ]
     };
-    let stage = Stage::with(Setup::new(), endpoint).await;
+    let mut stage = Stage::with(Setup::new(), endpoint).await;
+    // A dead letter is one.
+    stage.server.expect_errors();
     // 8 calls that nobody answers, of as many conversations: it is down, and its breaker is open.
     for number in 0..10 {
         let to = format!("peer{number}");

@@ -302,6 +302,13 @@ async fn told_events_are_replayed_by_id_and_by_time_and_once_only() {
     assert_eq!(none["letters"], 0, "{none}");
     let pending = json_of(&stage.server, &["pending", "app"]).await;
     assert_eq!(pending["endpoints"][0]["letters_total"], 3, "{pending}");
+    // A replay that waits is not given up by accident: only when it is named.
+    let event = first[0].strip_suffix(".app").expect("the endpoint's name");
+    let ended = callbacks(&stage.server, &["skip", event]).await;
+    assert!(ended.code == Some(1) && ended.err.contains("fails nowhere"), "{ended:?}");
+    shown(&stage.server, &["skip", &first[0]]).await;
+    let dead = of(&json_of(&stage.server, &["replay", "--dead"]).await);
+    assert_eq!(dead["from_dead"], 1, "{dead}");
     shown(&stage.server, &["resume", "app"]).await;
     let calls = stage.backend.wait_for(AFTER, 8).await;
     status_when(&stage.server, "app", "done", |status| status["replay"] == 0 && status["lag_events"] == 0).await;
@@ -399,6 +406,7 @@ async fn every_command_can_be_tried() {
         vec![
             Endpoint::tencent(format!("{url}/callback")).named("app").secret(SECRET).token(TOKEN),
             Endpoint::openim(format!("{url}/webhook")).named("hook").secret(SECRET),
+            Endpoint::standard(format!("{url}/events")).named("events").secret(SECRET),
         ]
     })
     .await;
@@ -407,17 +415,19 @@ async fn every_command_can_be_tried() {
     assert!(ended.code == Some(2) && ended.err.contains("no such command"), "{ended:?}");
     let ended = callbacks(&stage.server, &["test", "hook", "callbackAfterUserOnlineCommand"]).await;
     assert!(ended.code == Some(2) && ended.err.contains("nothing in this version"), "{ended:?}");
-    for (endpoint, says_so) in [("app", "CallbackCommand"), ("hook", "callbackCommand")] {
+    for (endpoint, says_so, least) in
+        [("app", "CallbackCommand", 8), ("hook", "callbackCommand", 12), ("events", "type", 11)]
+    {
         // What can be tried is in the refusal of what cannot.
         let ended = callbacks(&stage.server, &["test", endpoint, "nonsense"]).await;
         let (_, list) = ended.err.trim().split_once("right would be one of ").expect("a list");
         let commands: Vec<&str> = list.split(", ").collect();
-        assert!(commands.len() >= 8, "{commands:?}");
+        assert!(commands.len() >= least, "{commands:?}");
         for command in commands {
             let tested = json_of(&stage.server, &["test", endpoint, command]).await;
             let is_it = |call: &Call| call.headers.get("webhook-id").is_some_and(|id| tested["id"] == *id);
             let call = stage.backend.calls().into_iter().find(is_it).expect("the call");
-            let is_before = command.contains("Before");
+            let is_before = command.contains("Before") || command.ends_with("ing");
             assert_eq!(tested["outcome"], if is_before { "allow" } else { "told" }, "{tested}");
             assert_eq!(call.body[says_so], command);
             assert_eq!((&tested["status"], &tested["request"]["body"]), (&json!(200), &call.body));

@@ -55,8 +55,8 @@ impl std::fmt::Debug for TencentCodec {
 }
 
 impl Codec for TencentCodec {
-    fn commands(&self) -> &'static [&'static str] {
-        commands::ALL
+    fn commands(&self) -> Vec<&'static str> {
+        commands::ALL.to_vec()
     }
 
     fn knows(&self, command: &str) -> bool {

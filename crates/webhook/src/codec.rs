@@ -17,8 +17,8 @@ pub trait Codec: Send + Sync {
     fn knows(&self, command: &str) -> bool;
 
     /// All the commands that the dialect has, for whoever wants to list them.
-    fn commands(&self) -> &'static [&'static str] {
-        &[]
+    fn commands(&self) -> Vec<&'static str> {
+        Vec::new()
     }
 
     /// Whether something is asked by this command, and not told.

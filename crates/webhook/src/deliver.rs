@@ -131,7 +131,10 @@ pub struct Deliverer {
     /// Failed attempts that are not noted yet.
     attempts: Vec<Attempt>,
     is_noting: bool,
+    /// When its age is looked at next.
     age_at: Instant,
+    /// Until then its age is shown, and not held against it.
+    lenient_until: Instant,
     lag_since: Option<Timestamp>,
     look_at: Instant,
     is_changed: bool,
@@ -177,6 +180,9 @@ struct Metrics {
     failing: metrics::Gauge,
     dead: metrics::Gauge,
     replay: metrics::Gauge,
+    in_flight: metrics::Gauge,
+    window: metrics::Gauge,
+    lanes: metrics::Gauge,
 }
 
 impl Metrics {
@@ -203,6 +209,9 @@ impl Metrics {
             failing: gauge("ringback_delivery_failing_subjects"),
             dead: gauge("ringback_delivery_dead_letters"),
             replay: gauge("ringback_delivery_replay_letters"),
+            in_flight: gauge("ringback_delivery_in_flight"),
+            window: gauge("ringback_delivery_window_events"),
+            lanes: gauge("ringback_delivery_lanes"),
         }
     }
 
@@ -224,6 +233,7 @@ impl Metrics {
         self.failing.set(standing.failing as f64);
         self.dead.set(standing.letters.dead as f64);
         self.replay.set(standing.letters.replay as f64);
+        self.in_flight.set(standing.calling as f64);
         for (state, gauge) in &self.states {
             gauge.set(if standing.state == *state { 1.0 } else { 0.0 });
         }
@@ -265,8 +275,9 @@ impl Deliverer {
             is_too_old: false,
             attempts: Vec::new(),
             is_noting: false,
+            age_at: now,
             // What waited while nobody was there to tell it is not held against the endpoint.
-            age_at: now + grace,
+            lenient_until: now + grace,
             lag_since: None,
             look_at: now,
             is_changed: false,
@@ -875,7 +886,8 @@ impl Deliverer {
         self.lag_since = since;
         let age = since.map_or(0, |since| self.parts.clock.now().millis().saturating_sub(since.millis()));
         let most = self.endpoint.telling.max_age;
-        self.is_too_old = i128::from(age) > most.as_millis().cast_signed();
+        let is_lenient = Instant::now() < self.lenient_until;
+        self.is_too_old = !is_lenient && i128::from(age) > most.as_millis().cast_signed();
         let is_let_go = self.pause.as_ref().is_some_and(|pause| pause.reason == PauseReason::TooFarBehind);
         if self.is_too_old && !is_let_go && self.endpoint.telling.when_full == WhenFull::Pause {
             let detail = format!("its oldest event waits for longer than {} s (max_age)", most.as_secs());
@@ -922,6 +934,8 @@ impl Deliverer {
             detail,
             "paused; its events wait until somebody has it resumed"
         );
+        let labels = [("endpoint", self.endpoint.name.clone()), ("reason", reason.name().to_owned())];
+        metrics::counter!("ringback_endpoint_pauses_total", &labels).increment(1);
         let pause = Pause { reason, detail, since: self.parts.clock.now() };
         self.pause = Some(pause);
         self.is_announced = false;
@@ -966,7 +980,8 @@ impl Deliverer {
                     self.health.forget();
                     self.readers.iter_mut().for_each(|reader| reader.lanes.wake_waiting());
                     self.letters.look_again();
-                    self.age_at = Instant::now() + self.endpoint.telling.max_age.min(GRACE);
+                    self.lenient_until = Instant::now() + self.endpoint.telling.max_age.min(GRACE);
+                    self.is_too_old = false;
                 }
                 let _ = reply.send(result);
             }
@@ -1044,6 +1059,12 @@ impl Deliverer {
             letters: self.letters.count,
         };
         self.metrics.show(&standing, self.parts.clock.now());
+        let (window, lanes) = self
+            .readers
+            .iter()
+            .fold((0, 0), |(window, lanes), reader| (window + reader.lanes.untold(), lanes + reader.lanes.len()));
+        self.metrics.window.set(window as f64);
+        self.metrics.lanes.set(lanes as f64);
         *self.shown.standing.lock().unwrap_or_else(PoisonError::into_inner) = standing;
     }
 }

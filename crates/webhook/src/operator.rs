@@ -284,6 +284,8 @@ impl Operator {
     /// `id`: as [`Self::show`] takes it. Returns the endpoints that it was skipped for.
     pub async fn skip(&self, id: &str, endpoints: &[String]) -> Result<(EventId, Vec<String>), OperatorError> {
         let (event, handles) = self.event_and_endpoints(id, endpoints).await?;
+        // Where all are meant, only those are that have refused it: others wait for a replay that somebody wanted.
+        let is_named = !endpoints.is_empty() || self.read_id(id)?.endpoint.is_some();
         let mut skipped = Vec::new();
         let mut is_calling = Vec::new();
         for handle in handles {
@@ -291,7 +293,7 @@ impl Operator {
             match handle.skip(event).await? {
                 Skipped::Done => skipped.push(name.clone()),
                 Skipped::Calling => is_calling.push(name.as_str()),
-                Skipped::NotFailing if self.skip_letter(handle, event).await? => skipped.push(name.clone()),
+                Skipped::NotFailing if self.skip_letter(handle, event, is_named).await? => skipped.push(name.clone()),
                 Skipped::NotFailing => {}
             }
         }
@@ -308,7 +310,7 @@ impl Operator {
         }
     }
 
-    async fn skip_letter(&self, handle: &Handle, event: EventId) -> Result<bool, Fault> {
+    async fn skip_letter(&self, handle: &Handle, event: EventId, is_named: bool) -> Result<bool, Fault> {
         let query = LetterQuery {
             endpoint: Some(handle.endpoint().name.clone()),
             state: Some(LetterState::Replay),
@@ -316,7 +318,8 @@ impl Operator {
             limit: 1,
             ..LetterQuery::default()
         };
-        let Some(letter) = self.parts.ledger.letters(&query).await?.pop() else { return Ok(false) };
+        let letter = self.parts.ledger.letters(&query).await?.pop();
+        let Some(letter) = letter.filter(|letter| is_named || letter.attempts > 0) else { return Ok(false) };
         let (state, why, at) = (LetterState::Dead, "skipped by the operator".to_owned(), self.parts.clock.now());
         self.parts.ledger.put_letters(vec![Letter { state, why, at, ..letter }]).await?;
         handle.letters_changed().await;

@@ -98,7 +98,8 @@ impl Style {
         }
         let dead = number(&endpoint["dead"]);
         if dead > 0 {
-            notes.push(format!("{dead} events were given up; see `dead`"));
+            let were = if dead == 1 { "event was" } else { "events were" };
+            notes.push(format!("{dead} {were} given up; see `dead`"));
         }
         for gap in list(&endpoint["gaps"]) {
             let (shard, after, up_to) = (number(&gap["shard"]), number(&gap["after"]), number(&gap["up_to"]));

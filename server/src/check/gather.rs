@@ -66,7 +66,7 @@ pub(super) async fn endpoint(
 fn commands(codec: &dyn Codec, endpoint: &config::Endpoint) -> (Vec<Command>, bool) {
     let wants_all = endpoint.commands.iter().any(|command| command == "*");
     let names: Vec<&str> = match wants_all {
-        true => codec.commands().to_vec(),
+        true => codec.commands(),
         false => endpoint.commands.iter().map(String::as_str).collect(),
     };
     let now = SystemClock.now();

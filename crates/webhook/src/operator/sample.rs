@@ -241,7 +241,7 @@ pub async fn test(endpoint: &Endpoint, clock: &dyn Clock, command: &str) -> Resu
     let (now, name) = (clock.now(), endpoint.name.clone());
     let event = EventId::new(now, clock.random());
     let Some((command, sample)) = sample(&*endpoint.codec, command, event, now) else {
-        let known = endpoint.codec.commands().iter().copied();
+        let known = endpoint.codec.commands().into_iter();
         let can = known.filter(|command| self::sample(&*endpoint.codec, command, event, now).is_some());
         let can = can.collect::<Vec<_>>().join(", ");
         let why = match endpoint.codec.knows(command) {

@@ -5,6 +5,7 @@
 
 pub(crate) mod callbacks;
 mod fields;
+pub(crate) mod tunnel;
 
 use axum::Router;
 use axum::extract::{Request, State};

@@ -15,10 +15,13 @@ use store::{Durable, OpenError, Postgres, Sqlite, postgres};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use webhook::asking::{CommandSettings, OnFailures};
+use webhook::codec::Codec;
 use webhook::deliver::{Announcer, Parts};
 use webhook::endpoint::{Commands, EndpointSettings, OnFailure, WrongCommand};
 use webhook::keeper::Retention;
 use webhook::ledger::Pause;
+use webhook::transport::Transport;
+use webhook::tunnel::Tunnels;
 use webhook::{Asker, Deliverer, Endpoint, Keeper, Operator};
 
 use crate::clock::SystemClock;
@@ -92,6 +95,11 @@ impl App {
         openim.merge(tencent::router(self.chat.clone(), self.tencent.clone()))
     }
 
+    /// Those who listen by way of a connection of their own; nobody yet.
+    pub(crate) fn tunnels(&self, stop: &CancellationToken) -> Arc<Tunnels> {
+        Tunnels::new(self.asker.roster().clone(), self.store.clone(), self.clock.clone(), stop.clone())
+    }
+
     /// Starts telling every endpoint, from where its cursor stands, and the housekeeping that belongs to it.
     pub(crate) async fn start_delivering(&self, stop: &CancellationToken) -> Result<Delivering, Failure> {
         let announcer = Arc::new(InTheLog(self.chat.clone()));
@@ -151,28 +159,48 @@ fn unopened(error: OpenError) -> Failure {
     if error.is_final() { Failure::usage(error) } else { Failure::work(error) }
 }
 
-fn build_endpoint(config: &Config, endpoint: &config::Endpoint, outgoing: &Outgoing) -> Result<Arc<Endpoint>, Failure> {
-    let codec: Arc<dyn webhook::codec::Codec> = match endpoint.dialect {
+/// A dialect's wording for an endpoint at this URL. `token`: Tencent's.
+pub(crate) fn codec(
+    config: &Config,
+    dialect: config::Dialect,
+    url: &str,
+    token: Option<&config::Secret>,
+) -> Arc<dyn Codec> {
+    match dialect {
         config::Dialect::Tencent => Arc::new(tencent::callback::TencentCodec::new(
-            endpoint.url.clone(),
+            url.to_owned(),
             config.tencent.sdkappid,
-            endpoint.token.as_ref().map(|token| token.expose().to_owned()),
+            token.map(|token| token.expose().to_owned()),
         )),
         config::Dialect::OpenIm => Arc::new(openim::codec::OpenImCodec::new(
-            &endpoint.url,
+            url,
             config.openim.admins.iter().map(|name| AccountId::new(name.as_str())).collect(),
         )),
-        config::Dialect::Standard => Arc::new(standard::StandardCodec::new(endpoint.url.clone())),
-    };
+        config::Dialect::Standard => Arc::new(standard::StandardCodec::new(url.to_owned())),
+    }
+}
+
+fn build_endpoint(config: &Config, endpoint: &config::Endpoint, outgoing: &Outgoing) -> Result<Arc<Endpoint>, Failure> {
+    let transport = outgoing.transport(endpoint)?;
+    for public_key in endpoint.secret.iter().flat_map(|secrets| secrets.public_keys()) {
+        tracing::info!(endpoint = endpoint.name, public_key, "the receiver can verify calls with this key");
+    }
+    Ok(Arc::new(endpoint_over(config, endpoint, transport)?))
+}
+
+/// An endpoint as it is configured, whose calls go this way.
+pub(crate) fn endpoint_over(
+    config: &Config,
+    endpoint: &config::Endpoint,
+    transport: Arc<dyn Transport>,
+) -> Result<Endpoint, Failure> {
+    let codec = codec(config, endpoint.dialect, &endpoint.url, endpoint.token.as_ref());
     let commands = if endpoint.commands.iter().any(|command| command == "*") {
         Commands::All
     } else {
         Commands::Only(endpoint.commands.iter().cloned().collect())
     };
     let name = &endpoint.name;
-    for public_key in endpoint.secret.iter().flat_map(|secrets| secrets.public_keys()) {
-        tracing::info!(endpoint = name, public_key, "the receiver can verify calls with this key");
-    }
     let settings = EndpointSettings {
         name: name.clone(),
         commands,
@@ -186,8 +214,7 @@ fn build_endpoint(config: &Config, endpoint: &config::Endpoint, outgoing: &Outgo
         secret: endpoint.secret.clone(),
         headers: endpoint.headers.clone(),
     };
-    let transport = outgoing.transport(endpoint)?;
-    let endpoint = Endpoint::new(settings, codec, transport).map_err(|wrong| {
+    Endpoint::new(settings, codec, transport).map_err(|wrong| {
         Failure::usage(match wrong {
             WrongCommand::Unknown(command) => format!(
                 "endpoint {name:?}: commands: its dialect has no command {command:?}; \
@@ -198,8 +225,7 @@ fn build_endpoint(config: &Config, endpoint: &config::Endpoint, outgoing: &Outgo
                  on_… of its own can apply; right would be a before-callback, or no such settings"
             ),
         })
-    })?;
-    Ok(Arc::new(endpoint))
+    })
 }
 
 fn of_command(command: &config::Command) -> CommandSettings {

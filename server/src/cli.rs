@@ -15,6 +15,7 @@ use crate::clock::SystemClock;
 use crate::config::Secret;
 use crate::listen::Replacement;
 use crate::moment;
+use crate::remote::Base;
 
 /// A self-hosted chat server that calls your backend back.
 ///
@@ -38,6 +39,9 @@ pub(crate) enum Command {
     /// Be a sample app backend: answer the callbacks of all dialects and print each one.
     #[command(after_help = LISTEN_EXAMPLES)]
     Listen(ListenArgs),
+    /// Say in words why endpoints would get nothing or fail: subscription, network, certificates, and how they stand.
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check(CheckArgs),
     /// Print a UserSig, which signs a user in to Tencent's dialect; no running server is needed.
     #[command(after_help = USERSIG_EXAMPLES)]
     Usersig(UsersigArgs),
@@ -96,6 +100,46 @@ pub(crate) struct ListenArgs {
     /// Print one JSON object a line: time, method, path, query, headers, body, status, answer
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) forward: ForwardArgs,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ForwardArgs {
+    /// Connect to a running server instead, and pass its calls on to your own backend at this URL; what it answers counts
+    #[arg(long, value_name = "URL", value_parser = Base::parse,
+        conflicts_with_all = ["addr", "reject", "discard", "replace", "fail_rate", "delay"])]
+    pub(crate) forward: Option<Base>,
+    /// With --forward: the server [default: where the configuration says that it listens]
+    #[arg(long, value_name = "URL", value_parser = Base::parse, requires = "forward")]
+    pub(crate) server: Option<Base>,
+    /// With --forward: how your backend is spoken to
+    #[arg(long, value_name = "DIALECT", default_value = "tencent", requires = "forward",
+        value_parser = ["tencent", "openim", "standard"])]
+    pub(crate) dialect: String,
+    /// With --forward: what it wants to be asked and told, with commas between; * is everything
+    #[arg(long, value_name = "COMMANDS", default_value = "*", requires = "forward", value_delimiter = ',')]
+    pub(crate) commands: Vec<String>,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct CheckArgs {
+    /// Only this one; without it, all that are configured
+    #[arg(value_name = "ENDPOINT")]
+    pub(crate) endpoint: Option<String>,
+    /// Also send it signed samples, as `ringback callbacks test` does, and look at what it answers: they reach the real backend
+    #[arg(long)]
+    pub(crate) call: bool,
+    /// The running server to ask how they stand [default: where the configuration says that it listens]
+    #[arg(long, value_name = "URL", value_parser = Base::parse)]
+    pub(crate) server: Option<Base>,
+    /// Print one JSON object: `findings`, each with level, endpoint, rule, what and right
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) place: Place,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -288,8 +332,24 @@ Examples:
   ringback listen --fail-rate 0.2 --delay 300         what does a flaky backend do to chatting?
   ringback listen --json | jq -c '[.time, .path, .body]'
 
+  ringback listen --forward http://localhost:3000/callback --server https://chat.example.com
+  ringback listen --forward http://localhost:3000 --dialect openim --commands callbackAfterSendSingleMsgCommand
+
 Have it called: an [[endpoint]] whose url is http://127.0.0.1:9000/callback.
+With --forward nobody needs to reach you: it connects to the server, with the admin token of --config, --data-dir or
+RINGBACK_SERVER__ADMIN_TOKEN. Your backend is told from then on, and asked after the configured endpoints; if it
+does not answer, everything goes on without it.
 --reject, --discard and --replace may be given several times; the first that fits decides, in this order.";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  ringback check --config ringback.toml
+  ringback check app --call                           also send it samples, and look at its answers
+  ringback check --json | jq -r '.findings[] | select(.level == \"error\") | .what'
+
+It needs no running server; if one runs, it is asked how its endpoints stand. Without --call nothing is sent to an
+endpoint: it is only connected to.
+Exit codes: 0 nothing is wrong (warnings may be), 1 something is, 2 wrong usage or configuration.";
 
 const USERSIG_EXAMPLES: &str = "\
 Examples:

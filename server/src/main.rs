@@ -13,6 +13,7 @@ use crate::secrets::Secrets;
 mod admin;
 mod app;
 mod callbacks;
+mod check;
 mod cli;
 mod clock;
 mod config;
@@ -26,6 +27,7 @@ mod log;
 mod migrate;
 mod moment;
 mod outgoing;
+mod remote;
 mod secrets;
 mod serve;
 
@@ -43,11 +45,13 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<(), Failure> {
-    log::init(if matches!(command, Command::Demo(_) | Command::Migrate(_) | Command::Callbacks(_)) {
-        log::QUIET
-    } else {
-        log::USUAL
-    })?;
+    log::init(
+        if matches!(command, Command::Demo(_) | Command::Migrate(_) | Command::Callbacks(_) | Command::Check(_)) {
+            log::QUIET
+        } else {
+            log::USUAL
+        },
+    )?;
     match command {
         Command::Serve(place) => {
             let (config, secrets) = open(place)?;
@@ -55,6 +59,7 @@ fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Demo(args) => block_on(demo::run(args)),
         Command::Listen(args) => block_on(listen::run(args)),
+        Command::Check(args) => block_on(check::run(args)),
         Command::Usersig(args) => {
             let (config, secrets) = open(args.place.clone())?;
             print_line(&credentials::usersig(&config, &secrets, &args))

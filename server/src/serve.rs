@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use webhook::Asker;
+use webhook::tunnel::Tunnels;
 
 use crate::app::{App, Delivering};
 use crate::config::{Config, Secret};
@@ -24,6 +25,7 @@ pub(crate) struct Server {
     stop: CancellationToken,
     http: JoinHandle<()>,
     delivering: Delivering,
+    tunnels: Arc<Tunnels>,
     asker: Arc<Asker>,
 }
 
@@ -42,11 +44,13 @@ impl Server {
         let app = App::build(config, secrets).await?;
         let stop = CancellationToken::new();
         let delivering = app.start_delivering(&stop).await?;
-        let admin = admin::callbacks::routes(delivering.operator.clone(), app.clock.clone());
-        let admin = admin::guarded(admin_token.clone(), admin);
+        let tunnels = app.tunnels(&stop);
+        let routes = admin::callbacks::routes(delivering.operator.clone(), app.clock.clone());
+        let routes = routes.merge(admin::tunnel::routes(tunnels.clone(), config));
+        let admin = admin::guarded(admin_token.clone(), routes);
         let router = app.router().merge(health::router(app.store.clone(), metrics, stop.clone())).merge(admin);
         let http = tokio::spawn(http::serve(listener, router, stop.clone()));
-        Ok(Self { address, stop, http, delivering, asker: app.asker })
+        Ok(Self { address, stop, http, delivering, tunnels, asker: app.asker })
     }
 
     /// Stops taking requests, finishes those that have begun, and saves how far each endpoint was told.
@@ -54,6 +58,7 @@ impl Server {
         self.stop.cancel();
         // A task that panicked has said so already.
         let _ = self.http.await;
+        self.tunnels.ended().await;
         self.asker.stop().await;
         while self.delivering.tasks.join_next().await.is_some() {}
     }

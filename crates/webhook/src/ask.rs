@@ -19,12 +19,13 @@ use crate::asking::{Gate, Policy, Probe};
 use crate::breaker::{Death, Outcome};
 use crate::endpoint::{Endpoint, OnFailure};
 use crate::request::{self, Envelope};
+use crate::roster::Roster;
 use crate::transport::CallFailure;
 
 /// Asks every endpoint that wants to be asked, in configured order. The first rejection wins; a later endpoint sees
 /// what an earlier one changed.
 pub struct Asker {
-    endpoints: Vec<Arc<Endpoint>>,
+    roster: Arc<Roster>,
     clock: Arc<dyn Clock>,
     /// Probes of endpoints that are dead: one each at most.
     probes: TaskTracker,
@@ -57,10 +58,16 @@ struct Called {
 }
 
 impl Asker {
-    /// An asker of these endpoints.
+    /// An asker of these endpoints, and of those that come later.
     pub fn new(endpoints: Vec<Arc<Endpoint>>, clock: Arc<dyn Clock>) -> Self {
         endpoints.iter().for_each(|endpoint| endpoint.asking.show());
-        Self { endpoints, clock, probes: TaskTracker::new(), stop: CancellationToken::new() }
+        let roster = Arc::new(Roster::new(endpoints));
+        Self { roster, clock, probes: TaskTracker::new(), stop: CancellationToken::new() }
+    }
+
+    /// Whom it asks: others may be added and removed while it does.
+    pub fn roster(&self) -> &Arc<Roster> {
+        &self.roster
     }
 
     /// Gives up the probes that are on their way, and waits for their end. Nothing is probed any more.
@@ -185,9 +192,10 @@ impl Asked {
 #[async_trait]
 impl Callbacks for Asker {
     fn asks(&self, question: &Question) -> bool {
+        let endpoints = self.roster.now();
         let wanted = || {
             let of = |endpoint| Endpoint::asks(endpoint, question).map(move |command| (endpoint, command));
-            self.endpoints.iter().map(|endpoint| &**endpoint).flat_map(of)
+            endpoints.iter().map(|endpoint| &**endpoint).flat_map(of)
         };
         let is_asked = wanted().any(|(endpoint, command)| !endpoint.asking.lets_pass(command));
         if !is_asked {
@@ -200,12 +208,12 @@ impl Callbacks for Asker {
     }
 
     fn is_full(&self) -> bool {
-        self.endpoints.iter().any(|endpoint| endpoint.is_full.load(Ordering::Relaxed))
+        self.roster.now().iter().any(|endpoint| endpoint.is_full.load(Ordering::Relaxed))
     }
 
     async fn ask(&self, mut question: Question) -> Verdict {
         let mut total: Option<Edit> = None;
-        for endpoint in &self.endpoints {
+        for endpoint in self.roster.snapshot().iter() {
             for command in endpoint.asks(&question) {
                 // An earlier endpoint has let nobody in about whom this one could be asked.
                 if question.is_settled() {
@@ -265,7 +273,7 @@ fn record(endpoint: &Endpoint, command: &'static str, event: EventId, asked: &As
 
 impl fmt::Debug for Asker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Asker").field("endpoints", &self.endpoints).finish_non_exhaustive()
+        f.debug_struct("Asker").field("endpoints", &self.roster).finish_non_exhaustive()
     }
 }
 

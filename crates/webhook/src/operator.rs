@@ -18,7 +18,7 @@ use chat::id::EventId;
 use serde::Serialize;
 
 pub use self::replay::{MAX_LETTERS, Replay, ReplayLetter, ReplayOf, Replayed, Selection};
-pub use self::sample::{Sample, Tested, sample};
+pub use self::sample::{Sample, Tested, sample, test};
 pub use self::show::{Owed, Shown, ShownAttempt, ShownEndpoint, ShownEvent, ShownRequest};
 
 use crate::breaker;

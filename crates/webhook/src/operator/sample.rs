@@ -12,6 +12,7 @@ use chat::group::{Group, GroupKind, GroupProfile, GroupRules, GroupStatus, Topic
 use chat::id::{AccountId, EventId, GroupId, Timestamp};
 use chat::member::{Member, Role};
 use chat::message::{Delivery, Message};
+use chat::port::Clock;
 use chat::question::account::{Registration, WantedBlock};
 use chat::question::group::{GroupCreation, GroupUpdate, TopicCreation};
 use chat::question::member::MemberAddition;
@@ -24,6 +25,7 @@ use super::show::{ShownRequest, shown};
 use super::{Operator, OperatorError};
 use crate::codec::{Call, Codec};
 use crate::deliver::telling;
+use crate::endpoint::Endpoint;
 use crate::request::{self, Envelope};
 
 const ALICE: &str = "sample-alice";
@@ -230,55 +232,59 @@ impl Operator {
     /// state is not looked at and not changed.
     pub async fn test(&self, endpoint: &str, command: &str) -> Result<Tested, OperatorError> {
         let endpoint = self.handle(endpoint)?.endpoint().clone();
-        let clock = &*self.parts.clock;
-        let (now, name) = (clock.now(), endpoint.name.clone());
-        let event = EventId::new(now, clock.random());
-        let Some((command, sample)) = sample(&*endpoint.codec, command, event, now) else {
-            let known = endpoint.codec.commands().into_iter();
-            let can = known.filter(|command| self::sample(&*endpoint.codec, command, event, now).is_some());
-            let can = can.collect::<Vec<_>>().join(", ");
-            let why = match endpoint.codec.knows(command) {
-                true => "nothing in this version leads to it",
-                false => "its dialect has no such command",
-            };
-            return Err(OperatorError::Invalid(format!(
-                "command: {name} is never called with {command:?}: {why}; right would be one of {can}"
-            )));
-        };
-        let call = sample.call(&*endpoint.codec, command)?;
-        let id = format!("test-{event}.{name}");
-        let headers = vec![("traceparent", request::traceparent(event))];
-        let envelope = Envelope { id: id.clone(), headers };
-        let unbuilt = |failure: crate::transport::CallFailure| OperatorError::Invalid(failure.detail);
-        let request = shown(&request::build(&endpoint, &call, &envelope, now).map_err(unbuilt)?, &call.body);
-        let started = Instant::now();
-        let result = request::post(&endpoint, &call, &envelope, now, endpoint.timeout).await;
-        let took_millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let (status, answer, outcome, is_fine, detail) = match result {
-            Err(failure) => (None, String::new(), failure.kind.name(), false, failure.detail),
-            Ok(answer) => {
-                let (outcome, is_fine, detail) = match &sample {
-                    Sample::Question(question) if answer.status.is_success() => {
-                        verdict(endpoint.codec.verdict(command, question, &answer.body))
-                    }
-                    Sample::Question(_) => ("bad_status", false, format!("HTTP {}", answer.status)),
-                    Sample::Event(_) => told(telling::judge(&endpoint, &answer)),
-                };
-                (Some(answer.status.as_u16()), telling::excerpt(&answer.body), outcome, is_fine, detail)
-            }
-        };
-        tracing::info!(
-            endpoint = name,
-            command,
-            webhook.id = id,
-            trace.id = %event,
-            outcome,
-            status,
-            took.ms = took_millis,
-            "tested by the operator"
-        );
-        Ok(Tested { endpoint: name, command, id, request, took_millis, status, answer, outcome, is_fine, detail })
+        test(&endpoint, &*self.parts.clock, command).await
     }
+}
+
+/// The same, without a server that knows the endpoint.
+pub async fn test(endpoint: &Endpoint, clock: &dyn Clock, command: &str) -> Result<Tested, OperatorError> {
+    let (now, name) = (clock.now(), endpoint.name.clone());
+    let event = EventId::new(now, clock.random());
+    let Some((command, sample)) = sample(&*endpoint.codec, command, event, now) else {
+        let known = endpoint.codec.commands().into_iter();
+        let can = known.filter(|command| self::sample(&*endpoint.codec, command, event, now).is_some());
+        let can = can.collect::<Vec<_>>().join(", ");
+        let why = match endpoint.codec.knows(command) {
+            true => "nothing in this version leads to it",
+            false => "its dialect has no such command",
+        };
+        return Err(OperatorError::Invalid(format!(
+            "command: {name} is never called with {command:?}: {why}; right would be one of {can}"
+        )));
+    };
+    let call = sample.call(&*endpoint.codec, command)?;
+    let id = format!("test-{event}.{name}");
+    let headers = vec![("traceparent", request::traceparent(event))];
+    let envelope = Envelope { id: id.clone(), headers };
+    let unbuilt = |failure: crate::transport::CallFailure| OperatorError::Invalid(failure.detail);
+    let request = shown(&request::build(endpoint, &call, &envelope, now).map_err(unbuilt)?, &call.body);
+    let started = Instant::now();
+    let result = request::post(endpoint, &call, &envelope, now, endpoint.timeout).await;
+    let took_millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let (status, answer, outcome, is_fine, detail) = match result {
+        Err(failure) => (None, String::new(), failure.kind.name(), false, failure.detail),
+        Ok(answer) => {
+            let (outcome, is_fine, detail) = match &sample {
+                Sample::Question(question) if answer.status.is_success() => {
+                    verdict(endpoint.codec.verdict(command, question, &answer.body))
+                }
+                Sample::Question(_) => ("bad_status", false, format!("HTTP {}", answer.status)),
+                Sample::Event(_) => told(telling::judge(endpoint, &answer)),
+            };
+            (Some(answer.status.as_u16()), telling::excerpt(&answer.body), outcome, is_fine, detail)
+        }
+    };
+    tracing::info!(
+        endpoint = name,
+        command,
+        webhook.id = id,
+        trace.id = %event,
+        outcome,
+        status,
+        took.ms = took_millis,
+        "tested by the operator"
+    );
+    Ok(Tested { endpoint: name, command, id, request, took_millis, status, answer, outcome, is_fine, detail })
 }
 
 fn verdict(verdict: Result<Verdict, crate::codec::Unreadable>) -> (&'static str, bool, String) {

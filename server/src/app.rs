@@ -41,6 +41,7 @@ pub(crate) struct App {
     pub(crate) asker: Arc<Asker>,
     endpoints: Vec<Arc<Endpoint>>,
     pub(crate) clock: Arc<dyn Clock>,
+    retention: Retention,
     tencent: tencent::Config,
     openim: openim::Config,
 }
@@ -66,6 +67,7 @@ impl App {
             asker,
             endpoints,
             clock,
+            retention: config.callbacks.retention,
             tencent: tencent::Config {
                 sdkappid: config.tencent.sdkappid,
                 key: secrets.tencent_key.expose().to_owned(),
@@ -112,7 +114,7 @@ impl App {
             tasks.spawn(deliverer.run(stop.clone()));
         }
         let names = self.endpoints.iter().map(|endpoint| endpoint.name.clone()).collect();
-        let keeper = Keeper::new(names, parts.clone(), Retention::default());
+        let keeper = Keeper::new(names, parts.clone(), self.retention);
         tasks.spawn(keeper.run(stop.clone()));
         Ok(Delivering { tasks, operator: Arc::new(Operator::new(handles, parts)) })
     }

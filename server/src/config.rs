@@ -14,6 +14,7 @@ use webhook::deliver::settings::TellingSettings;
 use webhook::egress::Guard;
 use webhook::filter::Filter;
 use webhook::headers::CustomHeaders;
+use webhook::keeper::Retention;
 use webhook::proxy::Proxy;
 use webhook::sign::SigningSecrets;
 
@@ -112,6 +113,8 @@ pub(crate) struct Callbacks {
     pub(crate) guard: Guard,
     /// What they go through.
     pub(crate) proxy: Option<Proxy>,
+    /// How long what is not history is kept.
+    pub(crate) retention: Retention,
 }
 
 /// One receiver of callbacks.

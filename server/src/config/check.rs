@@ -12,6 +12,7 @@ use webhook::deliver::settings::{self, TellingSettings};
 use webhook::egress::{self, Guard};
 use webhook::filter::{Criteria, Filter};
 use webhook::headers::CustomHeaders;
+use webhook::keeper::Retention;
 use webhook::proxy::Proxy;
 use webhook::sign::{SigningSecret, SigningSecrets};
 
@@ -193,7 +194,15 @@ fn callbacks(raw: raw::Callbacks, loopback: bool, problems: &mut Problems) -> Ca
         let proxy = Proxy::parse(url.expose());
         proxy.map_err(|problem| problems.wrong("callbacks.proxy", format!("found a text that {problem}"))).ok()
     });
-    Callbacks { guard: Guard::new(allow, loopback), proxy }
+    for (key, found) in [("keep_events", raw.keep_events), ("keep_attempts", raw.keep_attempts)] {
+        age(format!("callbacks.{key}"), found, problems);
+    }
+    if !(1..=1_000_000).contains(&raw.max_attempts) {
+        problems.wrong("callbacks.max_attempts", format!("found {}", raw.max_attempts));
+    }
+    let (events, attempts) = (raw.keep_events, raw.keep_attempts);
+    let retention = Retention { events, attempts, most_attempts: raw.max_attempts };
+    Callbacks { guard: Guard::new(allow, loopback), proxy, retention }
 }
 
 fn endpoints(raw: Vec<raw::Endpoint>, guard: &Guard, problems: &mut Problems) -> Vec<Endpoint> {
@@ -339,11 +348,7 @@ fn telling(raw: &raw::Endpoint, key: &dyn Fn(&str) -> String, problems: &mut Pro
             None
         }
     };
-    let ages = Duration::from_secs(60 * 60)..=Duration::from_secs(366 * 24 * 60 * 60);
-    if !ages.contains(&raw.max_age) {
-        let found = humantime_serde::re::humantime::format_duration(raw.max_age);
-        problems.wrong(key("max_age"), format!("found {found}"));
-    }
+    age(key("max_age"), raw.max_age, problems);
     if !(1..=10_000_000).contains(&raw.max_dead_letters) {
         problems.wrong(key("max_dead_letters"), format!("found {}", raw.max_dead_letters));
     }
@@ -378,6 +383,14 @@ fn telling(raw: &raw::Endpoint, key: &dyn Fn(&str) -> String, problems: &mut Pro
         batch: usize::from(raw.batch),
         max_body_bytes: raw.max_body_bytes as usize,
     })
+}
+
+/// From an hour to a year.
+fn age(key: String, found: Duration, problems: &mut Problems) {
+    if !(Duration::from_secs(60 * 60)..=Duration::from_secs(366 * 24 * 60 * 60)).contains(&found) {
+        let found = humantime_serde::re::humantime::format_duration(found);
+        problems.wrong(key, format!("found {found}"));
+    }
 }
 
 fn schedule(waits: &[String]) -> Result<Schedule, String> {

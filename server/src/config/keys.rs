@@ -82,6 +82,9 @@ pub(crate) const KEYS: &[Key] = &[
         Kind::List,
         "a list of addresses and networks, such as [\"10.0.0.0/8\", \"192.168.1.7\"], or []",
     ),
+    key("callbacks.keep_events", Kind::Text, "a duration from \"1h\" to \"366d\", such as \"1d\""),
+    key("callbacks.keep_attempts", Kind::Text, "a duration from \"1h\" to \"366d\", such as \"7d\""),
+    key("callbacks.max_attempts", Kind::Number, "a whole number from 1 to 1000000, such as 10000"),
     key(
         "callbacks.proxy",
         Kind::Secret,

@@ -80,6 +80,11 @@ pub(super) struct Callbacks {
     pub(super) allow: Vec<String>,
     /// Secret, because it may hold a password.
     pub(super) proxy: Option<Secret>,
+    #[serde(with = "humantime_serde")]
+    pub(super) keep_events: Duration,
+    #[serde(with = "humantime_serde")]
+    pub(super) keep_attempts: Duration,
+    pub(super) max_attempts: u64,
 }
 
 #[derive(Debug, Deserialize)]

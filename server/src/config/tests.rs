@@ -227,6 +227,9 @@ fn wrong_values() {
         ("callbacks.allow", "[\"10.0.0.0/33\"]"),
         ("callbacks.allow", "[\"intern.example\"]"),
         ("callbacks.proxy", "\"https://u:hush@proxy\""),
+        ("callbacks.keep_events", "\"59m\""),
+        ("callbacks.keep_attempts", "\"367d\""),
+        ("callbacks.max_attempts", "0"),
         ("callbacks.proxy", "\"hush\""),
         ("callbacks.proxy", "[\"hush\"]"),
     ];

@@ -78,13 +78,13 @@ pub(super) struct Policy {
 #[serde(deny_unknown_fields)]
 pub(super) struct Callbacks {
     pub(super) allow: Vec<String>,
-    /// Secret, because it may hold a password.
-    pub(super) proxy: Option<Secret>,
     #[serde(with = "humantime_serde")]
     pub(super) keep_events: Duration,
     #[serde(with = "humantime_serde")]
     pub(super) keep_attempts: Duration,
     pub(super) max_attempts: u64,
+    /// Secret, because it may hold a password.
+    pub(super) proxy: Option<Secret>,
 }
 
 #[derive(Debug, Deserialize)]

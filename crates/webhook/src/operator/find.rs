@@ -98,7 +98,10 @@ impl Operator {
         }
         let head = *self.parts.log.head(shard).borrow();
         if position > head || position == Position(0) {
-            let words = format!("shard {} goes from 1 to {}: there is no event {}", shard.0, head.0, position.0);
+            let words = match head.0 {
+                0 => format!("shard {} has no events yet", shard.0),
+                head => format!("shard {} goes from 1 to {head}: there is no event {}", shard.0, position.0),
+            };
             return Err(OperatorError::NotFound(words));
         }
         let mut words = format!("the event {}:{} is no longer in the log", shard.0, position.0);

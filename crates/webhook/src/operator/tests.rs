@@ -526,6 +526,13 @@ async fn what_was_told_is_replayed_and_what_is_coming_is_not() {
     let again = operator.replay(&replay(hour)).await.unwrap();
     assert_eq!((again.endpoints[0].letters, again.endpoints[0].already), (4, 4));
     assert_eq!(world.states(), states);
+    // An endpoint that was not there yet is owed nothing.
+    let newer = Cursor { position: Position(4), started: Position(4) };
+    world.cursors.lock().unwrap().insert(("app".to_owned(), Shard(0)), newer);
+    world.letters.lock().unwrap().clear();
+    let none = operator.replay(&replay(Selection::Times(at(NOW - HOUR), at(NOW)))).await.unwrap();
+    assert_eq!((none.endpoints[0].letters, none.endpoints[0].not_owed, none.endpoints[0].coming), (0, 4, 1));
+    world.told("app", Shard(0), 4);
     // The range is exact.
     let one = Selection::Times(at(NOW - HOUR + 3), at(NOW - HOUR + 3));
     assert_eq!(operator.replay(&replay(one)).await.unwrap().endpoints[0].letters, 1);

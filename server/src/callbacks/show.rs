@@ -251,7 +251,7 @@ impl Style {
                 Column("OUTCOME", Left, 16),
                 Column("ANSWER", Left, WIDTH),
             ];
-            let rows: Vec<_> = attempts.iter().map(|attempt| attempt_row(attempt)).collect();
+            let rows: Vec<_> = attempts.iter().map(attempt_row).collect();
             shown.push_str(&table(&columns, &rows, self.colours));
         }
         shown

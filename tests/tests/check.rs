@@ -195,7 +195,7 @@ async fn the_way_to_an_endpoint() {
     let unnamed = Place::with_endpoint(&format!("{}timeout = \"20s\"\n", both("http://no-such-host.invalid/")));
     unnamed.check(&[]).await.only("error name", "\"no-such-host.invalid\" cannot be resolved");
     // A server that others reach may not call what is on its own machine.
-    let public = format!("[server]\nlisten = \"0.0.0.0:10002\"\n[[endpoint]]\nname = \"app\"\ndialect = \"tencent\"\n");
+    let public = "[server]\nlisten = \"0.0.0.0:10002\"\n[[endpoint]]\nname = \"app\"\ndialect = \"tencent\"\n";
     let guarded = Place::of(&format!("{public}{}", both("http://localhost:9/")));
     guarded.check(&[]).await.only("error refused", "refused by the egress guard");
     let proxied =

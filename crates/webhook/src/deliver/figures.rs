@@ -1,0 +1,81 @@
+//! What a deliverer counts, by the names under which it is shown.
+
+use chat::id::Timestamp;
+
+use super::handle::{Standing, State};
+use super::telling::Outcome;
+
+/// Looked up once: an event is told in some 40 µs, and looking up four metrics by their labels would be a tenth of it.
+pub(super) struct Metrics {
+    pub(super) told: metrics::Counter,
+    pub(super) refused: metrics::Counter,
+    pub(super) unanswered: metrics::Counter,
+    pub(super) unsendable: metrics::Counter,
+    pub(super) unnoted: metrics::Counter,
+    pub(super) seconds: metrics::Histogram,
+    pub(super) lag: metrics::Gauge,
+    pub(super) lag_seconds: metrics::Gauge,
+    pub(super) states: [(State, metrics::Gauge); 5],
+    pub(super) lagging: metrics::Gauge,
+    pub(super) failing: metrics::Gauge,
+    pub(super) dead: metrics::Gauge,
+    pub(super) replay: metrics::Gauge,
+    pub(super) in_flight: metrics::Gauge,
+    pub(super) window: metrics::Gauge,
+    pub(super) lanes: metrics::Gauge,
+}
+
+impl Metrics {
+    pub(super) fn of(endpoint: &str) -> Self {
+        let tellings = |outcome: &'static str| metrics::counter!("ringback_tellings_total", "endpoint" => endpoint.to_owned(), "outcome" => outcome);
+        let gauge = |name: &'static str| metrics::gauge!(name, "endpoint" => endpoint.to_owned());
+        let state = |state: State| {
+            (
+                state,
+                metrics::gauge!("ringback_endpoint_state", "endpoint" => endpoint.to_owned(), "state" => state.name()),
+            )
+        };
+        Self {
+            told: tellings("told"),
+            refused: tellings("refused"),
+            unanswered: tellings("unanswered"),
+            unsendable: tellings("unsendable"),
+            unnoted: metrics::counter!("ringback_attempts_not_noted_total", "endpoint" => endpoint.to_owned()),
+            seconds: metrics::histogram!("ringback_telling_seconds", "endpoint" => endpoint.to_owned()),
+            lag: gauge("ringback_delivery_lag_events"),
+            lag_seconds: gauge("ringback_delivery_lag_seconds"),
+            states: [State::Up, State::Down, State::Held, State::Paused, State::Full].map(state),
+            lagging: gauge("ringback_delivery_lagging_subjects"),
+            failing: gauge("ringback_delivery_failing_subjects"),
+            dead: gauge("ringback_delivery_dead_letters"),
+            replay: gauge("ringback_delivery_replay_letters"),
+            in_flight: gauge("ringback_delivery_in_flight"),
+            window: gauge("ringback_delivery_window_events"),
+            lanes: gauge("ringback_delivery_lanes"),
+        }
+    }
+
+    pub(super) fn count(&self, outcome: Outcome, events: u64) {
+        match outcome {
+            Outcome::Told => self.told.increment(events),
+            Outcome::Refused | Outcome::Later(_) | Outcome::Busy(_) | Outcome::Gone => self.refused.increment(events),
+            Outcome::Unanswered => self.unanswered.increment(events),
+            Outcome::Unsendable => self.unsendable.increment(events),
+            Outcome::Unread => {}
+        }
+    }
+
+    pub(super) fn show(&self, standing: &Standing, now: Timestamp) {
+        self.lag.set(standing.lag_events as f64);
+        let seconds = standing.lag_since.map_or(0, |since| (now.millis() - since.millis()).max(0) / 1000);
+        self.lag_seconds.set(seconds as f64);
+        self.lagging.set(standing.lagging as f64);
+        self.failing.set(standing.failing as f64);
+        self.dead.set(standing.letters.dead as f64);
+        self.replay.set(standing.letters.replay as f64);
+        self.in_flight.set(standing.calling as f64);
+        for (state, gauge) in &self.states {
+            gauge.set(if standing.state == *state { 1.0 } else { 0.0 });
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! An endpoint that is too far behind, or has too many dead letters; and pauses.
+
+use std::sync::atomic::Ordering;
+
+use chat::id::Timestamp;
+use tokio::time::Instant;
+
+use super::settings::WhenFull;
+use super::{Deliverer, Done};
+use crate::ledger::{Pause, PauseReason};
+
+impl Deliverer {
+    /// Finds out since when the oldest event waits.
+    pub(super) fn look_at_age(&mut self) {
+        let behind = self.readers.iter().filter(|reader| reader.lanes.all_told() < *reader.head.borrow());
+        let places: Vec<_> = behind.map(|reader| (reader.shard, reader.lanes.all_told())).collect();
+        if places.is_empty() {
+            return self.judge_age(None);
+        }
+        let ledger = self.parts.ledger.clone();
+        self.background.spawn(async move {
+            let mut oldest: Option<Timestamp> = None;
+            for (shard, told) in places {
+                match ledger.time_of(shard, told).await {
+                    Ok(Some(time)) => oldest = Some(oldest.map_or(time, |oldest| oldest.min(time))),
+                    Ok(None) => {}
+                    Err(fault) => return Done::Age(Err(fault)),
+                }
+            }
+            Done::Age(Ok(oldest))
+        });
+    }
+
+    pub(super) fn judge_age(&mut self, since: Option<Timestamp>) {
+        self.lag_since = since;
+        let age = since.map_or(0, |since| self.parts.clock.now().millis().saturating_sub(since.millis()));
+        let most = self.endpoint.telling.max_age;
+        let is_lenient = Instant::now() < self.lenient_until;
+        self.is_too_old = !is_lenient && i128::from(age) > most.as_millis().cast_signed();
+        let is_let_go = self.pause.as_ref().is_some_and(|pause| pause.reason == PauseReason::TooFarBehind);
+        if self.is_too_old && !is_let_go && self.endpoint.telling.when_full == WhenFull::Pause {
+            let detail = format!("its oldest event waits for longer than {} s (max_age)", most.as_secs());
+            self.start_pausing(PauseReason::TooFarBehind, detail);
+        }
+    }
+
+    pub(super) fn check_dead(&mut self) {
+        let settings = &self.endpoint.telling;
+        let has_too_many = self.letters.count.dead >= settings.max_dead;
+        match settings.when_full {
+            WhenFull::Pause if has_too_many && self.pause.is_none() => {
+                let detail = format!("it has {} dead letters (max_dead)", self.letters.count.dead);
+                self.start_pausing(PauseReason::TooManyDead, detail);
+            }
+            WhenFull::Pause => {}
+            WhenFull::Refuse => {
+                let is_full = has_too_many || self.is_too_old;
+                if self.endpoint.is_full.swap(is_full, Ordering::Relaxed) != is_full {
+                    let (endpoint, dead) = (&self.endpoint.name, self.letters.count.dead);
+                    match is_full {
+                        true => tracing::error!(
+                            endpoint,
+                            dead,
+                            is_too_old = self.is_too_old,
+                            "nothing new is accepted: the endpoint is full (when_full)"
+                        ),
+                        false => tracing::info!(endpoint, "new work is accepted again"),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Makes no more calls from now on, and remembers that.
+    pub(super) fn start_pausing(&mut self, reason: PauseReason, detail: String) {
+        // Until it is saved, it is the same pause.
+        if self.is_pausing || !self.is_announced {
+            return;
+        }
+        tracing::error!(
+            endpoint = self.endpoint.name,
+            reason = reason.name(),
+            detail,
+            "paused; its events wait until somebody has it resumed"
+        );
+        let labels = [("endpoint", self.endpoint.name.clone()), ("reason", reason.name().to_owned())];
+        metrics::counter!("ringback_endpoint_pauses_total", &labels).increment(1);
+        let pause = Pause { reason, detail, since: self.parts.clock.now() };
+        self.pause = Some(pause);
+        self.is_announced = false;
+        self.announce();
+    }
+
+    /// Saves and announces a pause, until that has succeeded.
+    pub(super) fn announce(&mut self) {
+        let is_due = !self.is_announced && !self.is_pausing && self.announce_at <= Instant::now();
+        let Some(pause) = self.pause.clone().filter(|_| is_due) else { return };
+        self.is_pausing = true;
+        let (parts, name) = (self.parts.clone(), self.endpoint.name.clone());
+        self.background.spawn(async move {
+            let result = match parts.announcer.announce(&name, &pause).await {
+                Ok(()) => parts.ledger.set_pause(&name, Some(pause)).await,
+                Err(fault) => Err(fault),
+            };
+            Done::Pause(result)
+        });
+    }
+}

@@ -1,0 +1,129 @@
+//! What the operator has a deliverer do, and what is shown.
+
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+
+use chat::Fault;
+use chat::event::Position;
+use chat::id::EventId;
+use tokio::time::Instant;
+
+use super::handle::{Failing, Instruction, Skipped, Standing, State};
+use super::reader::Reader;
+use super::{Deliverer, GRACE};
+use crate::lanes::{Failed, LaneKey};
+use crate::ledger::LetterState;
+
+impl Deliverer {
+    pub(super) async fn obey(&mut self, instruction: Instruction) {
+        let ledger = self.parts.ledger.clone();
+        // Whoever asked and does not wait for the answer does not want it.
+        match instruction {
+            Instruction::Pause(_, reply) | Instruction::Resume(reply) if !self.is_announced => {
+                let _ = reply.send(Err(Fault::unavailable("the endpoint is being paused; ask again in a moment")));
+            }
+            Instruction::Pause(pause, reply) => {
+                let result = ledger.set_pause(&self.endpoint.name, Some(pause.clone())).await;
+                if result.is_ok() {
+                    tracing::warn!(endpoint = self.endpoint.name, detail = pause.detail, "paused by the operator");
+                    (self.pause, self.is_announced) = (Some(pause), true);
+                }
+                let _ = reply.send(result);
+            }
+            Instruction::Resume(reply) => {
+                let result = ledger.set_pause(&self.endpoint.name, None).await;
+                if result.is_ok() {
+                    tracing::info!(endpoint = self.endpoint.name, "resumed by the operator");
+                    (self.pause, self.is_announced) = (None, true);
+                    self.health.forget();
+                    self.readers.iter_mut().for_each(|reader| reader.lanes.wake_waiting());
+                    self.letters.look_again();
+                    self.lenient_until = Instant::now() + self.endpoint.telling.max_age.min(GRACE);
+                    self.is_too_old = false;
+                }
+                let _ = reply.send(result);
+            }
+            Instruction::Skip(event, reply) => {
+                let _ = reply.send(self.skip(event));
+            }
+            Instruction::Failing(limit, reply) => {
+                let _ = reply.send(self.failing(limit));
+            }
+            Instruction::LettersChanged => self.letters.look_again(),
+        }
+        self.show();
+        self.changed();
+    }
+
+    pub(super) fn skip(&mut self, event: EventId) -> Skipped {
+        for reader in 0..self.readers.len() {
+            let lanes = &self.readers[reader].lanes;
+            let failing = lanes.failing().map(|(key, failed, _)| (key.clone(), failed));
+            let is_it =
+                |(key, _): &(LaneKey, Failed)| lanes.first(key).is_some_and(|(_, first)| first.event() == event);
+            let Some((key, failed)) = failing.into_iter().find(is_it) else { continue };
+            if lanes.is_calling(&key) {
+                return Skipped::Calling;
+            }
+            let attempts = failed.trouble.map_or(0, |(trouble, _)| trouble.attempts);
+            let (now, why) = (self.parts.clock.now(), "skipped by the operator".to_owned());
+            self.make_letter(reader, &key, LetterState::Dead, why, attempts, now);
+            return Skipped::Done;
+        }
+        Skipped::NotFailing
+    }
+
+    pub(super) fn failing(&self, limit: usize) -> Vec<Failing> {
+        let of_reader = |reader: &Reader| {
+            let describe = |(key, failed, first): (&LaneKey, Failed, Option<Position>)| {
+                let telling = reader.lanes.first(key).map(|(_, telling)| telling);
+                Failing {
+                    subject: key.subject.clone(),
+                    place: first.map(|position| (reader.shard, position)),
+                    event: telling.as_ref().map(|telling| telling.event()),
+                    command: telling.map(|telling| telling.command.to_owned()),
+                    times: failed.times,
+                    trouble: failed.trouble.map(|(trouble, _)| trouble),
+                }
+            };
+            reader.lanes.failing().map(describe).collect::<Vec<_>>()
+        };
+        let mut failing: Vec<_> = self.readers.iter().flat_map(of_reader).collect();
+        failing.sort_by(|one, other| {
+            let due = |failing: &Failing| failing.trouble.map_or(i64::MAX, |trouble| trouble.since.millis());
+            let places = one.place.cmp(&other.place);
+            due(one).cmp(&due(other)).then_with(|| one.subject.cmp(&other.subject)).then(places)
+        });
+        failing.truncate(limit);
+        failing
+    }
+
+    pub(super) fn show(&self) {
+        let now = Instant::now();
+        let state = match &self.pause {
+            Some(_) => State::Paused,
+            None if self.endpoint.is_full.load(Ordering::Relaxed) => State::Full,
+            None if self.health.is_down() => State::Down,
+            None if self.health.held_until(now).is_some() => State::Held,
+            None => State::Up,
+        };
+        let standing = Standing {
+            state,
+            pause: self.pause.clone(),
+            lag_events: self.readers.iter().map(Reader::lag).sum(),
+            lag_since: self.lag_since,
+            lagging: self.readers.iter().map(|reader| reader.lanes.behind()).sum(),
+            failing: self.readers.iter().map(|reader| reader.lanes.failing().count()).sum(),
+            calling: self.flights.len(),
+            letters: self.letters.count,
+        };
+        self.metrics.show(&standing, self.parts.clock.now());
+        let (window, lanes) = self
+            .readers
+            .iter()
+            .fold((0, 0), |(window, lanes), reader| (window + reader.lanes.untold(), lanes + reader.lanes.len()));
+        self.metrics.window.set(window as f64);
+        self.metrics.lanes.set(lanes as f64);
+        *self.shown.standing.lock().unwrap_or_else(PoisonError::into_inner) = standing;
+    }
+}

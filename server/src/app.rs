@@ -15,12 +15,14 @@ use store::{Durable, OpenError, Postgres, Sqlite, postgres};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use webhook::asking::{CommandSettings, OnFailures};
-use webhook::deliver::handle::Handle;
+use webhook::codec::Codec;
 use webhook::deliver::{Announcer, Parts};
 use webhook::endpoint::{Commands, EndpointSettings, OnFailure, WrongCommand};
 use webhook::keeper::Retention;
 use webhook::ledger::Pause;
-use webhook::{Asker, Deliverer, Endpoint, Keeper};
+use webhook::transport::Transport;
+use webhook::tunnel::Tunnels;
+use webhook::{Asker, Deliverer, Endpoint, Keeper, Operator};
 
 use crate::clock::SystemClock;
 use crate::config::{self, Config};
@@ -38,7 +40,8 @@ pub(crate) struct App {
     /// Probes endpoints that are dead, until it is stopped.
     pub(crate) asker: Arc<Asker>,
     endpoints: Vec<Arc<Endpoint>>,
-    clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
+    retention: Retention,
     tencent: tencent::Config,
     openim: openim::Config,
 }
@@ -64,6 +67,7 @@ impl App {
             asker,
             endpoints,
             clock,
+            retention: config.callbacks.retention,
             tencent: tencent::Config {
                 sdkappid: config.tencent.sdkappid,
                 key: secrets.tencent_key.expose().to_owned(),
@@ -93,21 +97,26 @@ impl App {
         openim.merge(tencent::router(self.chat.clone(), self.tencent.clone()))
     }
 
+    /// Those who listen by way of a connection of their own; nobody yet.
+    pub(crate) fn tunnels(&self, stop: &CancellationToken) -> Arc<Tunnels> {
+        Tunnels::new(self.asker.roster().clone(), self.store.clone(), self.clock.clone(), stop.clone())
+    }
+
     /// Starts telling every endpoint, from where its cursor stands, and the housekeeping that belongs to it.
     pub(crate) async fn start_delivering(&self, stop: &CancellationToken) -> Result<Delivering, Failure> {
         let announcer = Arc::new(InTheLog(self.chat.clone()));
         let parts = Parts { log: self.store.clone(), ledger: self.store.clone(), clock: self.clock.clone(), announcer };
-        let mut delivering = Delivering { tasks: JoinSet::new(), handles: Vec::new() };
+        let (mut tasks, mut handles) = (JoinSet::new(), Vec::new());
         for endpoint in &self.endpoints {
             let opened = Deliverer::open(endpoint.clone(), self.store.shards(), parts.clone()).await;
             let (deliverer, handle) = opened.map_err(Failure::work)?;
-            delivering.handles.push(handle);
-            delivering.tasks.spawn(deliverer.run(stop.clone()));
+            handles.push(handle);
+            tasks.spawn(deliverer.run(stop.clone()));
         }
         let names = self.endpoints.iter().map(|endpoint| endpoint.name.clone()).collect();
-        let keeper = Keeper::new(names, parts, Retention::default());
-        delivering.tasks.spawn(keeper.run(stop.clone()));
-        Ok(delivering)
+        let keeper = Keeper::new(names, parts.clone(), self.retention);
+        tasks.spawn(keeper.run(stop.clone()));
+        Ok(Delivering { tasks, operator: Arc::new(Operator::new(handles, parts)) })
     }
 }
 
@@ -115,7 +124,7 @@ impl App {
 #[derive(Debug)]
 pub(crate) struct Delivering {
     pub(crate) tasks: JoinSet<()>,
-    pub(crate) handles: Vec<Handle>,
+    pub(crate) operator: Arc<Operator>,
 }
 
 /// A pause is an event like others.
@@ -152,28 +161,48 @@ fn unopened(error: OpenError) -> Failure {
     if error.is_final() { Failure::usage(error) } else { Failure::work(error) }
 }
 
-fn build_endpoint(config: &Config, endpoint: &config::Endpoint, outgoing: &Outgoing) -> Result<Arc<Endpoint>, Failure> {
-    let codec: Arc<dyn webhook::codec::Codec> = match endpoint.dialect {
+/// A dialect's wording for an endpoint at this URL. `token`: Tencent's.
+pub(crate) fn codec(
+    config: &Config,
+    dialect: config::Dialect,
+    url: &str,
+    token: Option<&config::Secret>,
+) -> Arc<dyn Codec> {
+    match dialect {
         config::Dialect::Tencent => Arc::new(tencent::callback::TencentCodec::new(
-            endpoint.url.clone(),
+            url.to_owned(),
             config.tencent.sdkappid,
-            endpoint.token.as_ref().map(|token| token.expose().to_owned()),
+            token.map(|token| token.expose().to_owned()),
         )),
         config::Dialect::OpenIm => Arc::new(openim::codec::OpenImCodec::new(
-            &endpoint.url,
+            url,
             config.openim.admins.iter().map(|name| AccountId::new(name.as_str())).collect(),
         )),
-        config::Dialect::Standard => Arc::new(standard::StandardCodec::new(endpoint.url.clone())),
-    };
+        config::Dialect::Standard => Arc::new(standard::StandardCodec::new(url.to_owned())),
+    }
+}
+
+fn build_endpoint(config: &Config, endpoint: &config::Endpoint, outgoing: &Outgoing) -> Result<Arc<Endpoint>, Failure> {
+    let transport = outgoing.transport(endpoint)?;
+    for public_key in endpoint.secret.iter().flat_map(|secrets| secrets.public_keys()) {
+        tracing::info!(endpoint = endpoint.name, public_key, "the receiver can verify calls with this key");
+    }
+    Ok(Arc::new(endpoint_over(config, endpoint, transport)?))
+}
+
+/// An endpoint as it is configured, whose calls go this way.
+pub(crate) fn endpoint_over(
+    config: &Config,
+    endpoint: &config::Endpoint,
+    transport: Arc<dyn Transport>,
+) -> Result<Endpoint, Failure> {
+    let codec = codec(config, endpoint.dialect, &endpoint.url, endpoint.token.as_ref());
     let commands = if endpoint.commands.iter().any(|command| command == "*") {
         Commands::All
     } else {
         Commands::Only(endpoint.commands.iter().cloned().collect())
     };
     let name = &endpoint.name;
-    for public_key in endpoint.secret.iter().flat_map(|secrets| secrets.public_keys()) {
-        tracing::info!(endpoint = name, public_key, "the receiver can verify calls with this key");
-    }
     let settings = EndpointSettings {
         name: name.clone(),
         commands,
@@ -187,8 +216,7 @@ fn build_endpoint(config: &Config, endpoint: &config::Endpoint, outgoing: &Outgo
         secret: endpoint.secret.clone(),
         headers: endpoint.headers.clone(),
     };
-    let transport = outgoing.transport(endpoint)?;
-    let endpoint = Endpoint::new(settings, codec, transport).map_err(|wrong| {
+    Endpoint::new(settings, codec, transport).map_err(|wrong| {
         Failure::usage(match wrong {
             WrongCommand::Unknown(command) => format!(
                 "endpoint {name:?}: commands: its dialect has no command {command:?}; \
@@ -199,8 +227,7 @@ fn build_endpoint(config: &Config, endpoint: &config::Endpoint, outgoing: &Outgo
                  on_… of its own can apply; right would be a before-callback, or no such settings"
             ),
         })
-    })?;
-    Ok(Arc::new(endpoint))
+    })
 }
 
 fn of_command(command: &config::Command) -> CommandSettings {

@@ -14,6 +14,7 @@ use webhook::deliver::settings::TellingSettings;
 use webhook::egress::Guard;
 use webhook::filter::Filter;
 use webhook::headers::CustomHeaders;
+use webhook::keeper::Retention;
 use webhook::proxy::Proxy;
 use webhook::sign::SigningSecrets;
 
@@ -54,6 +55,8 @@ pub(crate) struct Server {
     pub(crate) gateway: SocketAddr,
     /// Holds the secrets, and the database unless `store.url` says otherwise. May not exist yet.
     pub(crate) data_dir: PathBuf,
+    /// Opens the admin API; `None`: a generated one is kept in the data dir.
+    pub(crate) admin_token: Option<Secret>,
 }
 
 /// The database behind the store.
@@ -110,6 +113,8 @@ pub(crate) struct Callbacks {
     pub(crate) guard: Guard,
     /// What they go through.
     pub(crate) proxy: Option<Proxy>,
+    /// How long what is not history is kept.
+    pub(crate) retention: Retention,
 }
 
 /// One receiver of callbacks.

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 mod backend;
 mod call;
+mod forward;
 mod show;
 #[cfg(test)]
 mod tests;
@@ -76,6 +77,9 @@ pub(crate) async fn serve(address: SocketAddr, options: Options, sink: Sink) -> 
 
 /// `ringback listen`: prints each call until Ctrl-C, SIGTERM, or nobody reads any more.
 pub(crate) async fn run(args: ListenArgs) -> Result<(), Failure> {
+    if args.forward.forward.is_some() {
+        return forward::run(args.forward, args.json).await;
+    }
     let address = args.addr;
     let options = Options {
         rules: Rules { reject: args.reject, discard: args.discard, replace: args.replace, fail_rate: args.fail_rate },

@@ -10,7 +10,10 @@ use crate::config::{Config, Sources};
 use crate::failure::Failure;
 use crate::secrets::Secrets;
 
+mod admin;
 mod app;
+mod callbacks;
+mod check;
 mod cli;
 mod clock;
 mod config;
@@ -22,7 +25,9 @@ mod http;
 mod listen;
 mod log;
 mod migrate;
+mod moment;
 mod outgoing;
+mod remote;
 mod secrets;
 mod serve;
 
@@ -40,7 +45,13 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<(), Failure> {
-    log::init(if matches!(command, Command::Demo(_) | Command::Migrate(_)) { log::QUIET } else { log::USUAL })?;
+    log::init(
+        if matches!(command, Command::Demo(_) | Command::Migrate(_) | Command::Callbacks(_) | Command::Check(_)) {
+            log::QUIET
+        } else {
+            log::USUAL
+        },
+    )?;
     match command {
         Command::Serve(place) => {
             let (config, secrets) = open(place)?;
@@ -48,6 +59,7 @@ fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Demo(args) => block_on(demo::run(args)),
         Command::Listen(args) => block_on(listen::run(args)),
+        Command::Check(args) => block_on(check::run(args)),
         Command::Usersig(args) => {
             let (config, secrets) = open(args.place.clone())?;
             print_line(&credentials::usersig(&config, &secrets, &args))
@@ -57,6 +69,7 @@ fn run(command: Command) -> Result<(), Failure> {
             print_line(&credentials::token(&secrets, &args))
         }
         Command::Migrate(args) => block_on(migrate::run(args)),
+        Command::Callbacks(args) => block_on(callbacks::run(args)),
         Command::Config => print_line(config::DEFAULT.trim_end()),
     }
 }

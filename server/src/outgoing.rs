@@ -29,6 +29,11 @@ impl Outgoing {
 
     /// What carries the calls to an endpoint.
     pub(crate) fn transport(&self, endpoint: &config::Endpoint) -> Result<Arc<dyn Transport>, Failure> {
+        Ok(self.client(endpoint)?)
+    }
+
+    /// The same, for whoever wants to look closer.
+    pub(crate) fn client(&self, endpoint: &config::Endpoint) -> Result<Arc<Client>, Failure> {
         let mut tls = Tls::default();
         let wrong = |key: &str, file: &Path, problem: String| {
             Failure::usage(format!("endpoint[{}].{key}: {}: {problem}", endpoint.name, file.display()))

@@ -221,7 +221,7 @@ async fn a_rotation_fails_no_call() {
 /// Ed25519 beside HMAC: the receiver needs no secret, only the key that the log shows.
 #[tokio::test]
 async fn a_public_key_verifies() {
-    let (stage, calls) = calls_of(&[ED25519, NEW]).await;
+    let (mut stage, calls) = calls_of(&[ED25519, NEW]).await;
     let keys: Vec<Value> =
         stage.server.log().iter().map(|line| line["public_key"].clone()).filter(|key| !key.is_null()).collect();
     assert_eq!(keys.len(), 2, "one for each endpoint: {keys:?}");
@@ -237,6 +237,7 @@ async fn a_public_key_verifies() {
     }
     let another = format!("whpk_{}", "A".repeat(43) + "=");
     assert!(!Verifier::Ed25519.accepts(&calls[0], &another).await);
+    stage.server.stop().await;
     let log: String = stage.server.log().iter().map(Value::to_string).collect();
     assert!(!log.contains(&ED25519[5..]) && !log.contains(&NEW[6..]), "a secret is in the log");
 }

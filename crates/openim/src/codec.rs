@@ -39,6 +39,10 @@ impl OpenImCodec {
 }
 
 impl Codec for OpenImCodec {
+    fn commands(&self) -> Vec<&'static str> {
+        ALL.to_vec()
+    }
+
     fn knows(&self, command: &str) -> bool {
         ALL.contains(&command)
     }
@@ -180,4 +184,4 @@ fn call(command: &'static str, message: &Message, shown: &MsgData, query: String
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

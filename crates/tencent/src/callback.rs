@@ -55,6 +55,10 @@ impl std::fmt::Debug for TencentCodec {
 }
 
 impl Codec for TencentCodec {
+    fn commands(&self) -> Vec<&'static str> {
+        commands::ALL.to_vec()
+    }
+
     fn knows(&self, command: &str) -> bool {
         commands::ALL.contains(&command)
     }

@@ -2,7 +2,9 @@
 //!
 //! Redirects are never followed: a redirect would send the body to an address that the operator did not configure.
 
+use std::error::Error;
 use std::fmt;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,14 +13,16 @@ use bytes::{Bytes, BytesMut};
 use chat::port::Clock;
 use chat::refusal::AskFailure;
 use http_body_util::{BodyExt, Full};
-use hyper::Request;
 use hyper::header::{PROXY_AUTHORIZATION, RETRY_AFTER};
+use hyper::http::response::Parts;
+use hyper::{Request, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tower_service::Service;
 
 use crate::connect::{Connector, Names, SystemNames};
 use crate::egress::Guard;
-use crate::failure::unreachable;
+use crate::failure::{NotReached, unreachable};
 use crate::proxy::Proxy;
 use crate::retry_after;
 use crate::tls::Tls;
@@ -26,7 +30,7 @@ use crate::transport::{Answer, CallFailure, Transport};
 
 /// An answer is read up to this size; more than that is [`AskFailure::Unreadable`]. Real answers are a few hundred
 /// bytes; a modified message is at most `max_message_bytes` (1 MiB), escaped.
-const MAX_ANSWER_BYTES: usize = 4 << 20;
+pub(crate) const MAX_ANSWER_BYTES: usize = 4 << 20;
 
 /// Kept-alive connections per host. Idle ones cost the receiver, too.
 const MAX_IDLE_PER_HOST: usize = 128;
@@ -59,6 +63,7 @@ impl Network {
 #[derive(Clone)]
 pub struct Client {
     http: hyper_util::client::legacy::Client<HttpsConnector<Connector>, Full<Bytes>>,
+    connector: HttpsConnector<Connector>,
     proxy: Option<Arc<Proxy>>,
     clock: Arc<dyn Clock>,
 }
@@ -76,14 +81,20 @@ impl Client {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(MAX_IDLE_PER_HOST)
-            .build(connector);
-        Ok(Self { http, proxy, clock })
+            .build(connector.clone());
+        Ok(Self { http, connector, proxy, clock })
     }
-}
 
-#[async_trait]
-impl Transport for Client {
-    async fn exchange(&self, mut request: Request<Full<Bytes>>) -> Result<Answer, CallFailure> {
+    /// Connects to where a URL leads, as a call would, TLS included, and sends nothing. Has no deadline.
+    pub async fn reach(&self, url: &Uri) -> Result<(), NotReached> {
+        let mut connector = self.connector.clone();
+        let not_reached = |error: Box<dyn Error + Send + Sync>| NotReached::of(&*error);
+        poll_fn(|context| connector.poll_ready(context)).await.map_err(not_reached)?;
+        connector.call(url.clone()).await.map(drop).map_err(not_reached)
+    }
+
+    /// Posts a request, and reads the whole answer, its head included.
+    pub async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<(Parts, Bytes), CallFailure> {
         // Inside a tunnel it would reach the endpoint.
         if let Some(authorization) = self.proxy.as_ref().and_then(|proxy| proxy.authorization.as_ref())
             && request.uri().scheme_str() == Some("http")
@@ -91,10 +102,7 @@ impl Transport for Client {
             request.headers_mut().insert(PROXY_AUTHORIZATION, authorization.clone());
         }
         let response = self.http.request(request).await.map_err(|error| unreachable(&error))?;
-        let status = response.status();
-        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let retry_after = retry_after.and_then(|value| retry_after::parse(value, self.clock.now()));
-        let mut body = response.into_body();
+        let (head, mut body) = response.into_parts();
         let mut bytes = BytesMut::new();
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| unreachable(&error))?;
@@ -106,7 +114,17 @@ impl Transport for Client {
                 bytes.extend_from_slice(data);
             }
         }
-        Ok(Answer { status, retry_after, body: bytes.freeze() })
+        Ok((head, bytes.freeze()))
+    }
+}
+
+#[async_trait]
+impl Transport for Client {
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, CallFailure> {
+        let (head, body) = self.send(request).await?;
+        let retry_after = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let retry_after = retry_after.and_then(|value| retry_after::parse(value, self.clock.now()));
+        Ok(Answer { status: head.status, retry_after, body })
     }
 }
 

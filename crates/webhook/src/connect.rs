@@ -105,6 +105,11 @@ async fn tunnel(proxy: &Proxy, tcp: HttpConnector<Judge>, to: Uri) -> Result<Tok
 #[error("the proxy failed")]
 pub(crate) struct ProxyFailed(#[source] BoxError);
 
+/// A name that nobody knows, or that cannot be asked for now.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Unresolved(String);
+
 /// Resolves a name, and lets through only what may be called.
 #[derive(Clone)]
 struct Judge {
@@ -125,8 +130,8 @@ impl Service<Name> for Judge {
         let Self { names, guard } = self.clone();
         Box::pin(async move {
             let addresses = names.addresses(name.as_str()).await;
-            let addresses =
-                addresses.map_err(|error| format!("the name {:?} cannot be resolved: {error}", name.as_str()))?;
+            let addresses = addresses
+                .map_err(|error| Unresolved(format!("the name {:?} cannot be resolved: {error}", name.as_str())))?;
             let good = guard.filter(name.as_str(), addresses)?;
             // The connector puts in the port.
             Ok(good.into_iter().map(|address| SocketAddr::new(address, 0)).collect::<Vec<_>>().into_iter())

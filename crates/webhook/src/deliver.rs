@@ -16,7 +16,7 @@ mod reader;
 mod recent;
 pub mod schedule;
 pub mod settings;
-mod telling;
+pub(crate) mod telling;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -131,7 +131,10 @@ pub struct Deliverer {
     /// Failed attempts that are not noted yet.
     attempts: Vec<Attempt>,
     is_noting: bool,
+    /// When its age is looked at next.
     age_at: Instant,
+    /// Until then its age is shown, and not held against it.
+    lenient_until: Instant,
     lag_since: Option<Timestamp>,
     look_at: Instant,
     is_changed: bool,
@@ -177,6 +180,9 @@ struct Metrics {
     failing: metrics::Gauge,
     dead: metrics::Gauge,
     replay: metrics::Gauge,
+    in_flight: metrics::Gauge,
+    window: metrics::Gauge,
+    lanes: metrics::Gauge,
 }
 
 impl Metrics {
@@ -203,6 +209,9 @@ impl Metrics {
             failing: gauge("ringback_delivery_failing_subjects"),
             dead: gauge("ringback_delivery_dead_letters"),
             replay: gauge("ringback_delivery_replay_letters"),
+            in_flight: gauge("ringback_delivery_in_flight"),
+            window: gauge("ringback_delivery_window_events"),
+            lanes: gauge("ringback_delivery_lanes"),
         }
     }
 
@@ -224,6 +233,7 @@ impl Metrics {
         self.failing.set(standing.failing as f64);
         self.dead.set(standing.letters.dead as f64);
         self.replay.set(standing.letters.replay as f64);
+        self.in_flight.set(standing.calling as f64);
         for (state, gauge) in &self.states {
             gauge.set(if standing.state == *state { 1.0 } else { 0.0 });
         }
@@ -265,8 +275,9 @@ impl Deliverer {
             is_too_old: false,
             attempts: Vec::new(),
             is_noting: false,
+            age_at: now,
             // What waited while nobody was there to tell it is not held against the endpoint.
-            age_at: now + grace,
+            lenient_until: now + grace,
             lag_since: None,
             look_at: now,
             is_changed: false,
@@ -282,6 +293,10 @@ impl Deliverer {
         let (news, _watchers) = self.watch_heads();
         loop {
             let is_caught_up = self.read_ahead().await;
+            // Reading took a while: what was answered meanwhile may say that there is nothing to be called now.
+            while let Some(finished) = self.flights.try_join_next_with_id() {
+                self.finish(finished);
+            }
             self.start_calls().await;
             let wake_at = self.wake_at();
             // In this order, so that the same happens whenever the same has happened before.
@@ -304,8 +319,9 @@ impl Deliverer {
         while let Some(finished) = self.flights.join_next_with_id().await {
             self.finish(finished);
         }
-        // What is being saved now, and then what came after it.
+        // What is being saved now, and then what came after it, or could not be saved before.
         self.wait_for_saves().await;
+        self.readers.iter_mut().for_each(Reader::save_at_once);
         self.save();
         self.wait_for_saves().await;
     }
@@ -425,7 +441,8 @@ impl Deliverer {
 
     /// Starts a call about the first events of one lane, or of several if the endpoint takes batches.
     async fn start_lanes(&mut self, reads: &mut usize) -> bool {
-        let mut room = self.endpoint.telling.batch;
+        // A probe is about one event: a batch is refused for the sake of any of its events.
+        let mut room = if self.health.is_down() { 1 } else { self.endpoint.telling.batch };
         let mut items = Vec::new();
         let mut idle = 0;
         while room > 0 && *reads < MAX_READS && idle < self.readers.len() {
@@ -437,6 +454,14 @@ impl Deliverer {
                     continue;
                 }
                 Some(Next::Tell(key, tellings)) => {
+                    let lanes = &mut self.readers[place].lanes;
+                    if lanes.is_alone(&key) {
+                        if !items.is_empty() {
+                            lanes.put_back(key);
+                            break;
+                        }
+                        room = 0;
+                    }
                     room -= tellings.len().min(room);
                     items.push(Item { reader: place, key, tellings });
                 }
@@ -455,11 +480,9 @@ impl Deliverer {
             return false;
         }
         let tellings: Vec<_> = items.iter().flat_map(|item| item.tellings.iter().cloned()).collect();
-        let started = self.readers[items[0].reader].started;
         let (endpoint, parts) = (self.endpoint.clone(), self.parts.clone());
-        let flight = self
-            .flights
-            .spawn(async move { telling::tell(&endpoint, &*parts.log, &*parts.clock, started, &tellings).await });
+        let flight =
+            self.flights.spawn(async move { telling::tell(&endpoint, &*parts.log, &*parts.clock, &tellings).await });
         self.calling.insert(flight.id(), Flight::Lanes(items));
         true
     }
@@ -616,6 +639,9 @@ impl Deliverer {
                 let lags = !is_down && once_more.times >= LAGS_AFTER;
                 lanes.rest(&key, again(failed), once_more, lags);
             }
+            Outcome::Later(after) if is_batch => {
+                lanes.rest(&key, now + after.min(LONGEST_RETRY_AFTER), failed, false);
+            }
             // Which of them it refuses will be seen when they are told one by one.
             _ if is_batch => lanes.retry_alone(&key),
             Outcome::Unsendable => self.give_up(reader, &key, failed, attempted),
@@ -651,7 +677,7 @@ impl Deliverer {
         let trouble = Trouble { attempts, since, due: later(wall, wait) };
         if key.event.is_some() {
             let state = LetterState::Replay;
-            return self.to_letter(reader, key, state, attempted.why(), attempts, trouble.due);
+            return self.make_letter(reader, key, state, attempted.why(), attempts, trouble.due);
         }
         lanes.rest(key, now + wait, Failed { times, streak, trouble: Some((trouble, now + wait)) }, true);
     }
@@ -660,10 +686,10 @@ impl Deliverer {
     fn give_up(&mut self, reader: usize, key: &LaneKey, failed: Failed, attempted: &Attempted) {
         let attempts = failed.trouble.map_or(1, |(trouble, _)| trouble.attempts);
         let now = self.parts.clock.now();
-        self.to_letter(reader, key, LetterState::Dead, attempted.why(), attempts, now);
+        self.make_letter(reader, key, LetterState::Dead, attempted.why(), attempts, now);
     }
 
-    fn to_letter(
+    fn make_letter(
         &mut self,
         reader: usize,
         key: &LaneKey,
@@ -729,10 +755,10 @@ impl Deliverer {
     fn note(&mut self, attempted: &Attempted, event: EventId, command: Cow<'static, str>) {
         let Attempted { time, took, status, name, .. } = *attempted;
         self.shown.recent.note(RecentCall { event, command: command.clone(), time, took, outcome: name, status });
-        let (endpoint, millis) = (&self.endpoint.name, took.as_millis());
+        let (endpoint, millis) = (&self.endpoint.name, u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
         let trace = event;
         if attempted.outcome == Outcome::Told {
-            tracing::debug!(endpoint, %command, %event, trace.id = %trace, status, took.ms = millis, "told");
+            tracing::debug!(endpoint, %command, %event, trace.id = %trace, outcome = name, status, took.ms = millis, "told");
             return;
         }
         let why = attempted.detail.as_str();
@@ -746,7 +772,7 @@ impl Deliverer {
             event,
             command: command.into_owned(),
             time,
-            took: u64::try_from(millis).unwrap_or(u64::MAX),
+            took: millis,
             outcome: name.to_owned(),
             status,
             detail: attempted.detail.clone(),
@@ -861,7 +887,8 @@ impl Deliverer {
         self.lag_since = since;
         let age = since.map_or(0, |since| self.parts.clock.now().millis().saturating_sub(since.millis()));
         let most = self.endpoint.telling.max_age;
-        self.is_too_old = i128::from(age) > most.as_millis().cast_signed();
+        let is_lenient = Instant::now() < self.lenient_until;
+        self.is_too_old = !is_lenient && i128::from(age) > most.as_millis().cast_signed();
         let is_let_go = self.pause.as_ref().is_some_and(|pause| pause.reason == PauseReason::TooFarBehind);
         if self.is_too_old && !is_let_go && self.endpoint.telling.when_full == WhenFull::Pause {
             let detail = format!("its oldest event waits for longer than {} s (max_age)", most.as_secs());
@@ -908,6 +935,8 @@ impl Deliverer {
             detail,
             "paused; its events wait until somebody has it resumed"
         );
+        let labels = [("endpoint", self.endpoint.name.clone()), ("reason", reason.name().to_owned())];
+        metrics::counter!("ringback_endpoint_pauses_total", &labels).increment(1);
         let pause = Pause { reason, detail, since: self.parts.clock.now() };
         self.pause = Some(pause);
         self.is_announced = false;
@@ -952,7 +981,8 @@ impl Deliverer {
                     self.health.forget();
                     self.readers.iter_mut().for_each(|reader| reader.lanes.wake_waiting());
                     self.letters.look_again();
-                    self.age_at = Instant::now() + self.endpoint.telling.max_age.min(GRACE);
+                    self.lenient_until = Instant::now() + self.endpoint.telling.max_age.min(GRACE);
+                    self.is_too_old = false;
                 }
                 let _ = reply.send(result);
             }
@@ -980,7 +1010,7 @@ impl Deliverer {
             }
             let attempts = failed.trouble.map_or(0, |(trouble, _)| trouble.attempts);
             let (now, why) = (self.parts.clock.now(), "skipped by the operator".to_owned());
-            self.to_letter(reader, &key, LetterState::Dead, why, attempts, now);
+            self.make_letter(reader, &key, LetterState::Dead, why, attempts, now);
             return Skipped::Done;
         }
         Skipped::NotFailing
@@ -1004,7 +1034,8 @@ impl Deliverer {
         let mut failing: Vec<_> = self.readers.iter().flat_map(of_reader).collect();
         failing.sort_by(|one, other| {
             let due = |failing: &Failing| failing.trouble.map_or(i64::MAX, |trouble| trouble.since.millis());
-            due(one).cmp(&due(other)).then_with(|| one.subject.cmp(&other.subject))
+            let places = one.place.cmp(&other.place);
+            due(one).cmp(&due(other)).then_with(|| one.subject.cmp(&other.subject)).then(places)
         });
         failing.truncate(limit);
         failing
@@ -1030,6 +1061,12 @@ impl Deliverer {
             letters: self.letters.count,
         };
         self.metrics.show(&standing, self.parts.clock.now());
+        let (window, lanes) = self
+            .readers
+            .iter()
+            .fold((0, 0), |(window, lanes), reader| (window + reader.lanes.untold(), lanes + reader.lanes.len()));
+        self.metrics.window.set(window as f64);
+        self.metrics.lanes.set(lanes as f64);
         *self.shown.standing.lock().unwrap_or_else(PoisonError::into_inner) = standing;
     }
 }

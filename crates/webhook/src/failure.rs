@@ -5,7 +5,7 @@ use std::io;
 
 use chat::refusal::AskFailure;
 
-use crate::connect::ProxyFailed;
+use crate::connect::{ProxyFailed, Unresolved};
 use crate::egress::Refused;
 use crate::tls;
 use crate::transport::CallFailure;
@@ -15,7 +15,8 @@ pub(crate) fn unreachable(error: &(dyn Error + 'static)) -> CallFailure {
     CallFailure::new(AskFailure::Unreachable, words(error))
 }
 
-fn words(error: &(dyn Error + 'static)) -> String {
+/// The innermost reason, in words for the operator; a certificate's trouble leads to what must be changed.
+pub fn words(error: &(dyn Error + 'static)) -> String {
     let mut innermost = error;
     let mut at = "";
     loop {
@@ -41,5 +42,51 @@ fn inner<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'stati
     match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
         Some(carried) => Some(carried),
         None => error.source(),
+    }
+}
+
+/// How far a connection came, and what went wrong there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotReached {
+    /// Where it ended.
+    pub stage: Stage,
+    /// In words for the operator.
+    pub detail: String,
+}
+
+/// The way to an endpoint, in its order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Its name was not resolved.
+    Name,
+    /// The egress guard refused where it leads.
+    Guard,
+    /// It ended at the proxy.
+    Proxy,
+    /// Nobody took the connection.
+    Connect,
+    /// There was no agreement on TLS.
+    Tls,
+}
+
+impl NotReached {
+    pub(crate) fn of(error: &(dyn Error + 'static)) -> Self {
+        let mut stage = Stage::Connect;
+        let mut next = Some(error);
+        while let Some(error) = next {
+            // The proxy is the outermost of them, and inside of it the same may go wrong.
+            if error.is::<ProxyFailed>() {
+                stage = Stage::Proxy;
+                break;
+            } else if error.is::<rustls::Error>() {
+                stage = Stage::Tls;
+            } else if error.is::<Refused>() {
+                stage = Stage::Guard;
+            } else if error.is::<Unresolved>() {
+                stage = Stage::Name;
+            }
+            next = inner(error);
+        }
+        Self { stage, detail: words(error) }
     }
 }

@@ -128,9 +128,9 @@ impl<'a> Facts<'a> {
             && (only.content_types.is_empty() || contents(only, true));
         is_wanted
             && !(except.names_places() && self.is_in(except, codec))
-            && !(!except.senders.is_empty() && sender(except))
-            && !(!except.group_types.is_empty() && group_type(except))
-            && !(!except.content_types.is_empty() && contents(except, false))
+            && (except.senders.is_empty() || !sender(except))
+            && (except.group_types.is_empty() || !group_type(except))
+            && (except.content_types.is_empty() || !contents(except, false))
     }
 }
 

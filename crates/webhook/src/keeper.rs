@@ -130,6 +130,8 @@ impl Keeper {
             }
             metrics::counter!("ringback_log_trimmed_events_total").increment(trimmed.events);
             for (endpoint, _) in owed.iter().filter(|(_, told)| *told < trimmed.last) {
+                metrics::counter!("ringback_delivery_gap_events_total", "endpoint" => endpoint.clone())
+                    .increment(trimmed.events);
                 tracing::error!(
                     endpoint,
                     shard = shard.0,

@@ -261,6 +261,10 @@ impl<W> Lanes<W> {
     /// The first `count` events that [`Self::next`] gave are done with: told, or a letter from now on.
     pub(crate) fn done(&mut self, key: &LaneKey, count: usize) {
         let Some(lane) = self.lanes.get_mut(key) else { return };
+        if lane.state == LaneState::Ready {
+            // The operator skips it while it waits for its turn, of which there must be no second one.
+            self.ready.retain(|other| other != key);
+        }
         for (position, _) in lane.queue.drain(..count.min(lane.queue.len())) {
             self.untold.remove(&position);
             if let Some(told) = &mut lane.behind {
@@ -285,6 +289,19 @@ impl<W> Lanes<W> {
     /// What is known about the failures of a lane's first event.
     pub(crate) fn failed(&self, key: &LaneKey) -> Failed {
         self.lanes.get(key).and_then(|lane| lane.failed).unwrap_or_default()
+    }
+
+    /// Whether the lane's next event is to be told in a call of its own.
+    pub(crate) fn is_alone(&self, key: &LaneKey) -> bool {
+        self.lanes.get(key).is_some_and(|lane| lane.is_alone)
+    }
+
+    /// What [`Self::next`] gave is not told now: the lane keeps its turn.
+    pub(crate) fn put_back(&mut self, key: LaneKey) {
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        lane.calling = 0;
+        lane.state = LaneState::Ready;
+        self.ready.push_front(key);
     }
 
     /// Whether a call about a lane is under way.

@@ -12,6 +12,7 @@ use webhook::deliver::settings::{self, TellingSettings};
 use webhook::egress::{self, Guard};
 use webhook::filter::{Criteria, Filter};
 use webhook::headers::CustomHeaders;
+use webhook::keeper::Retention;
 use webhook::proxy::Proxy;
 use webhook::sign::{SigningSecret, SigningSecrets};
 
@@ -26,6 +27,8 @@ use super::{
 const DATABASE: &str = "ringback.db";
 /// One message must fit in memory many times over: 1 MiB.
 const MAX_MESSAGE_BYTES: u32 = 1024 * 1024;
+/// The only bound on guessing the admin token is its length: 32 hexadecimal digits are 128 bits.
+const LEAST_ADMIN_TOKEN: usize = 32;
 /// OpenIM's shipped default. Everyone knows it, so everyone could sign tokens with it.
 const KNOWN_SECRET: &str = "openIM123";
 
@@ -72,11 +75,21 @@ fn server(raw: raw::Server, problems: &mut Problems) -> Option<Server> {
     if raw.data_dir.as_os_str().is_empty() {
         problems.wrong("server.data_dir", "is empty");
     }
+    match raw.admin_token.as_ref().map(Secret::expose) {
+        Some(token) if token.len() < LEAST_ADMIN_TOKEN => {
+            problems.wrong("server.admin_token", format!("is shorter than {LEAST_ADMIN_TOKEN} characters"));
+        }
+        // What an HTTP header cannot carry could never be presented.
+        Some(token) if !token.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            problems.wrong("server.admin_token", "holds a blank or another character that no header carries");
+        }
+        _ => {}
+    }
     let (listen, gateway) = (listen?, gateway?);
     if listen == gateway && listen.port() != 0 {
         problems.wrong("server.gateway", format!("found {gateway}, where `listen` is already"));
     }
-    Some(Server { listen, gateway, data_dir: raw.data_dir })
+    Some(Server { listen, gateway, data_dir: raw.data_dir, admin_token: raw.admin_token })
 }
 
 fn address(key: &str, text: &str, problems: &mut Problems) -> Option<SocketAddr> {
@@ -181,7 +194,15 @@ fn callbacks(raw: raw::Callbacks, loopback: bool, problems: &mut Problems) -> Ca
         let proxy = Proxy::parse(url.expose());
         proxy.map_err(|problem| problems.wrong("callbacks.proxy", format!("found a text that {problem}"))).ok()
     });
-    Callbacks { guard: Guard::new(allow, loopback), proxy }
+    for (key, found) in [("keep_events", raw.keep_events), ("keep_attempts", raw.keep_attempts)] {
+        age(format!("callbacks.{key}"), found, problems);
+    }
+    if !(1..=1_000_000).contains(&raw.max_attempts) {
+        problems.wrong("callbacks.max_attempts", format!("found {}", raw.max_attempts));
+    }
+    let (events, attempts) = (raw.keep_events, raw.keep_attempts);
+    let retention = Retention { events, attempts, most_attempts: raw.max_attempts };
+    Callbacks { guard: Guard::new(allow, loopback), proxy, retention }
 }
 
 fn endpoints(raw: Vec<raw::Endpoint>, guard: &Guard, problems: &mut Problems) -> Vec<Endpoint> {
@@ -327,11 +348,7 @@ fn telling(raw: &raw::Endpoint, key: &dyn Fn(&str) -> String, problems: &mut Pro
             None
         }
     };
-    let ages = Duration::from_secs(60 * 60)..=Duration::from_secs(366 * 24 * 60 * 60);
-    if !ages.contains(&raw.max_age) {
-        let found = humantime_serde::re::humantime::format_duration(raw.max_age);
-        problems.wrong(key("max_age"), format!("found {found}"));
-    }
+    age(key("max_age"), raw.max_age, problems);
     if !(1..=10_000_000).contains(&raw.max_dead_letters) {
         problems.wrong(key("max_dead_letters"), format!("found {}", raw.max_dead_letters));
     }
@@ -366,6 +383,14 @@ fn telling(raw: &raw::Endpoint, key: &dyn Fn(&str) -> String, problems: &mut Pro
         batch: usize::from(raw.batch),
         max_body_bytes: raw.max_body_bytes as usize,
     })
+}
+
+/// From an hour to a year.
+fn age(key: String, found: Duration, problems: &mut Problems) {
+    if !(Duration::from_secs(60 * 60)..=Duration::from_secs(366 * 24 * 60 * 60)).contains(&found) {
+        let found = humantime_serde::re::humantime::format_duration(found);
+        problems.wrong(key, format!("found {found}"));
+    }
 }
 
 fn schedule(waits: &[String]) -> Result<Schedule, String> {

@@ -32,6 +32,7 @@ pub(super) struct Server {
     pub(super) listen: String,
     pub(super) gateway: String,
     pub(super) data_dir: PathBuf,
+    pub(super) admin_token: Option<Secret>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -77,6 +78,11 @@ pub(super) struct Policy {
 #[serde(deny_unknown_fields)]
 pub(super) struct Callbacks {
     pub(super) allow: Vec<String>,
+    #[serde(with = "humantime_serde")]
+    pub(super) keep_events: Duration,
+    #[serde(with = "humantime_serde")]
+    pub(super) keep_attempts: Duration,
+    pub(super) max_attempts: u64,
     /// Secret, because it may hold a password.
     pub(super) proxy: Option<Secret>,
 }

@@ -44,7 +44,7 @@ pub(crate) struct Backend {
 /// What a call is answered with.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Answer {
-    /// The HTTP status.
+    /// The HTTP status; 0: there was no answer.
     pub(crate) status: u16,
     /// JSON, in the order of the documents.
     pub(crate) body: String,
@@ -66,6 +66,10 @@ pub(crate) enum Decision {
     Strange,
     /// The body was larger than anybody needs; not even looked at.
     TooLarge,
+    /// Somebody else's backend answered with an HTTP error.
+    HttpError,
+    /// Somebody else's backend did not answer.
+    NoAnswer,
 }
 
 #[derive(Serialize)]
@@ -182,6 +186,44 @@ impl Backend {
         let old = text.as_str()?;
         let new = self.rules.replace.iter().fold(old.to_owned(), |text, rule| text.replace(&rule.from, &rule.to));
         (new != old).then(|| *text = Value::String(new))
+    }
+}
+
+// === impl Decision ===
+
+impl Decision {
+    /// What an answer of somebody else's backend means, as far as a person wants to know at once.
+    pub(crate) fn of_answer(call: &Call, status: u16, body: &[u8]) -> Self {
+        let Some(command) = call.command() else { return Self::Strange };
+        if !(200..300).contains(&status) {
+            return Self::HttpError;
+        }
+        if command.moment() == Moment::Told {
+            return Self::Ok;
+        }
+        let Ok(answer) = serde_json::from_slice::<Value>(body) else { return Self::Strange };
+        // COMPAT: codes also come as digits in a text.
+        let number = |name: &str| match &answer[name] {
+            Value::String(text) => text.trim().parse().unwrap_or_default(),
+            value => value.as_i64().unwrap_or_default(),
+        };
+        match command.dialect {
+            Dialect::Tencent => match number("ErrorCode") {
+                0 if answer.get("MsgBody").is_some() => Self::Replace,
+                0 => Self::Ok,
+                TENCENT_DISCARD => Self::Discard,
+                code => Self::Reject(code),
+            },
+            Dialect::OpenIm if number("actionCode") == 0 && number("nextCode") == 1 => Self::Reject(number("errCode")),
+            Dialect::OpenIm if answer.get("content").is_some() => Self::Replace,
+            Dialect::OpenIm => Self::Ok,
+            Dialect::Standard => match answer["verdict"].as_str() {
+                Some("reject") => Self::Reject(number("code")),
+                Some("discard") => Self::Discard,
+                Some("modify") => Self::Replace,
+                _ => Self::Ok,
+            },
+        }
     }
 }
 

@@ -36,7 +36,8 @@ struct Line<'a> {
     headers: Map<String, Value>,
     /// A text where it is not JSON.
     body: Value,
-    status: u16,
+    /// None: there was no answer.
+    status: Option<u16>,
     answer: Value,
 }
 
@@ -60,7 +61,7 @@ impl Exchange {
             query: object(&self.call.query),
             headers: object(&self.call.headers),
             body: self.call.json().unwrap_or_else(|| Value::String(self.call.body.clone())),
-            status: self.answer.status,
+            status: Some(self.answer.status).filter(|status| *status != 0),
             answer: serde_json::from_str(&self.answer.body).unwrap_or_default(),
         };
         // Texts, numbers and JSON values cannot fail to be written.
@@ -78,7 +79,8 @@ impl Exchange {
         }
         let (colour, word) = self.answer.word();
         let body = cut(&printable(&self.answer.body));
-        let _ = writeln!(shown, "  {} {body}", paint(colour, &format!("{} {word}", self.answer.status)));
+        let word = if self.answer.status == 0 { word } else { format!("{} {word}", self.answer.status) };
+        let _ = writeln!(shown, "  {} {body}", paint(colour, &word));
         shown
     }
 
@@ -164,6 +166,8 @@ impl Answer {
             Decision::Fail => (Colour::Bad, "fail".to_owned()),
             Decision::Strange => (Colour::Bad, "not understood".to_owned()),
             Decision::TooLarge => (Colour::Bad, "too large".to_owned()),
+            Decision::HttpError => (Colour::Bad, "an error".to_owned()),
+            Decision::NoAnswer => (Colour::Bad, "no answer".to_owned()),
         }
     }
 }

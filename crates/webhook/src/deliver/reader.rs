@@ -117,7 +117,7 @@ impl Reader {
             let (subject, position) = (entry.event.subject(), entry.position);
             let previous = self.succeed(&subject, entry.event.id());
             let event = (endpoint.telling.order == Order::Unordered).then_some(position);
-            self.lanes.push(LaneKey { subject, event }, position, Telling::new(entry, command, previous));
+            self.lanes.push(LaneKey { subject, event }, position, Telling::new(entry, command, self.started, previous));
         }
         is_any
     }
@@ -136,11 +136,11 @@ impl Reader {
             Ok(entries) => {
                 let has_more = entries.len() == limit;
                 let read = entries.last().map(|entry| entry.position);
-                let mut previous = None;
+                let (mut previous, started) = (None, self.started);
                 let telling = |entry: LogEntry| {
                     let command = endpoint.tells(&entry.event)?;
                     let known = previous.replace(entry.event.id()).map(Some);
-                    Some((entry.position, Telling::new(entry, command, known)))
+                    Some((entry.position, Telling::new(entry, command, started, known)))
                 };
                 let events = entries.into_iter().filter_map(telling).collect();
                 self.lanes.refill(key, events, read, has_more);
@@ -202,6 +202,11 @@ impl Reader {
                 tracing::warn!(endpoint, shard = self.shard.0, %fault, "progress could not be saved");
             }
         }
+    }
+
+    /// There will be no later time to save.
+    pub(super) fn save_at_once(&mut self) {
+        self.save_again_at = None;
     }
 
     /// What was being saved is neither known to be saved nor not: it is saved again.

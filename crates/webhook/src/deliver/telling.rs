@@ -29,6 +29,8 @@ const EXCERPT_BYTES: usize = 256;
 pub(crate) struct Telling {
     pub(crate) entry: LogEntry,
     pub(crate) command: &'static str,
+    /// The endpoint is owed nothing of its shard up to here.
+    started: Position,
     /// The event of the same subject that the endpoint was owed before; none: this is the first. Looked up at the first
     /// attempt, if nobody knows it.
     previous: OnceLock<Option<EventId>>,
@@ -71,9 +73,14 @@ pub(crate) struct Attempted {
 
 impl Telling {
     /// `previous`: the event of the same subject that the endpoint was owed before, if somebody knows.
-    pub(crate) fn new(entry: LogEntry, command: &'static str, previous: Option<Option<EventId>>) -> Self {
+    pub(crate) fn new(
+        entry: LogEntry,
+        command: &'static str,
+        started: Position,
+        previous: Option<Option<EventId>>,
+    ) -> Self {
         let previous = previous.map_or_else(OnceLock::new, OnceLock::from);
-        Self { entry, command, previous, call: OnceLock::new() }
+        Self { entry, command, started, previous, call: OnceLock::new() }
     }
 
     pub(crate) fn event(&self) -> EventId {
@@ -89,11 +96,11 @@ impl Telling {
     }
 
     /// What is said about it in headers.
-    async fn envelope(&self, endpoint: &Endpoint, log: &dyn Log, started: Position) -> Result<Envelope, Fault> {
+    async fn envelope(&self, endpoint: &Endpoint, log: &dyn Log) -> Result<Envelope, Fault> {
         let previous = match self.previous.get() {
             Some(previous) => Some(*previous),
             None => {
-                let found = find_previous(&self.entry, endpoint, log, started).await?;
+                let found = find_previous(&self.entry, endpoint, log, self.started).await?;
                 found.map(|found| *self.previous.get_or_init(|| found))
             }
         };
@@ -102,7 +109,7 @@ impl Telling {
             let previous = previous.map(|id| webhook_id(id, endpoint)).unwrap_or_default();
             headers.push(("ringback-previous", previous));
         }
-        headers.push(("traceparent", request::traceparent(&self.entry.event)));
+        headers.push(("traceparent", request::traceparent(self.event())));
         Ok(Envelope { id: webhook_id(self.event(), endpoint), headers })
     }
 }
@@ -154,16 +161,15 @@ async fn find_previous(
     Ok(None)
 }
 
-/// One attempt. `started`: the endpoint is owed nothing up to there.
+/// One attempt.
 pub(super) async fn tell(
     endpoint: &Endpoint,
     log: &dyn Log,
     clock: &dyn Clock,
-    started: Position,
     tellings: &[Arc<Telling>],
 ) -> Attempted {
     let (began, time) = (Instant::now(), clock.now());
-    let (outcome, name, status, detail) = match prepare(endpoint, log, started, time, tellings).await {
+    let (outcome, name, status, detail) = match prepare(endpoint, log, time, tellings).await {
         Ok((call, envelope)) => match request::post(endpoint, &call, &envelope, time, endpoint.timeout).await {
             Ok(answer) => judge(endpoint, &answer),
             Err(failure) if failure.kind == AskFailure::Unreadable => {
@@ -195,33 +201,33 @@ pub(super) async fn tell_letter(
     };
     match endpoint.codec.tells(&entry.event) {
         Some(command) => {
-            let telling = Arc::new(Telling::new(entry, command, None));
-            tell(endpoint, log, clock, started, &[telling]).await
+            let telling = Arc::new(Telling::new(entry, command, started, None));
+            tell(endpoint, log, clock, &[telling]).await
         }
         None => failed(Outcome::Unsendable, "unworded", "the endpoint's dialect has no command for it".to_owned()),
     }
 }
 
-type Unprepared = (Outcome, &'static str, String);
+pub(crate) type Unprepared = (Outcome, &'static str, String);
 
-async fn prepare(
+/// The call about these events, and what is said beside it.
+pub(crate) async fn prepare(
     endpoint: &Endpoint,
     log: &dyn Log,
-    started: Position,
     time: Timestamp,
     tellings: &[Arc<Telling>],
 ) -> Result<(Call, Envelope), Unprepared> {
     let unworded = |fault: Fault| (Outcome::Unsendable, "unworded", fault.to_string());
     let unread = |fault: Fault| (Outcome::Unread, "unread", fault.to_string());
     let [first, ..] = tellings else { return Err(unworded(Fault::new("a call without an event"))) };
-    let mut envelope = first.envelope(endpoint, log, started).await.map_err(unread)?;
+    let mut envelope = first.envelope(endpoint, log).await.map_err(unread)?;
     let call = if tellings.len() == 1 {
         first.call(endpoint).map_err(unworded)?.clone()
     } else {
         let mut envelopes = Vec::with_capacity(tellings.len());
         let mut items = Vec::with_capacity(tellings.len());
         for telling in tellings {
-            envelopes.push(telling.envelope(endpoint, log, started).await.map_err(unread)?);
+            envelopes.push(telling.envelope(endpoint, log).await.map_err(unread)?);
         }
         for (telling, envelope) in tellings.iter().zip(&envelopes) {
             items.push(BatchItem { envelope, call: telling.call(endpoint).map_err(unworded)? });
@@ -239,8 +245,11 @@ async fn prepare(
     Ok((call, envelope))
 }
 
+/// An outcome, its stable name, the HTTP status, and the beginning of the answer unless it was told.
+pub(crate) type Judgement = (Outcome, &'static str, Option<u16>, String);
+
 /// What an answer means.
-fn judge(endpoint: &Endpoint, answer: &Answer) -> (Outcome, &'static str, Option<u16>, String) {
+pub(crate) fn judge(endpoint: &Endpoint, answer: &Answer) -> Judgement {
     let status = answer.status.as_u16();
     let (outcome, name) = match (status, answer.retry_after) {
         (200..=299, _) => match endpoint.telling.acknowledge {
@@ -256,7 +265,7 @@ fn judge(endpoint: &Endpoint, answer: &Answer) -> (Outcome, &'static str, Option
 }
 
 /// The beginning of an answer, as text on one line.
-fn excerpt(body: &[u8]) -> String {
+pub(crate) fn excerpt(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(&body[..body.len().min(EXCERPT_BYTES)]);
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

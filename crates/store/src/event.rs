@@ -454,7 +454,7 @@ pub(crate) mod pg {
             .prepare_cached(
                 "DELETE FROM event e USING (
                     SELECT o.ctid FROM event o
-                    WHERE o.shard = $1 AND o.seq IS NULL AND o.position <= $2
+                    WHERE o.shard = $1 AND o.seq IS NULL AND o.position >= 0 AND o.position <= $2
                         AND o.position < (SELECT head FROM log_shard WHERE shard = $1)
                         -- Each by itself.
                         AND NOT EXISTS

@@ -36,7 +36,9 @@ async fn pages(store: &Fresh, query: &LetterQuery, size: usize) -> Vec<Letter> {
         let page = store.letters(&query).await.unwrap();
         assert!(page.len() <= size);
         let Some(last) = page.last() else { return letters };
-        query.after = Some((last.endpoint.clone(), last.shard, last.position));
+        let next = Some((last.endpoint.clone(), last.shard, last.position));
+        assert!(query.after < next, "it goes on");
+        query.after = next;
         letters.extend(page);
     }
 }

@@ -361,6 +361,7 @@ async fn the_newest_come_first_before_a_position(store: Fresh) {
             let page = store.log_before(&subject, before, limit).await.unwrap();
             assert!(page.len() <= limit);
             let Some(entry) = page.last() else { break };
+            assert!(entry.position < before, "it goes on");
             before = entry.position;
             read.extend(page);
         }

@@ -14,6 +14,7 @@ cases! {
     a_shard_that_stands_still_has_one_note,
     shards_have_their_own,
     any_time_and_any_position_may_be_asked,
+    what_a_later_note_takes_back_is_not_said_any_more,
     clocks_may_jump_and_nodes_may_be_late,
     those_before_a_time_are_forgotten,
     many_are_forgotten,
@@ -112,6 +113,16 @@ async fn is_as(store: &Fresh, model: &Model, words: &str) {
     for position in 0..=21 {
         let noted = model.time_of(position).map(at);
         assert_eq!(time(store, position).await, noted, "of {position} {words} {:?}", model.0);
+    }
+}
+
+/// The clock was back, so that an early time was noted of a late position; then it is noted of a later time.
+async fn what_a_later_note_takes_back_is_not_said_any_more(store: Fresh) {
+    let mut model = Model::default();
+    for (time, position) in [(18, 3), (20, 5), (22, 6), (10, 8), (19, 8), (21, 8), (30, 8)] {
+        note(&store, time, position).await;
+        model.note(time, position);
+        is_as(&store, &model, &format!("after {position} at {time}")).await;
     }
 }
 

@@ -16,6 +16,7 @@ macro_rules! cases {
     };
 }
 
+mod alone;
 mod claim;
 mod cut;
 mod hang;
@@ -46,7 +47,7 @@ use store::Postgres;
 
 /// Every file's cases.
 const CASES: &[&[Case]] =
-    &[claim::CASES, cut::CASES, hang::CASES, opening::CASES, order::CASES, plans::CASES, trouble::CASES];
+    &[alone::CASES, claim::CASES, cut::CASES, hang::CASES, opening::CASES, order::CASES, plans::CASES, trouble::CASES];
 
 /// Many cases wait for something to be given up, so that more of them run at a time than there are processors.
 const THREADS: usize = 6;

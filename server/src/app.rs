@@ -15,12 +15,11 @@ use store::{Durable, OpenError, Postgres, Sqlite, postgres};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use webhook::asking::{CommandSettings, OnFailures};
-use webhook::deliver::handle::Handle;
 use webhook::deliver::{Announcer, Parts};
 use webhook::endpoint::{Commands, EndpointSettings, OnFailure, WrongCommand};
 use webhook::keeper::Retention;
 use webhook::ledger::Pause;
-use webhook::{Asker, Deliverer, Endpoint, Keeper};
+use webhook::{Asker, Deliverer, Endpoint, Keeper, Operator};
 
 use crate::clock::SystemClock;
 use crate::config::{self, Config};
@@ -38,7 +37,7 @@ pub(crate) struct App {
     /// Probes endpoints that are dead, until it is stopped.
     pub(crate) asker: Arc<Asker>,
     endpoints: Vec<Arc<Endpoint>>,
-    clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
     tencent: tencent::Config,
     openim: openim::Config,
 }
@@ -97,17 +96,17 @@ impl App {
     pub(crate) async fn start_delivering(&self, stop: &CancellationToken) -> Result<Delivering, Failure> {
         let announcer = Arc::new(InTheLog(self.chat.clone()));
         let parts = Parts { log: self.store.clone(), ledger: self.store.clone(), clock: self.clock.clone(), announcer };
-        let mut delivering = Delivering { tasks: JoinSet::new(), handles: Vec::new() };
+        let (mut tasks, mut handles) = (JoinSet::new(), Vec::new());
         for endpoint in &self.endpoints {
             let opened = Deliverer::open(endpoint.clone(), self.store.shards(), parts.clone()).await;
             let (deliverer, handle) = opened.map_err(Failure::work)?;
-            delivering.handles.push(handle);
-            delivering.tasks.spawn(deliverer.run(stop.clone()));
+            handles.push(handle);
+            tasks.spawn(deliverer.run(stop.clone()));
         }
         let names = self.endpoints.iter().map(|endpoint| endpoint.name.clone()).collect();
-        let keeper = Keeper::new(names, parts, Retention::default());
-        delivering.tasks.spawn(keeper.run(stop.clone()));
-        Ok(delivering)
+        let keeper = Keeper::new(names, parts.clone(), Retention::default());
+        tasks.spawn(keeper.run(stop.clone()));
+        Ok(Delivering { tasks, operator: Arc::new(Operator::new(handles, parts)) })
     }
 }
 
@@ -115,7 +114,7 @@ impl App {
 #[derive(Debug)]
 pub(crate) struct Delivering {
     pub(crate) tasks: JoinSet<()>,
-    pub(crate) handles: Vec<Handle>,
+    pub(crate) operator: Arc<Operator>,
 }
 
 /// A pause is an event like others.

@@ -5,12 +5,16 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chat::port::Clock;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand};
 use humantime_serde::re::humantime;
+use webhook::operator::MAX_PAGE;
 
+use crate::clock::SystemClock;
 use crate::config::Secret;
 use crate::listen::Replacement;
+use crate::moment;
 
 /// A self-hosted chat server that calls your backend back.
 ///
@@ -43,6 +47,9 @@ pub(crate) enum Command {
     /// Move everything to another database: from SQLite to PostgreSQL, or back. No server may run meanwhile.
     #[command(after_help = MIGRATE_EXAMPLES)]
     Migrate(MigrateArgs),
+    /// Look after the calls that a running server makes: what is told, what fails, what to tell again.
+    #[command(after_help = CALLBACKS_EXAMPLES)]
+    Callbacks(CallbacksArgs),
     /// Print the default configuration: every key, what it is for, and its default.
     #[command(after_help = CONFIG_EXAMPLES)]
     Config,
@@ -52,10 +59,10 @@ pub(crate) enum Command {
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Place {
     /// Configuration in TOML; `ringback config` prints one to start from. Without it: defaults and environment
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Where the database and generated secrets are; wins over server.data_dir [default: ./ringback-data]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
 }
 
@@ -131,6 +138,114 @@ pub(crate) struct MigrateArgs {
     pub(crate) shards: u16,
 }
 
+#[derive(Debug, Clone, Args)]
+pub(crate) struct CallbacksArgs {
+    #[command(subcommand)]
+    pub(crate) command: CallbacksCommand,
+    /// The running server [default: where server.listen says, on this machine]
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) server: Option<String>,
+    /// Print the admin API's answer as it is: one JSON object
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum CallbacksCommand {
+    /// How each endpoint stands: state, lag, rate, success, latency, letters, breaker
+    #[command(after_help = CALLBACKS_STATUS_EXAMPLES)]
+    Status {
+        /// One endpoint only
+        endpoint: Option<String>,
+    },
+    /// What waits out of turn: conversations whose next event fails, and events that are to be told again
+    #[command(after_help = CALLBACKS_PENDING_EXAMPLES)]
+    Pending {
+        /// One endpoint only
+        endpoint: Option<String>,
+        /// At most so many of each kind, 1 to 1000
+        #[arg(long, value_name = "N", default_value = "20", value_parser = page)]
+        limit: usize,
+    },
+    /// The dead letters: events that were given up, and wait for you
+    #[command(after_help = CALLBACKS_DEAD_EXAMPLES)]
+    Dead {
+        /// One endpoint only
+        endpoint: Option<String>,
+        /// At most so many, 1 to 1000
+        #[arg(long, value_name = "N", default_value = "20", value_parser = page)]
+        limit: usize,
+        /// Go on where the page before has ended
+        #[arg(long, value_name = "PLACE")]
+        after: Option<String>,
+    },
+    /// One event: the request as it is sent, every attempt, and what became of it at each endpoint
+    #[command(after_help = CALLBACKS_SHOW_EXAMPLES)]
+    Show {
+        /// A webhook-id, an event's id, or SHARD:POSITION
+        event: String,
+    },
+    /// Tell events again
+    #[command(after_help = CALLBACKS_REPLAY_EXAMPLES)]
+    Replay(ReplayArgs),
+    /// Give up an event that fails, so that its conversation goes on; it becomes a dead letter
+    #[command(after_help = CALLBACKS_SKIP_EXAMPLES)]
+    Skip {
+        /// A webhook-id, an event's id, or SHARD:POSITION
+        event: String,
+        /// For this endpoint only; may be given several times
+        #[arg(long, value_name = "NAME")]
+        endpoint: Vec<String>,
+    },
+    /// Call an endpoint no more; its events wait
+    #[command(after_help = CALLBACKS_PAUSE_EXAMPLES)]
+    Pause {
+        /// Its name
+        endpoint: String,
+        /// Why, for whoever looks at the status
+        #[arg(long, value_name = "TEXT")]
+        why: Option<String>,
+    },
+    /// Call a paused endpoint again, or try one that is down at once
+    #[command(after_help = CALLBACKS_RESUME_EXAMPLES)]
+    Resume {
+        /// Its name
+        endpoint: String,
+    },
+    /// Send a signed sample of a command now, and show what the endpoint answers; exits with 1 if it fails
+    #[command(after_help = CALLBACKS_TEST_EXAMPLES)]
+    Test {
+        /// Its name
+        endpoint: String,
+        /// A callback command of its dialect
+        command: String,
+    },
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ReplayArgs {
+    /// These events: webhook-ids, ids, or SHARD:POSITION
+    #[arg(value_name = "EVENT", conflicts_with_all = ["since", "until", "dead"], required_unless_present_any = ["since", "dead"])]
+    pub(crate) events: Vec<String>,
+    /// To this endpoint only; may be given several times [default: to all]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) endpoint: Vec<String>,
+    /// All events from this moment on: 2026-11-21T10:00:00Z, "10m ago", -10m
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = written_moment)]
+    pub(crate) since: Option<String>,
+    /// ... up to this one [default: now]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = written_moment)]
+    pub(crate) until: Option<String>,
+    /// Only those that are dead letters
+    #[arg(long)]
+    pub(crate) dead: bool,
+    /// Only say what would be told again
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
 const EXAMPLES: &str = "\
 Try it:
   ringback demo                                       see the callbacks happen
@@ -138,6 +253,7 @@ Try it:
   ringback listen --reject \"red packet\"               be the app backend, in a second terminal
   ringback usersig administrator                      call the REST API as Tencent's
   ringback token imAdmin --platform 10                call the REST API as OpenIM's
+  ringback callbacks status                           see what is told, and what fails
 
 Log lines go to standard error; RUST_LOG=debug shows more, NO_COLOR=1 shows them without colours.
 Exit codes: 0 fine, 1 failed at work, 2 wrong usage or configuration.";
@@ -202,6 +318,75 @@ Everything moves: accounts, groups, history, read marks, and what each endpoint 
 It may be interrupted; the same command goes on where it stopped. Until it has ended, and has compared both
 sides, nobody can serve the target. The source stays as it is.";
 
+const CALLBACKS_EXAMPLES: &str = "\
+Examples:
+  ringback callbacks status
+  ringback callbacks dead app
+  ringback callbacks replay --dead --endpoint app
+  ringback callbacks status --server https://chat.example.com --json | jq '.endpoints[].lag_seconds'
+
+It talks to a running server, and shows it the admin token: give the --config and --data-dir that `ringback serve`
+was given, or the token in RINGBACK_SERVER__ADMIN_TOKEN.
+Exit codes: 0 fine, 1 it failed or is not there, 2 wrong usage, configuration or token.";
+
+const CALLBACKS_STATUS_EXAMPLES: &str = "\
+Examples:
+  ringback callbacks status
+  watch -n 2 ringback callbacks status
+
+LAG is events in the log that the endpoint is not past yet, AGE how old the oldest of them is. RATE, OK, P50 and P99 are
+those of its newest 1,024 calls at most. States: up; down (it answers nobody, and is probed); held (it asked to be left
+alone); paused; full (nothing new is accepted, see when_full).";
+
+const CALLBACKS_PENDING_EXAMPLES: &str = "\
+Examples:
+  ringback callbacks pending
+  ringback callbacks pending app --limit 100";
+
+const CALLBACKS_DEAD_EXAMPLES: &str = "\
+Examples:
+  ringback callbacks dead
+  ringback callbacks dead app --limit 1000 --json | jq -r '.letters[].event'";
+
+const CALLBACKS_SHOW_EXAMPLES: &str = "\
+Examples:
+  ringback callbacks show 019aa5c1d2e37f0a8f54c1b2d3e4f506.app      what the receiver saw as webhook-id
+  ringback callbacks show 019aa5c1d2e37f0a8f54c1b2d3e4f506
+  ringback callbacks show 0:1234";
+
+const CALLBACKS_REPLAY_EXAMPLES: &str = "\
+Examples:
+  ringback callbacks replay 019aa5c1d2e37f0a8f54c1b2d3e4f506.app
+  ringback callbacks replay --endpoint app --since '2h ago' --until -30m --dry-run
+  ringback callbacks replay --dead
+  ringback callbacks replay --dead --endpoint app --since 2026-11-21T10:00:00Z
+
+Events are told again under the webhook-id that they had, beside what is new. What is not told yet comes anyway, and
+is left alone. Replaying twice is replaying once. An endpoint has at most 1,000,000 letters.";
+
+const CALLBACKS_SKIP_EXAMPLES: &str = "\
+Examples:
+  ringback callbacks pending app
+  ringback callbacks skip 019aa5c1d2e37f0a8f54c1b2d3e4f506.app
+  ringback callbacks replay 019aa5c1d2e37f0a8f54c1b2d3e4f506.app      when the receiver is mended";
+
+const CALLBACKS_PAUSE_EXAMPLES: &str = "\
+Examples:
+  ringback callbacks pause app --why 'database maintenance until 14:00'
+
+Calls under way are finished. Before-callbacks are still asked.";
+
+const CALLBACKS_RESUME_EXAMPLES: &str = "\
+Examples:
+  ringback callbacks resume app";
+
+const CALLBACKS_TEST_EXAMPLES: &str = "\
+Examples:
+  ringback callbacks test app C2C.CallbackBeforeSendMsg
+  ringback callbacks test hooks callbackAfterSendGroupMsgCommand
+
+The call is about sample-alice, sample-bob and sample-group, whom nobody knows; its webhook-id begins with test-.";
+
 const CONFIG_EXAMPLES: &str = "\
 Examples:
   ringback config > ringback.toml
@@ -222,6 +407,19 @@ fn replacement(text: &str) -> Result<Replacement, String> {
 fn probability(text: &str) -> Result<f64, String> {
     let part: Option<f64> = text.parse().ok().filter(|part| (0.0..=1.0).contains(part));
     part.ok_or_else(|| "right would be a number from 0 to 1, such as 0.2".to_owned())
+}
+
+fn page(text: &str) -> Result<usize, String> {
+    let number: Option<usize> = text.parse().ok().filter(|number| (1..=MAX_PAGE).contains(number));
+    number.ok_or_else(|| format!("right would be a whole number from 1 to {MAX_PAGE}"))
+}
+
+/// The server reads it by its own clock; what it would not understand is refused here.
+fn written_moment(text: &str) -> Result<String, String> {
+    match moment::parse(text, SystemClock.now()) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err(format!("right would be {}", moment::RIGHT)),
+    }
 }
 
 /// Ten minutes are longer than any caller waits.
@@ -256,6 +454,9 @@ mod tests {
     fn every_command_shows_examples() {
         for command in Cli::command().get_subcommands() {
             assert!(command.get_after_help().is_some(), "{}", command.get_name());
+            for command in command.get_subcommands() {
+                assert!(command.get_after_help().is_some(), "{}", command.get_name());
+            }
         }
     }
 
@@ -267,6 +468,13 @@ mod tests {
         assert_eq!((args.platform, args.expire.as_secs()), (5, 7_776_000));
         let Command::Listen(args) = parse("ringback listen --replace a=b=c").unwrap().command else { panic!() };
         assert_eq!(args.addr.to_string(), "127.0.0.1:9000");
+        let Command::Callbacks(args) = parse("ringback callbacks replay --since -10m --dead --json").unwrap().command
+        else {
+            panic!()
+        };
+        let CallbacksCommand::Replay(replay) = args.command else { panic!() };
+        assert_eq!((replay.since.as_deref(), replay.dead, args.json), (Some("-10m"), true, true));
+        let Command::Listen(args) = parse("ringback listen --replace a=b=c").unwrap().command else { panic!() };
         assert_eq!(args.replace, [Replacement { from: "a".to_owned(), to: "b=c".to_owned() }]);
     }
 
@@ -288,6 +496,14 @@ mod tests {
             "ringback listen --replace ab",
             "ringback listen --replace =b",
             "ringback listen --addr nowhere",
+            "ringback callbacks",
+            "ringback callbacks show",
+            "ringback callbacks replay",
+            "ringback callbacks replay 0:1 --dead",
+            "ringback callbacks replay --until now",
+            "ringback callbacks replay --since soon",
+            "ringback callbacks dead --limit 0",
+            "ringback callbacks test app",
             "ringback migrate --from sqlite:a",
             "ringback migrate --to sqlite:a",
             "ringback migrate --from sqlite:a --to postgres://u@h/d --shards 0",

@@ -54,6 +54,8 @@ pub(crate) struct Server {
     pub(crate) gateway: SocketAddr,
     /// Holds the secrets, and the database unless `store.url` says otherwise. May not exist yet.
     pub(crate) data_dir: PathBuf,
+    /// Opens the admin API; `None`: a generated one is kept in the data dir.
+    pub(crate) admin_token: Option<Secret>,
 }
 
 /// The database behind the store.

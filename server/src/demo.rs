@@ -18,7 +18,7 @@ use crate::config::{Config, Sources};
 use crate::failure::Failure;
 use crate::listen::{self, Options, Replacement, Rules, Sink};
 use crate::log::has_colours;
-use crate::secrets::Secrets;
+use crate::secrets::{self, Secrets};
 use crate::serve::Server;
 use crate::{credentials, health};
 
@@ -40,7 +40,8 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), Failure> {
     std::fs::write(&file, configuration(dir.path(), backend.address.port())).map_err(Failure::work)?;
     let config = Config::load(&Sources { file: Some(file.clone()), ..Sources::default() })?;
     let secrets = Secrets::resolve(&config).map_err(Failure::work)?;
-    let server = Server::start(&config, &secrets, health::collect_metrics()?).await?;
+    let (admin_token, _) = secrets::admin_token(&config).map_err(Failure::work)?;
+    let server = Server::start(&config, &secrets, &admin_token, health::collect_metrics()?).await?;
 
     let colours = has_colours(&std::io::stdout());
     let usersig = credentials::admin_usersig(&config, &secrets);

@@ -10,7 +10,9 @@ use crate::config::{Config, Sources};
 use crate::failure::Failure;
 use crate::secrets::Secrets;
 
+mod admin;
 mod app;
+mod callbacks;
 mod cli;
 mod clock;
 mod config;
@@ -22,6 +24,7 @@ mod http;
 mod listen;
 mod log;
 mod migrate;
+mod moment;
 mod outgoing;
 mod secrets;
 mod serve;
@@ -40,7 +43,11 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<(), Failure> {
-    log::init(if matches!(command, Command::Demo(_) | Command::Migrate(_)) { log::QUIET } else { log::USUAL })?;
+    log::init(if matches!(command, Command::Demo(_) | Command::Migrate(_) | Command::Callbacks(_)) {
+        log::QUIET
+    } else {
+        log::USUAL
+    })?;
     match command {
         Command::Serve(place) => {
             let (config, secrets) = open(place)?;
@@ -57,6 +64,7 @@ fn run(command: Command) -> Result<(), Failure> {
             print_line(&credentials::token(&secrets, &args))
         }
         Command::Migrate(args) => block_on(migrate::run(args)),
+        Command::Callbacks(args) => block_on(callbacks::run(args)),
         Command::Config => print_line(config::DEFAULT.trim_end()),
     }
 }

@@ -1,6 +1,7 @@
 //! The secrets that nobody configured: made once, kept in the data dir, the same for every command.
 //!
-//! `serve` verifies with them, `usersig` and `token` sign with them, without a server in between.
+//! `serve` verifies with them, `usersig` and `token` sign with them, without a server in between; `callbacks` shows the
+//! admin token to the server.
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Write};
@@ -54,11 +55,17 @@ pub(crate) enum SecretsError {
         source: io::Error,
     },
     #[error(
-        "{} does not hold the two texts `tencent_key` and `openim_secret` (line {line}); \
+        "{} does not hold the texts `tencent_key` and `openim_secret` (line {line}); \
          repair it, or delete it to have new ones made: credentials that were issued with the old ones are then refused",
         path.display()
     )]
     Damaged { path: PathBuf, line: usize },
+    #[error(
+        "there is no admin token in {}; right would be the --config and --data-dir that `ringback serve` was given, \
+         or the token in RINGBACK_SERVER__ADMIN_TOKEN",
+        path.display()
+    )]
+    NoAdminToken { path: PathBuf },
 }
 
 /// The file's content.
@@ -67,6 +74,8 @@ pub(crate) enum SecretsError {
 struct Kept {
     tencent_key: Secret,
     openim_secret: Secret,
+    /// Files from before there was an admin API have none: the first server that needs it adds it.
+    admin_token: Option<Secret>,
 }
 
 impl Secrets {
@@ -91,6 +100,37 @@ impl Secrets {
     }
 }
 
+/// The token of the admin API, for the server that it opens: what is configured, or what is kept in the data dir, where it
+/// is made if it is not there.
+pub(crate) fn admin_token(config: &Config) -> Result<(Secret, Origin), SecretsError> {
+    if let Some(token) = &config.server.admin_token {
+        return Ok((token.clone(), Origin::Configured));
+    }
+    let path = config.server.data_dir.join(FILE);
+    let (kept, origin) = match read(&path)? {
+        Some(Kept { admin_token: None, .. }) => complete(&config.server.data_dir, path)?,
+        Some(kept) => (kept, Origin::Kept(path)),
+        None => make(&config.server.data_dir, path)?,
+    };
+    match (kept.admin_token, origin) {
+        (Some(token), origin) => Ok((token, origin)),
+        (None, Origin::Made(path) | Origin::Kept(path)) => Err(SecretsError::NoAdminToken { path }),
+        (None, Origin::Configured) => Err(SecretsError::NoAdminToken { path: config.server.data_dir.join(FILE) }),
+    }
+}
+
+/// The token of the admin API, for whoever calls a server. A new one would open nothing, so none is made.
+pub(crate) fn known_admin_token(config: &Config) -> Result<Secret, SecretsError> {
+    if let Some(token) = &config.server.admin_token {
+        return Ok(token.clone());
+    }
+    let path = config.server.data_dir.join(FILE);
+    match read(&path)?.and_then(|kept| kept.admin_token) {
+        Some(token) => Ok(token),
+        None => Err(SecretsError::NoAdminToken { path }),
+    }
+}
+
 /// Makes the data dir, and those above it, if it is not there; only its owner may enter a new one.
 pub(crate) fn make_data_dir(path: &Path) -> Result<(), SecretsError> {
     DirBuilder::new().recursive(true).mode(DIR_MODE).create(path).map_err(cannot("make the data directory", path))
@@ -105,7 +145,8 @@ fn read(path: &Path) -> Result<Option<Kept>, SecretsError> {
     keep_private(path)?;
     // The parser's own words would show the line, and with it the secret.
     let kept: Kept = toml::from_str(&text).map_err(|error| damaged(path, &text, error.span()))?;
-    if kept.tencent_key.expose().is_empty() || kept.openim_secret.expose().is_empty() {
+    let texts = [Some(&kept.tencent_key), Some(&kept.openim_secret), kept.admin_token.as_ref()];
+    if texts.into_iter().flatten().any(|text| text.expose().is_empty()) {
         return Err(damaged(path, &text, None));
     }
     Ok(Some(kept))
@@ -136,16 +177,9 @@ fn keep_private(path: &Path) -> Result<(), SecretsError> {
 /// Writes new secrets so that the file is there whole or not at all, and never replaces another's.
 fn make(data_dir: &Path, path: PathBuf) -> Result<(Kept, Origin), SecretsError> {
     make_data_dir(data_dir)?;
-    let kept = Kept { tencent_key: new_secret(&path)?, openim_secret: new_secret(&path)? };
-    let mut file = tempfile::Builder::new()
-        .permissions(Permissions::from_mode(FILE_MODE))
-        .tempfile_in(data_dir)
-        .map_err(cannot("write to the data directory", data_dir))?;
-    file.write_all(text(&kept).as_bytes())
-        // What was signed with these secrets must stay good after a power cut.
-        .and_then(|()| file.as_file().sync_all())
-        .map_err(cannot("write", file.path()))?;
-    match file.persist_noclobber(&path) {
+    let (tencent_key, openim_secret) = (new_secret(&path)?, new_secret(&path)?);
+    let kept = Kept { tencent_key, openim_secret, admin_token: Some(new_secret(&path)?) };
+    match written(data_dir, &kept)?.persist_noclobber(&path) {
         Ok(_) => {
             File::open(data_dir).and_then(|dir| dir.sync_all()).map_err(cannot("write", data_dir))?;
             Ok((kept, Origin::Made(path)))
@@ -158,16 +192,47 @@ fn make(data_dir: &Path, path: PathBuf) -> Result<(Kept, Origin), SecretsError> 
     }
 }
 
+/// Adds the admin token to a file that has none. Whoever comes second finds what the first has added.
+fn complete(data_dir: &Path, path: PathBuf) -> Result<(Kept, Origin), SecretsError> {
+    let file = File::open(&path).map_err(cannot("read", &path))?;
+    file.lock().map_err(cannot("lock", &path))?;
+    let Some(mut kept) = read(&path)? else { return make(data_dir, path) };
+    if kept.admin_token.is_some() {
+        return Ok((kept, Origin::Kept(path)));
+    }
+    kept.admin_token = Some(new_secret(&path)?);
+    written(data_dir, &kept)?.persist(&path).map_err(|failed| cannot("write", &path)(failed.error))?;
+    File::open(data_dir).and_then(|dir| dir.sync_all()).map_err(cannot("write", data_dir))?;
+    Ok((kept, Origin::Made(path)))
+}
+
+/// The file's content, on disk, under a name that is not the file's yet.
+fn written(data_dir: &Path, kept: &Kept) -> Result<tempfile::NamedTempFile, SecretsError> {
+    let mut file = tempfile::Builder::new()
+        .permissions(Permissions::from_mode(FILE_MODE))
+        .tempfile_in(data_dir)
+        .map_err(cannot("write to the data directory", data_dir))?;
+    file.write_all(text(kept).as_bytes())
+        // What was signed with these secrets must stay good after a power cut.
+        .and_then(|()| file.as_file().sync_all())
+        .map_err(cannot("write", file.path()))?;
+    Ok(file)
+}
+
 fn text(kept: &Kept) -> String {
-    format!(
+    let mut text = format!(
         "# Made by Ringback, because these were not configured. Keep this file private, and with the data:\n\
          # without it, every UserSig and token that was issued is refused.\n\
-         # As configuration they are called tencent.key and openim.secret.\n\
+         # As configuration they are called tencent.key, openim.secret and server.admin_token.\n\
          tencent_key = \"{}\"\n\
          openim_secret = \"{}\"\n",
         kept.tencent_key.expose(),
         kept.openim_secret.expose(),
-    )
+    );
+    if let Some(token) = &kept.admin_token {
+        text.push_str(&format!("admin_token = \"{}\"\n", token.expose()));
+    }
+    text
 }
 
 /// Hexadecimal, because Tencent's own keys are, and because it needs no quoting anywhere.
@@ -234,6 +299,52 @@ mod tests {
         let secrets = Secrets::resolve(&config(dir.path(), &both[..1])).unwrap();
         assert_eq!(secrets.tencent_key.expose(), "0123");
         assert_eq!(secrets.origin, Origin::Made(dir.path().join(FILE)));
+    }
+
+    #[test]
+    fn the_admin_token_is_made_with_the_others_and_then_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(dir.path(), &[]);
+        let words = known_admin_token(&config).unwrap_err().to_string();
+        assert!(words.contains("no admin token") && words.contains("RINGBACK_SERVER__ADMIN_TOKEN"), "{words}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "whoever calls a server makes no token");
+        let (made, origin) = admin_token(&config).unwrap();
+        assert_eq!((made.expose().len(), origin), (64, Origin::Made(dir.path().join(FILE))));
+        let (kept, origin) = admin_token(&config).unwrap();
+        assert_eq!((kept.expose(), origin), (made.expose(), Origin::Kept(dir.path().join(FILE))));
+        assert_eq!(known_admin_token(&config).unwrap().expose(), made.expose());
+        let others = Secrets::resolve(&config).unwrap();
+        assert!(others.tencent_key.expose() != made.expose() && others.openim_secret.expose() != made.expose());
+    }
+
+    #[test]
+    fn a_configured_admin_token_needs_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let token = "0123456789abcdef0123456789abcdef";
+        let config = config(dir.path(), &[("RINGBACK_SERVER__ADMIN_TOKEN", token)]);
+        let (found, origin) = admin_token(&config).unwrap();
+        assert_eq!((found.expose(), origin), (token, Origin::Configured));
+        assert_eq!(known_admin_token(&config).unwrap().expose(), token);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    /// A file from before there was an admin API keeps its secrets, and all who complete it at once agree.
+    #[test]
+    fn an_older_file_gets_an_admin_token_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(dir.path(), &[]);
+        let path = dir.path().join(FILE);
+        fs::write(&path, "tencent_key = \"one\"\nopenim_secret = \"two\"\n").unwrap();
+        assert!(matches!(known_admin_token(&config), Err(SecretsError::NoAdminToken { .. })));
+        let all: Vec<String> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| admin_token(&config).unwrap())).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap().0.expose().to_owned()).collect()
+        });
+        assert!(all.iter().all(|token| *token == all[0] && token.len() == 64), "{all:?}");
+        let secrets = Secrets::resolve(&config).unwrap();
+        assert_eq!((secrets.tencent_key.expose(), secrets.openim_secret.expose()), ("one", "two"));
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file stays behind");
     }
 
     #[test]

@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 use webhook::Asker;
 
 use crate::app::{App, Delivering};
-use crate::config::Config;
+use crate::config::{Config, Secret};
 use crate::failure::Failure;
-use crate::secrets::{Origin, Secrets};
-use crate::{health, http};
+use crate::secrets::{self, Origin, Secrets};
+use crate::{admin, health, http};
 
 /// A server at work.
 #[derive(Debug)]
@@ -29,7 +29,12 @@ pub(crate) struct Server {
 
 impl Server {
     /// Builds the parts and starts serving.
-    pub(crate) async fn start(config: &Config, secrets: &Secrets, metrics: PrometheusHandle) -> Result<Self, Failure> {
+    pub(crate) async fn start(
+        config: &Config,
+        secrets: &Secrets,
+        admin_token: &Secret,
+        metrics: PrometheusHandle,
+    ) -> Result<Self, Failure> {
         let listen = config.server.listen;
         let cannot_listen = |error| Failure::work(format!("cannot listen on {listen} (server.listen): {error}"));
         let listener = TcpListener::bind(listen).await.map_err(cannot_listen)?;
@@ -37,7 +42,9 @@ impl Server {
         let app = App::build(config, secrets).await?;
         let stop = CancellationToken::new();
         let delivering = app.start_delivering(&stop).await?;
-        let router = app.router().merge(health::router(app.store.clone(), metrics, stop.clone()));
+        let admin = admin::callbacks::routes(delivering.operator.clone(), app.clock.clone());
+        let admin = admin::guarded(admin_token.clone(), admin);
+        let router = app.router().merge(health::router(app.store.clone(), metrics, stop.clone())).merge(admin);
         let http = tokio::spawn(http::serve(listener, router, stop.clone()));
         Ok(Self { address, stop, http, delivering, asker: app.asker })
     }
@@ -56,8 +63,11 @@ impl Server {
 pub(crate) async fn run(config: Config, secrets: Secrets) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::work)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::work)?;
-    let server = Server::start(&config, &secrets, health::collect_metrics()?).await?;
-    if let Origin::Made(path) | Origin::Kept(path) = &secrets.origin {
+    let (admin_token, kept) = secrets::admin_token(&config).map_err(Failure::work)?;
+    let server = Server::start(&config, &secrets, &admin_token, health::collect_metrics()?).await?;
+    if let (Origin::Made(path) | Origin::Kept(path), _) | (_, Origin::Made(path) | Origin::Kept(path)) =
+        (&secrets.origin, &kept)
+    {
         tracing::info!(path = %path.display(), "secrets that were not configured are kept here");
     }
     if config.endpoints.is_empty() {

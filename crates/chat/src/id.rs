@@ -83,6 +83,11 @@ impl MessageId {
         Self(millis << 80 | random & ((1 << 80) - 1))
     }
 
+    /// The time that it begins with.
+    pub fn time(self) -> Timestamp {
+        Timestamp::from_millis((self.0 >> 80) as i64)
+    }
+
     /// 64 of the random bits: what a dialect that numbers messages derives its numbers from.
     pub fn random_bits(self) -> u64 {
         (self.0 & u128::from(u64::MAX)) as u64

@@ -39,6 +39,10 @@ impl OpenImCodec {
 }
 
 impl Codec for OpenImCodec {
+    fn commands(&self) -> &'static [&'static str] {
+        &ALL
+    }
+
     fn knows(&self, command: &str) -> bool {
         ALL.contains(&command)
     }

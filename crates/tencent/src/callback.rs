@@ -55,6 +55,10 @@ impl std::fmt::Debug for TencentCodec {
 }
 
 impl Codec for TencentCodec {
+    fn commands(&self) -> &'static [&'static str] {
+        commands::ALL
+    }
+
     fn knows(&self, command: &str) -> bool {
         commands::ALL.contains(&command)
     }

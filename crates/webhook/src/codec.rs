@@ -16,6 +16,11 @@ pub trait Codec: Send + Sync {
     /// Whether the dialect has this command; an endpoint that subscribes to another is a mistake in the configuration.
     fn knows(&self, command: &str) -> bool;
 
+    /// All the commands that the dialect has, for whoever wants to list them.
+    fn commands(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Whether something is asked by this command, and not told.
     fn is_question(&self, command: &str) -> bool;
 

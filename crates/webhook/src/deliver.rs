@@ -16,7 +16,7 @@ mod reader;
 mod recent;
 pub mod schedule;
 pub mod settings;
-mod telling;
+pub(crate) mod telling;
 
 use std::borrow::Cow;
 use std::collections::HashMap;

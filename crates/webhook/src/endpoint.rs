@@ -157,7 +157,7 @@ impl Endpoint {
         self.filter.wants(event, &*self.codec).then_some(command)
     }
 
-    fn subscribes_to(&self, command: &str) -> bool {
+    pub(crate) fn subscribes_to(&self, command: &str) -> bool {
         match &self.commands {
             Commands::All => true,
             Commands::Only(commands) => commands.contains(command),

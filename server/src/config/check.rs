@@ -26,6 +26,8 @@ use super::{
 const DATABASE: &str = "ringback.db";
 /// One message must fit in memory many times over: 1 MiB.
 const MAX_MESSAGE_BYTES: u32 = 1024 * 1024;
+/// The only bound on guessing the admin token is its length: 32 hexadecimal digits are 128 bits.
+const LEAST_ADMIN_TOKEN: usize = 32;
 /// OpenIM's shipped default. Everyone knows it, so everyone could sign tokens with it.
 const KNOWN_SECRET: &str = "openIM123";
 
@@ -72,11 +74,21 @@ fn server(raw: raw::Server, problems: &mut Problems) -> Option<Server> {
     if raw.data_dir.as_os_str().is_empty() {
         problems.wrong("server.data_dir", "is empty");
     }
+    match raw.admin_token.as_ref().map(Secret::expose) {
+        Some(token) if token.len() < LEAST_ADMIN_TOKEN => {
+            problems.wrong("server.admin_token", format!("is shorter than {LEAST_ADMIN_TOKEN} characters"));
+        }
+        // What an HTTP header cannot carry could never be presented.
+        Some(token) if !token.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            problems.wrong("server.admin_token", "holds a blank or another character that no header carries");
+        }
+        _ => {}
+    }
     let (listen, gateway) = (listen?, gateway?);
     if listen == gateway && listen.port() != 0 {
         problems.wrong("server.gateway", format!("found {gateway}, where `listen` is already"));
     }
-    Some(Server { listen, gateway, data_dir: raw.data_dir })
+    Some(Server { listen, gateway, data_dir: raw.data_dir, admin_token: raw.admin_token })
 }
 
 fn address(key: &str, text: &str, problems: &mut Problems) -> Option<SocketAddr> {

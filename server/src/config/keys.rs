@@ -60,6 +60,11 @@ pub(crate) const KEYS: &[Key] = &[
     key("server.listen", Kind::Text, ADDRESS),
     key("server.gateway", Kind::Text, ADDRESS),
     key("server.data_dir", Kind::Text, "the path of a directory, such as \"ringback-data\""),
+    key(
+        "server.admin_token",
+        Kind::Secret,
+        "a random text of at least 32 letters and digits, or no such key at all: then one is generated",
+    ),
     key("store.url", Kind::Secret, "\"sqlite:\" and the path of a file, or \"postgres://user:password@host/database\""),
     key("store.connections", Kind::Number, "a whole number from 1 to 1000, such as 16"),
     key("store.writers", Kind::Number, "a whole number from 1 to 1024, such as 2"),

@@ -32,6 +32,7 @@ pub(super) struct Server {
     pub(super) listen: String,
     pub(super) gateway: String,
     pub(super) data_dir: PathBuf,
+    pub(super) admin_token: Option<Secret>,
 }
 
 #[derive(Debug, Deserialize)]

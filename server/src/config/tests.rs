@@ -63,6 +63,7 @@ fn the_printed_page_uncommented_is_a_configuration() {
     let secret = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz";
     // Certificates are for https only.
     let page = DEFAULT.replace("whsec_…", secret).replace("http://127.0.0.1:9000", "https://127.0.0.1:9000");
+    let page = page.replace("admin_token = \"…\"", ADMIN_TOKEN);
     let page: String = page.replace("X-Api-Key = \"…\"", "X-Api-Key = \"key\"").lines().map(uncommented).collect();
     let all = load(&page.replace("[cluster]\nnats = \"nats://127.0.0.1:4222\"\n", ""), &[]).unwrap();
     let least = load(ENDPOINT, &[]).unwrap();
@@ -74,6 +75,8 @@ fn the_printed_page_uncommented_is_a_configuration() {
     );
     assert_eq!(least.timeout, Duration::from_secs(2));
 }
+
+const ADMIN_TOKEN: &str = "admin_token = \"0123456789abcdef0123456789abcdef\"";
 
 fn uncommented(line: &str) -> String {
     let setting = line.strip_prefix('#').filter(|rest| !rest.is_empty() && !rest.starts_with(' '));
@@ -172,7 +175,7 @@ fn endpoints_from_the_environment_by_name() {
 #[test]
 fn unknown_keys_are_errors_that_show_the_known_ones() {
     let (problem, shown) = wrong("[server]\nlisen = \"127.0.0.1:1\"");
-    assert_eq!(problem, "server.lisen: there is no such key; [server] has listen, gateway, data_dir");
+    assert_eq!(problem, "server.lisen: there is no such key; [server] has listen, gateway, data_dir, admin_token");
     assert!(shown.contains("ringback.toml"), "{shown}");
     assert!(wrong("[serve]\n").0.starts_with("serve: there is no such section; there are server, store"));
     assert!(
@@ -195,6 +198,8 @@ fn wrong_values() {
         ("server.listen", "10002"),
         ("server.gateway", "\"127.0.0.1:10002\""),
         ("server.data_dir", "\"\""),
+        ("server.admin_token", "\"hush\""),
+        ("server.admin_token", "\"hush hush hush hush hush hush hush hush\""),
         ("store.url", "\"mysql://x\""),
         ("store.url", "\"sqlite:\""),
         ("store.url", "\"sqlite::memory:\""),
@@ -527,8 +532,10 @@ fn a_file_that_is_not_toml_is_shown_by_its_place_only() {
 
 #[test]
 fn secrets_are_not_in_debug() {
-    let file = format!("[tencent]\nkey = \"hush\"\n[openim]\nsecret = \"hush\"\n{ENDPOINT}token = \"hush\"");
+    let file = format!(
+        "[server]\nadmin_token = \"hushhushhushhushhushhushhushhush\"\n[tencent]\nkey = \"hush\"\n[openim]\nsecret = \"hush\"\n{ENDPOINT}token = \"hush\""
+    );
     let shown = format!("{:?}", load(&file, &[]).unwrap());
     assert!(!shown.contains("hush") && shown.contains('…'), "{shown}");
-    assert_eq!(KEYS.iter().filter(|key| key.kind.is_secret()).count(), 7);
+    assert_eq!(KEYS.iter().filter(|key| key.kind.is_secret()).count(), 8);
 }

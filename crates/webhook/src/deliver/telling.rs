@@ -208,9 +208,10 @@ pub(super) async fn tell_letter(
     }
 }
 
-type Unprepared = (Outcome, &'static str, String);
+pub(crate) type Unprepared = (Outcome, &'static str, String);
 
-async fn prepare(
+/// The call about these events, and what is said beside it.
+pub(crate) async fn prepare(
     endpoint: &Endpoint,
     log: &dyn Log,
     time: Timestamp,
@@ -244,8 +245,11 @@ async fn prepare(
     Ok((call, envelope))
 }
 
+/// An outcome, its stable name, the HTTP status, and the beginning of the answer unless it was told.
+pub(crate) type Judgement = (Outcome, &'static str, Option<u16>, String);
+
 /// What an answer means.
-fn judge(endpoint: &Endpoint, answer: &Answer) -> (Outcome, &'static str, Option<u16>, String) {
+pub(crate) fn judge(endpoint: &Endpoint, answer: &Answer) -> Judgement {
     let status = answer.status.as_u16();
     let (outcome, name) = match (status, answer.retry_after) {
         (200..=299, _) => match endpoint.telling.acknowledge {
@@ -261,7 +265,7 @@ fn judge(endpoint: &Endpoint, answer: &Answer) -> (Outcome, &'static str, Option
 }
 
 /// The beginning of an answer, as text on one line.
-fn excerpt(body: &[u8]) -> String {
+pub(crate) fn excerpt(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(&body[..body.len().min(EXCERPT_BYTES)]);
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

@@ -1,0 +1,177 @@
+//! `/admin/callbacks…`: the endpoints, their events and letters. Every path is in [`routes`], and in docs/OPERATING.md.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::{get, post};
+use chat::id::Timestamp;
+use chat::port::Clock;
+use serde_json::json;
+use webhook::operator::{MAX_PAGE, Operator, OperatorError, Replay, Selection};
+
+use super::fields::Fields;
+use super::{Problem, answer};
+
+/// A body holds up to 1,000 ids of events: 100 bytes each, and as much again to spare.
+const MAX_BODY_BYTES: usize = 256 * 1024;
+
+/// So many rows in a page, if nobody says.
+const USUAL_PAGE: usize = 100;
+
+/// An operator's reason for a pause is shown in tables and logs.
+const MAX_WHY_BYTES: usize = 500;
+
+type Answer = Result<Response, Problem>;
+type Parameters = Result<Query<BTreeMap<String, String>>, QueryRejection>;
+type Body = Result<Bytes, BytesRejection>;
+type Name = Result<Path<String>, PathRejection>;
+
+/// What the routes work with.
+#[derive(Clone)]
+struct Desk {
+    operator: Arc<Operator>,
+    clock: Arc<dyn Clock>,
+}
+
+/// The routes, to be put behind the token.
+pub(crate) fn routes(operator: Arc<Operator>, clock: Arc<dyn Clock>) -> Router {
+    Router::new()
+        .route("/callbacks", get(status))
+        .route("/callbacks/endpoints/{endpoint}", get(status_of))
+        .route("/callbacks/endpoints/{endpoint}/pending", get(pending))
+        .route("/callbacks/endpoints/{endpoint}/pause", post(pause))
+        .route("/callbacks/endpoints/{endpoint}/resume", post(resume))
+        .route("/callbacks/endpoints/{endpoint}/test", post(test))
+        .route("/callbacks/dead", get(dead))
+        .route("/callbacks/events/{id}", get(show))
+        .route("/callbacks/events/{id}/skip", post(skip))
+        .route("/callbacks/replay", post(replay))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .with_state(Desk { operator, clock })
+}
+
+async fn status(State(desk): State<Desk>, parameters: Parameters) -> Answer {
+    query(parameters, &[])?;
+    let endpoints = desk.operator.status(None).await?;
+    Ok(answer(&json!({ "time": desk.clock.now(), "endpoints": endpoints })))
+}
+
+async fn status_of(State(desk): State<Desk>, name: Name, parameters: Parameters) -> Answer {
+    query(parameters, &[])?;
+    let endpoints = desk.operator.status(Some(&path(name)?)).await?;
+    Ok(answer(&json!({ "time": desk.clock.now(), "endpoints": endpoints })))
+}
+
+async fn pending(State(desk): State<Desk>, name: Name, parameters: Parameters) -> Answer {
+    let limit = query(parameters, &["limit"])?.number("limit", MAX_PAGE)?.unwrap_or(USUAL_PAGE);
+    Ok(answer(&desk.operator.pending(&path(name)?, limit).await?))
+}
+
+async fn dead(State(desk): State<Desk>, parameters: Parameters) -> Answer {
+    let mut fields = query(parameters, &["endpoint", "after", "limit"])?;
+    let limit = fields.number("limit", MAX_PAGE)?.unwrap_or(USUAL_PAGE);
+    let (endpoint, after) = (fields.text("endpoint")?, fields.text("after")?);
+    Ok(answer(&desk.operator.dead(endpoint.as_deref(), after.as_deref(), limit).await?))
+}
+
+async fn show(State(desk): State<Desk>, id: Name, parameters: Parameters) -> Answer {
+    query(parameters, &[])?;
+    Ok(answer(&desk.operator.show(&path(id)?).await?))
+}
+
+async fn skip(State(desk): State<Desk>, id: Name, body: Body) -> Answer {
+    let endpoints = fields(body, &["endpoints"])?.texts("endpoints")?.unwrap_or_default();
+    let (event, skipped) = desk.operator.skip(&path(id)?, &endpoints).await?;
+    Ok(answer(&json!({ "event": event, "skipped": skipped })))
+}
+
+async fn pause(State(desk): State<Desk>, name: Name, body: Body) -> Answer {
+    let why = fields(body, &["why"])?.text("why")?.unwrap_or_else(|| "paused by the operator".to_owned());
+    if why.len() > MAX_WHY_BYTES || why.chars().any(char::is_control) {
+        let words = format!("why: right would be one line of at most {MAX_WHY_BYTES} bytes");
+        return Err(Problem::bad(words));
+    }
+    let endpoint = path(name)?;
+    let pause = desk.operator.pause(&endpoint, why).await?;
+    Ok(answer(&json!({ "endpoint": endpoint, "pause": pause })))
+}
+
+async fn resume(State(desk): State<Desk>, name: Name, body: Body) -> Answer {
+    fields(body, &[])?;
+    let endpoint = path(name)?;
+    let ended = desk.operator.resume(&endpoint).await?;
+    Ok(answer(&json!({ "endpoint": endpoint, "ended": ended })))
+}
+
+async fn test(State(desk): State<Desk>, name: Name, body: Body) -> Answer {
+    let command = fields(body, &["command"])?.text("command")?;
+    let command = command.ok_or_else(|| Problem::bad("command: is missing; right would be a callback command"))?;
+    Ok(answer(&desk.operator.test(&path(name)?, &command).await?))
+}
+
+async fn replay(State(desk): State<Desk>, body: Body) -> Answer {
+    let mut fields = fields(body, &["endpoints", "events", "since", "until", "dead", "dry_run"])?;
+    let now = desk.clock.now();
+    let endpoints = fields.texts("endpoints")?.unwrap_or_default();
+    let (since, until) = (fields.moment("since", now)?, fields.moment("until", now)?);
+    let (dead, events) = (fields.flag("dead")?, fields.texts("events")?);
+    let selection = match (events, dead, since) {
+        (Some(_), true, _) => {
+            return Err(Problem::bad("dead: `events` names the events already; right would be one of them"));
+        }
+        (Some(_), ..) if since.is_some() || until.is_some() => {
+            return Err(Problem::bad("since, until: `events` names the events already; right would be one of them"));
+        }
+        (Some(events), ..) => Selection::Events(events),
+        (None, true, since) => Selection::Dead(since.unwrap_or(Timestamp::from_millis(i64::MIN)), until.unwrap_or(now)),
+        (None, false, Some(since)) => Selection::Times(since, until.unwrap_or(now)),
+        (None, false, None) => {
+            return Err(Problem::bad("it is not said what is to be replayed; right would be events, since, or dead"));
+        }
+    };
+    let dry_run = fields.flag("dry_run")?;
+    Ok(answer(&desk.operator.replay(&Replay { endpoints, selection, dry_run }).await?))
+}
+
+fn path(name: Name) -> Result<String, Problem> {
+    name.map(|Path(name)| name).map_err(|rejection| Problem::bad(rejection.body_text()))
+}
+
+fn query(parameters: Parameters, known: &[&str]) -> Result<Fields, Problem> {
+    match parameters {
+        Ok(Query(parameters)) => Fields::of_query(parameters, known),
+        Err(rejection) => Err(Problem::bad(rejection.body_text())),
+    }
+}
+
+fn fields(body: Body, known: &[&str]) -> Result<Fields, Problem> {
+    match body {
+        Ok(body) => Fields::of_body(&body, known),
+        Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(Problem {
+            status: StatusCode::PAYLOAD_TOO_LARGE,
+            message: format!("the body is larger than {MAX_BODY_BYTES} bytes"),
+        }),
+        Err(rejection) => Err(Problem::bad(rejection.body_text())),
+    }
+}
+
+impl From<OperatorError> for Problem {
+    fn from(error: OperatorError) -> Self {
+        match error {
+            OperatorError::NotFound(words) => Self::not_found(words),
+            OperatorError::Invalid(words) => Self::bad(words),
+            OperatorError::Conflict(words) => Self::conflict(words),
+            OperatorError::Fault(fault) if fault.is_unavailable() => Self::unavailable(fault.to_string()),
+            OperatorError::Fault(fault) => {
+                tracing::error!(%fault, "the admin API failed");
+                Self { status: StatusCode::INTERNAL_SERVER_ERROR, message: "it failed; the log says why".to_owned() }
+            }
+        }
+    }
+}

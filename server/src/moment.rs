@@ -3,9 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use chat::id::Timestamp;
-use humantime_serde::re::humantime::{
-    format_rfc3339_millis, format_rfc3339_seconds, parse_duration, parse_rfc3339_weak,
-};
+use humantime_serde::re::humantime::{format_rfc3339_millis, parse_duration, parse_rfc3339_weak};
 
 /// Completes "right would be …".
 pub(crate) const RIGHT: &str = "2026-11-21T10:00:00Z, \"10m ago\", -10m or now";

@@ -74,6 +74,11 @@ impl Answer {
         }
     }
 
+    pub fn with_status(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+
     pub fn late(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self

@@ -28,6 +28,10 @@ impl StandardCodec {
 }
 
 impl Codec for StandardCodec {
+    fn commands(&self) -> &'static [&'static str] {
+        &ALL
+    }
+
     fn knows(&self, command: &str) -> bool {
         ALL.contains(&command)
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chat::Refusal;
+use chat::id::EventId;
 use chat::port::{Callbacks, Clock};
 use chat::question::{Edit, MessageEdit, Otherwise, ParkTerms, Question, Verdict};
 use chat::refusal::AskFailure;
@@ -40,9 +41,18 @@ struct Unasked {
     then: OnFailure,
 }
 
+/// What became of a question.
+struct Asked {
+    /// The HTTP status, if there was an answer.
+    status: Option<u16>,
+    result: Result<Verdict, Unasked>,
+}
+
 /// What became of one call.
 struct Called {
     outcome: Outcome,
+    /// The HTTP status, if there was an answer.
+    status: Option<u16>,
     result: Result<Verdict, CallFailure>,
 }
 
@@ -62,9 +72,9 @@ impl Asker {
 
     async fn ask_one(&self, endpoint: &Arc<Endpoint>, command: &'static str, question: &Question) -> Verdict {
         let started = Instant::now();
-        let result = self.try_ask(endpoint, command, question).await;
-        record(endpoint, command, &result, started.elapsed());
-        match result {
+        let asked = self.try_ask(endpoint, command, question).await;
+        record(endpoint, command, question.id(), &asked, started.elapsed());
+        match asked.result {
             Ok(verdict) => verdict,
             Err(unasked) => match unasked.then {
                 OnFailure::Allow => Verdict::Allow,
@@ -73,33 +83,25 @@ impl Asker {
         }
     }
 
-    async fn try_ask(
-        &self,
-        endpoint: &Arc<Endpoint>,
-        command: &'static str,
-        question: &Question,
-    ) -> Result<Verdict, Unasked> {
+    async fn try_ask(&self, endpoint: &Arc<Endpoint>, command: &'static str, question: &Question) -> Asked {
         let policy = endpoint.asking.policy(command);
         let waiting = match endpoint.asking.enter() {
             Gate::Ask(waiting) => waiting,
-            Gate::Shut(death) => return Err(Unasked::of_dead(policy, death)),
+            Gate::Shut(death) => return Asked::of_dead(policy, death),
             Gate::Probe(death, probe) => {
                 self.probe(probe, endpoint.clone(), command, question.clone());
-                return Err(Unasked::of_dead(policy, death));
+                return Asked::of_dead(policy, death);
             }
         };
         let called = tokio::select! {
             biased;
             called = call(endpoint, command, question, policy.timeout, &*self.clock) => called,
             // Nobody waits out a long deadline for an endpoint that is known to be dead.
-            death = waiting.dead() => return Err(Unasked::of_dead(policy, death)),
+            death = waiting.dead() => return Asked::of_dead(policy, death),
         };
         waiting.end(called.outcome);
-        called.result.map_err(|CallFailure { kind, detail }| Unasked {
-            failure: kind,
-            detail,
-            then: policy.on(kind, None),
-        })
+        let unasked = |CallFailure { kind, detail }| Unasked { failure: kind, detail, then: policy.on(kind, None) };
+        Asked { status: called.status, result: called.result.map_err(unasked) }
     }
 
     /// Asks in the background whether the endpoint is back. What it decides is of no account: the sender is not kept
@@ -133,25 +135,27 @@ async fn call(
     let Some(_place) = endpoint.asking.place(deadline).await else {
         let detail = format!("all {} places were taken for too long", endpoint.concurrency);
         // Those that have the places will show whether it is alive.
-        return Called { outcome: Outcome::GivenUp, result: Err(CallFailure::new(AskFailure::Busy, detail)) };
+        let result = Err(CallFailure::new(AskFailure::Busy, detail));
+        return Called { outcome: Outcome::GivenUp, status: None, result };
     };
     let call = endpoint.codec.question(command, question);
     let id = format!("{}.{}.{command}", question.id(), endpoint.name);
-    let envelope = Envelope { id, headers: Vec::new() };
+    let envelope = Envelope { id, headers: vec![("traceparent", request::traceparent(question.id()))] };
     let started = Instant::now();
     let answer = request::post(endpoint, &call, &envelope, clock.now(), deadline).await;
     let took = started.elapsed();
+    let status = answer.as_ref().ok().map(|answer| answer.status.as_u16());
     match answer {
         Ok(answer) if answer.status.is_success() => {
             let verdict = endpoint.codec.verdict(command, question, &answer.body);
             let result = verdict.map_err(|unreadable| CallFailure::new(AskFailure::Unreadable, unreadable.to_string()));
-            Called { outcome: Outcome::Answered(took), result }
+            Called { outcome: Outcome::Answered(took), status, result }
         }
         Ok(answer) => {
             let is_broken = answer.status.is_server_error();
             let outcome = if is_broken { Outcome::ServerError(took) } else { Outcome::Answered(took) };
             let detail = format!("HTTP {}", answer.status);
-            Called { outcome, result: Err(CallFailure::new(AskFailure::BadStatus, detail)) }
+            Called { outcome, status, result: Err(CallFailure::new(AskFailure::BadStatus, detail)) }
         }
         Err(failure) => {
             let outcome = match failure.kind {
@@ -161,15 +165,20 @@ async fn call(
                 AskFailure::Unreachable => Outcome::Unreachable,
                 AskFailure::Busy | AskFailure::BreakerOpen | AskFailure::NoRoomToWait => Outcome::GivenUp,
             };
-            Called { outcome, result: Err(failure) }
+            Called { outcome, status, result: Err(failure) }
         }
     }
 }
 
-impl Unasked {
+impl Asked {
     fn of_dead(policy: &Policy, death: Death) -> Self {
+        Self::unasked(policy.on(AskFailure::BreakerOpen, Some(death)))
+    }
+
+    /// The breaker is open.
+    fn unasked(then: OnFailure) -> Self {
         let failure = AskFailure::BreakerOpen;
-        Self { failure, detail: failure.to_string(), then: policy.on(failure, Some(death)) }
+        Self { status: None, result: Err(Unasked { failure, detail: failure.to_string(), then }) }
     }
 }
 
@@ -184,9 +193,7 @@ impl Callbacks for Asker {
         if !is_asked {
             // The caller spares itself what it does around a question: a dead backend costs as much as none.
             for (endpoint, command) in wanted() {
-                let failure = AskFailure::BreakerOpen;
-                let passed = Unasked { failure, detail: failure.to_string(), then: OnFailure::Allow };
-                record(endpoint, command, &Err(passed), Duration::ZERO);
+                record(endpoint, command, question.id(), &Asked::unasked(OnFailure::Allow), Duration::ZERO);
             }
         }
         is_asked
@@ -247,7 +254,8 @@ fn settled(endpoint: &Endpoint, command: &'static str, terms: ParkTerms, total: 
 }
 
 /// One wide line and the metrics of one question.
-fn record(endpoint: &Endpoint, command: &'static str, result: &Result<Verdict, Unasked>, took: Duration) {
+fn record(endpoint: &Endpoint, command: &'static str, event: EventId, asked: &Asked, took: Duration) {
+    let Asked { status, result } = asked;
     let outcome = match result {
         Ok(Verdict::Allow) => "allow",
         Ok(Verdict::Modify(_)) => "modify",
@@ -259,28 +267,23 @@ fn record(endpoint: &Endpoint, command: &'static str, result: &Result<Verdict, U
     let labels = [("endpoint", endpoint.name.clone()), ("command", command.into()), ("outcome", outcome.into())];
     metrics::counter!("ringback_questions_total", &labels).increment(1);
     metrics::histogram!("ringback_question_seconds", "endpoint" => endpoint.name.clone()).record(took.as_secs_f64());
-    let millis = took.as_millis();
+    let (endpoint, trace) = (&endpoint.name, event);
+    let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     match result {
-        Ok(_) => tracing::debug!(endpoint = endpoint.name, command, outcome, took.ms = millis, "asked"),
+        Ok(_) => {
+            tracing::debug!(endpoint, command, %event, trace.id = %trace, outcome, status, took.ms = millis, "asked");
+        }
         Err(unasked) => {
             let then = match unasked.then {
                 OnFailure::Allow => "allowed",
                 OnFailure::Reject => "rejected",
             };
+            let why = unasked.detail.as_str();
             // The breaker has said so once, for all of them.
             if unasked.failure == AskFailure::BreakerOpen {
-                tracing::debug!(endpoint = endpoint.name, command, outcome, then, took.ms = millis, "not asked");
+                tracing::debug!(endpoint, command, %event, trace.id = %trace, outcome, then, took.ms = millis, "not asked");
             } else {
-                let why = unasked.detail.as_str();
-                tracing::warn!(
-                    endpoint = endpoint.name,
-                    command,
-                    outcome,
-                    then,
-                    took.ms = millis,
-                    why,
-                    "could not ask"
-                );
+                tracing::warn!(endpoint, command, %event, trace.id = %trace, outcome, status, then, took.ms = millis, why, "could not ask");
             }
         }
     }

@@ -743,10 +743,10 @@ impl Deliverer {
     fn note(&mut self, attempted: &Attempted, event: EventId, command: Cow<'static, str>) {
         let Attempted { time, took, status, name, .. } = *attempted;
         self.shown.recent.note(RecentCall { event, command: command.clone(), time, took, outcome: name, status });
-        let (endpoint, millis) = (&self.endpoint.name, took.as_millis());
+        let (endpoint, millis) = (&self.endpoint.name, u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
         let trace = event;
         if attempted.outcome == Outcome::Told {
-            tracing::debug!(endpoint, %command, %event, trace.id = %trace, status, took.ms = millis, "told");
+            tracing::debug!(endpoint, %command, %event, trace.id = %trace, outcome = name, status, took.ms = millis, "told");
             return;
         }
         let why = attempted.detail.as_str();
@@ -760,7 +760,7 @@ impl Deliverer {
             event,
             command: command.into_owned(),
             time,
-            took: u64::try_from(millis).unwrap_or(u64::MAX),
+            took: millis,
             outcome: name.to_owned(),
             status,
             detail: attempted.detail.clone(),

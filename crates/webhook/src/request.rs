@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use chat::event::Event;
-use chat::id::Timestamp;
+use chat::id::{EventId, Timestamp};
 use chat::refusal::AskFailure;
 use http_body_util::Full;
 use hyper::header::{CONTENT_TYPE, USER_AGENT};
@@ -23,10 +22,9 @@ pub struct Envelope {
     pub headers: Vec<(&'static str, String)>,
 }
 
-/// The trace that a call belongs to, in the W3C's form: the one of the request that caused the event, if that had one. It is
-/// made of what stands in the log, so it is the same on every attempt.
-pub(crate) fn traceparent(event: &Event) -> String {
-    let id = event.id();
+/// The trace that a call belongs to, in the W3C's form. It is made of the event's or the question's id: the same on every
+/// attempt, after a restart, and for what a message was asked about and is told of.
+pub(crate) fn traceparent(id: EventId) -> String {
     format!("00-{id}-{:016x}-01", id.random_bits().max(1))
 }
 

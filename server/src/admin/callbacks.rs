@@ -175,3 +175,69 @@ impl From<OperatorError> for Problem {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use chat::id::EventId;
+    use openim::codec::OpenImCodec;
+    use standard::StandardCodec;
+    use tencent::callback::TencentCodec;
+    use webhook::codec::Codec;
+    use webhook::operator::{Sample, sample};
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_795_255_200_000);
+
+    /// All that this version calls. The dialects' other commands are legal in a configuration, and nothing leads to them.
+    const TENCENT: &[&str] = &[
+        "C2C.CallbackAfterSendMsg",
+        "C2C.CallbackBeforeSendMsg",
+        "Group.CallbackAfterGroupInfoChanged",
+        "Group.CallbackAfterSendMsg",
+        "Group.CallbackBeforeCreateGroup",
+        "Group.CallbackBeforeCreateTopic",
+        "Group.CallbackBeforeInviteJoinGroup",
+        "Group.CallbackBeforeSendMsg",
+    ];
+    const OPENIM: &[&str] = &[
+        "callbackAfterSendGroupMsgCommand",
+        "callbackAfterSendSingleMsgCommand",
+        "callbackBeforeAddBlackCommand",
+        "callbackBeforeCreateGroupCommand",
+        "callbackBeforeInviteJoinGroupCommand",
+        "callbackBeforeMembersJoinGroupCommand",
+        "callbackBeforeMsgModifyCommand",
+        "callbackBeforeSendGroupMsgCommand",
+        "callbackBeforeSendSingleMsgCommand",
+        "callbackBeforeSetGroupInfoCommand",
+        "callbackBeforeSetGroupInfoExCommand",
+        "callbackBeforeUserRegisterCommand",
+    ];
+    const STANDARD: &[&str] =
+        &["endpoint.paused", "group.changed", "message.not_sent", "message.sending", "message.sent"];
+
+    #[test]
+    fn every_command_that_is_called_can_be_tested() {
+        let codecs: [(Box<dyn Codec>, &[&str]); 3] = [
+            (Box::new(TencentCodec::new("http://h/".to_owned(), 1, None)), TENCENT),
+            (Box::new(OpenImCodec::new("http://h/", BTreeSet::new())), OPENIM),
+            (Box::new(StandardCodec::new("http://h/")), STANDARD),
+        ];
+        for (codec, called) in codecs {
+            let mut sampled = BTreeSet::new();
+            for command in codec.commands() {
+                let Some((own, sample)) = sample(&*codec, command, EventId::new(NOW, 7), NOW) else { continue };
+                sampled.insert(*command);
+                assert_eq!(own, *command);
+                assert_eq!(codec.is_question(command), matches!(sample, Sample::Question(_)), "{command}");
+                let call = sample.call(&*codec, own).unwrap();
+                let body: serde_json::Value = serde_json::from_slice(&call.body).unwrap();
+                assert!(body.to_string().contains("sample-"), "{command}: {body}");
+            }
+            assert_eq!(sampled, called.iter().copied().collect());
+        }
+    }
+}

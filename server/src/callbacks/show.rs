@@ -327,7 +327,8 @@ impl Style {
     pub(crate) fn skipped(&self, answer: &Value) -> String {
         let names: Vec<String> = list(&answer["skipped"]).iter().map(text).collect();
         let event = text(&answer["event"]);
-        format!("skipped {event} for {}: it is a dead letter now, and what waited behind it goes on", names.join(", "))
+        let words = "it is a dead letter now, and what waited behind it goes on";
+        wrap(&format!("skipped {event} for {}: {words}", names.join(", ")), WIDTH).join("\n")
     }
 
     pub(crate) fn paused(&self, answer: &Value) -> String {

@@ -109,7 +109,7 @@ impl Telling {
             let previous = previous.map(|id| webhook_id(id, endpoint)).unwrap_or_default();
             headers.push(("ringback-previous", previous));
         }
-        headers.push(("traceparent", request::traceparent(&self.entry.event)));
+        headers.push(("traceparent", request::traceparent(self.event())));
         Ok(Envelope { id: webhook_id(self.event(), endpoint), headers })
     }
 }

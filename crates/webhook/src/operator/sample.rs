@@ -2,14 +2,20 @@
 
 use std::time::Instant;
 
+use chat::account::import::NewAccount;
 use chat::command::Origin;
 use chat::conversation::ConversationId;
 use chat::element::Element;
 use chat::event::{EndpointPause, Event, GroupChange, LogEntry, NotSent, Position, Shard};
-use chat::group::GroupKind;
+use chat::group::update::{Naming, UpdateGroup};
+use chat::group::{Group, GroupKind, GroupProfile, GroupRules, GroupStatus, Topic};
 use chat::id::{AccountId, EventId, GroupId, Timestamp};
+use chat::member::{Member, Role};
 use chat::message::{Delivery, Message};
-use chat::question::{Question, Verdict};
+use chat::question::account::{Registration, WantedBlock};
+use chat::question::group::{GroupCreation, GroupUpdate, TopicCreation};
+use chat::question::member::MemberAddition;
+use chat::question::{Occasion, Question, Verdict};
 use chat::refusal::Refusal;
 use chat::{Actor, Fault};
 use serde::Serialize;
@@ -61,10 +67,79 @@ pub struct Tested {
 
 /// One of everything that can be asked about.
 fn questions(id: EventId, now: Timestamp) -> Vec<Question> {
+    let occasion = Occasion { id, actor: Actor::Account(ALICE.into()), origin: Origin::default(), time: now };
+    let bob = || Member::new(BOB.into(), Role::Member, now);
+    let alice = Member::new(ALICE.into(), Role::Owner, now);
+    let update = |naming| {
+        let name = Some("Another name".to_owned());
+        let update = UpdateGroup { group: Some(GROUP.into()), name, naming, ..UpdateGroup::default() };
+        let group = group(GroupKind::Public, now);
+        Question::BeforeUpdateGroup(Box::new(GroupUpdate { occasion: occasion.clone(), group, update }))
+    };
     vec![
         Question::BeforeSend(Box::new(direct_message(id, now))),
         Question::BeforeSend(Box::new(group_message(id, now))),
+        Question::BeforeCreateGroup(Box::new(GroupCreation {
+            occasion: occasion.clone(),
+            group: group(GroupKind::Public, now),
+            id_is_made_up: false,
+            members: vec![alice, bob()],
+            owned: 0,
+        })),
+        Question::BeforeCreateTopic(Box::new(TopicCreation {
+            occasion: occasion.clone(),
+            group: Group { has_topics: true, ..group(GroupKind::Community, now) },
+            topic: Topic {
+                id: "sample-topic".into(),
+                group: GROUP.into(),
+                profile: GroupProfile { name: "A test".to_owned(), ..GroupProfile::default() },
+                creator: Some(ALICE.into()),
+                created: now,
+            },
+        })),
+        Question::BeforeAddMembers(Box::new(MemberAddition {
+            occasion: occasion.clone(),
+            group: group(GroupKind::Public, now),
+            members: vec![Member { inviter: Some(ALICE.into()), ..bob() }],
+            reason: TEXT.to_owned(),
+        })),
+        update(Naming::Filled),
+        update(Naming::Named),
+        Question::BeforeBlock(Box::new(WantedBlock {
+            occasion: occasion.clone(),
+            owner: ALICE.into(),
+            target: BOB.into(),
+        })),
+        Question::BeforeRegister(Box::new(Registration {
+            occasion: occasion.clone(),
+            accounts: vec![NewAccount { name: Some("Bob".to_owned()), ..NewAccount::bare(BOB.into()) }],
+        })),
     ]
+}
+
+fn group(kind: GroupKind, now: Timestamp) -> Group {
+    Group {
+        id: GROUP.into(),
+        kind,
+        owner: Some(ALICE.into()),
+        creator: Some(ALICE.into()),
+        profile: GroupProfile { name: "A test".to_owned(), introduction: TEXT.to_owned(), ..GroupProfile::default() },
+        rules: GroupRules {
+            joining: kind.default_joining(),
+            muted: false,
+            member_limit: kind.default_member_limit(),
+            hides_members: false,
+            forbids_befriending: false,
+            approves_invitations: false,
+        },
+        status: GroupStatus::Open,
+        has_topics: false,
+        created: now,
+        updated: now,
+        version: 1,
+        member_count: 2,
+        announced: None,
+    }
 }
 
 /// One of everything that can be told of.
@@ -172,7 +247,7 @@ impl Operator {
         };
         let call = sample.call(&*endpoint.codec, command)?;
         let id = format!("test-{event}.{name}");
-        let headers = vec![("traceparent", format!("00-{event}-{:016x}-01", event.random_bits().max(1)))];
+        let headers = vec![("traceparent", request::traceparent(event))];
         let envelope = Envelope { id: id.clone(), headers };
         let unbuilt = |failure: crate::transport::CallFailure| OperatorError::Invalid(failure.detail);
         let request = shown(&request::build(&endpoint, &call, &envelope, now).map_err(unbuilt)?, &call.body);
@@ -230,5 +305,43 @@ fn told((outcome, name, status, _): telling::Judgement) -> (&'static str, bool, 
             (name, false, "the body does not say OK in the dialect's words (acknowledge)".to_owned())
         }
         _ => (name, false, format!("{status}: it would be told again")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_795_255_200_000);
+
+    /// Whoever adds a kind is made to add a number here, and then a sample.
+    #[test]
+    fn there_is_a_sample_of_every_kind() {
+        let id = EventId::new(NOW, 7);
+        let question = |question: &Question| match question {
+            Question::BeforeSend(_) => 0,
+            Question::BeforeCreateGroup(_) => 1,
+            Question::BeforeCreateTopic(_) => 2,
+            Question::BeforeAddMembers(_) => 3,
+            Question::BeforeUpdateGroup(_) => 4,
+            Question::BeforeBlock(_) => 5,
+            Question::BeforeRegister(_) => 6,
+        };
+        let kinds: BTreeSet<_> = questions(id, NOW).iter().map(question).collect();
+        assert_eq!(kinds, (0..=6).collect());
+        assert!(
+            questions(id, NOW).iter().all(|question| question.id() == id && question.origin() == &Origin::default())
+        );
+        let event = |event: &Event| match event {
+            Event::MessageSent(_) => 0,
+            Event::MessageNotSent { .. } => 1,
+            Event::GroupChanged(_) => 2,
+            Event::EndpointPaused(_) => 3,
+        };
+        let kinds: BTreeSet<_> = events(id, NOW).iter().map(event).collect();
+        assert_eq!(kinds, (0..=3).collect());
+        assert!(events(id, NOW).iter().all(|event| event.id() == id && event.time() == NOW));
     }
 }

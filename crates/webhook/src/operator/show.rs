@@ -281,12 +281,13 @@ impl Operator {
         let endpoint = handle.endpoint();
         let cursor = self.parts.ledger.cursor(&endpoint.name, entry.shard).await?;
         let started = cursor.map(|cursor| cursor.started).unwrap_or_default();
-        let telling = [Arc::new(Telling::new(entry.clone(), command, None))];
-        let (call, envelope) = match telling::prepare(endpoint, &*self.parts.log, started, &telling).await {
+        let now = self.parts.clock.now();
+        let telling = [Arc::new(Telling::new(entry.clone(), command, started, None))];
+        let (call, envelope) = match telling::prepare(endpoint, &*self.parts.log, now, &telling).await {
             Ok(prepared) => prepared,
             Err((_, _, detail)) => return Ok(Err(detail)),
         };
-        let request = request::build(endpoint, &call, &envelope, self.parts.clock.now());
+        let request = request::build(endpoint, &call, &envelope, now);
         Ok(request.map(|request| shown(&request, &call.body)).map_err(|failure| failure.detail))
     }
 }

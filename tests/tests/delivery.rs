@@ -392,7 +392,8 @@ async fn a_secret_signs_the_body() {
     stage.backend.first("callbackAfterSendGroupMsgCommand").await;
     let key = STANDARD.decode(SECRET.strip_prefix("whsec_").expect("a prefix")).expect("base64");
     let calls = stage.backend.calls();
-    assert_eq!(calls.len(), 5, "two questions in one dialect, one in the other, and two are told");
+    let about_messages = calls.iter().filter(|call| call.command.contains("Msg")).count();
+    assert_eq!(about_messages, 5, "two questions in one dialect, one in the other, and two are told");
     for call in &calls {
         let (id, timestamp) = (&call.headers["webhook-id"], &call.headers["webhook-timestamp"]);
         assert!(timestamp.parse::<u64>().expect("seconds").abs_diff(now()) < 60, "{timestamp}");

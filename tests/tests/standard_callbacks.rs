@@ -248,6 +248,56 @@ async fn a_groups_change_is_told_by_what_changed() {
     assert_eq!(data, expected);
 }
 
+#[tokio::test]
+async fn members_are_let_in_one_by_one() {
+    let stage = climbers().await;
+    let member = |account: &str| json!({"Member_Account": account});
+    stage.backend.answers("members.adding", json!({"verdict": "modify", "refused": ["dave"]}));
+    let add = json!({"GroupId": "climbers", "MemberList": [member("carol"), member("dave")]});
+    stage.tencent.call("group_open_http_svc/add_group_member", add).await;
+    let asked = stage.backend.first("members.adding").await.body;
+    let data = &asked["data"];
+    assert_eq!((&data["group"]["id"], &data["group"]["owner"]), (&json!("climbers"), &json!("alice")));
+    let wanted: Vec<_> = data["members"].as_array().expect("members").iter().map(|member| &member["account"]).collect();
+    assert_eq!(wanted, ["carol", "dave"]);
+    let list = json!({"groupID": "climbers", "pagination": {"pageNumber": 1, "showNumber": 10}});
+    let members = stage.openim.ok("/group/get_group_member_list", list).await;
+    let mut members: Vec<_> =
+        members["members"].as_array().expect("members").iter().map(|member| &member["userID"]).collect();
+    members.sort_by_key(|id| id.to_string());
+    assert_eq!(members, ["alice", "bob", "carol"]);
+}
+
+#[tokio::test]
+async fn groups_blocks_and_accounts_are_asked_about() {
+    let stage = climbers().await;
+    let created = stage.backend.first("group.creating").await.body;
+    assert_eq!(created["data"]["group"]["name"], "climbers");
+    stage.backend.answers("group.changing", json!({"verdict": "modify", "announcement": "at seven"}));
+    let change = json!({"GroupId": "climbers", "Notification": "at six"});
+    stage.tencent.ok("group_open_http_svc/modify_group_base_info", change).await;
+    assert_eq!(stage.backend.first("group.changing").await.body["data"]["changes"], json!({"announcement": "at six"}));
+    assert_eq!(stage.backend.first(CHANGED).await.body["data"]["changes"], json!({"announcement": "at seven"}));
+
+    let no = json!({"verdict": "reject", "code": 5001, "info": "no", "detail": "at all"});
+    stage.backend.answers("accounts.registering", no.clone());
+    let users = json!({"users": [{"userID": "erin", "nickname": "Erin", "faceURL": ""}]});
+    assert_eq!(stage.openim.refused("/user/user_register", users.clone()).await, 5001);
+    stage
+        .backend
+        .answers("accounts.registering", json!({"verdict": "modify", "accounts": [{"account": "erin", "name": "E."}]}));
+    stage.openim.ok("/user/user_register", users).await;
+    let found = stage.openim.ok("/user/get_users_info", json!({"userIDs": ["erin"]})).await;
+    assert_eq!(found["usersInfo"][0]["nickname"], "E.");
+
+    stage.backend.answers("account.blocking", no);
+    let block = json!({"From_Account": "alice", "To_Account": ["bob"]});
+    stage.tencent.call("sns/black_list_add", block).await;
+    let asked = stage.backend.first("account.blocking").await.body;
+    assert_eq!((&asked["data"]["account"], &asked["data"]["blocked"]), (&json!("alice"), &json!("bob")));
+    stage.openim.ok(OPENIM_SEND, single("bob", "alice", "not blocked")).await;
+}
+
 /// With `acknowledge = "body"`, only an answer that says so is a refusal of the event: it comes again, the same.
 #[tokio::test]
 async fn an_event_that_was_not_heard_comes_again() {
@@ -308,7 +358,11 @@ async fn the_sample_backend_answers_and_prints_events() {
     })
     .await;
     let mut lines = BufReader::new(listen.stdout.take().expect("standard output")).lines();
-    let stage = Stage::with(Setup::new().endpoint(Endpoint::standard(format!("{url}/events"))), |_| Vec::new()).await;
+    let stage =
+        Stage::with(Setup::new().endpoint(Endpoint::standard(format!("{url}/events")).hears([SENDING, SENT])), |_| {
+            Vec::new()
+        })
+        .await;
     stage.openim.create_group("climbers", "alice", &["bob"]).await;
 
     assert_eq!(stage.tencent.refused(TENCENT_SEND, c2c("alice", "bob", "a red packet")).await, 120_001);

@@ -184,4 +184,4 @@ fn call(command: &'static str, message: &Message, shown: &MsgData, query: String
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

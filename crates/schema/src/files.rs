@@ -22,6 +22,7 @@ impl Dialect {
         let there = self.read(directory).expect("the files can be read");
         let differs = |path: &&PathBuf| there.get(*path) != files.get(*path);
         let mut odd: Vec<_> = files.keys().chain(there.keys()).filter(differs).collect();
+        odd.sort();
         odd.dedup();
         assert!(
             odd.is_empty(),

@@ -1,11 +1,13 @@
 //! What may be answered to a question, and to an event.
 
 use chat::Refusal;
-use chat::question::{self, MessageEdit, Verdict};
+use chat::question::{self, MessageEdit, Question, Verdict};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use webhook::codec::Unreadable;
 
+use crate::edit::{AccountsEdit, GroupChangingEdit, GroupCreatingEdit, MembersAddingEdit};
 use crate::element::{Carried, Element};
 use crate::message::Mention;
 
@@ -26,13 +28,37 @@ pub(crate) enum Answer {
     Pending(Pending),
 }
 
+/// The answer to a question about something that may be changed. An empty body and an empty object allow.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(tag = "verdict", rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Decision<E> {
+    /// Go on.
+    Allow {},
+    /// Refuse, and tell the caller.
+    Reject(Rejection),
+    /// Go on with this changed.
+    Modify(E),
+}
+
+/// The answer to a question about something that cannot be changed. An empty body and an empty object allow.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(tag = "verdict", rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Consent {
+    /// Go on.
+    Allow {},
+    /// Refuse, and tell the caller.
+    Reject(Rejection),
+}
+
 /// A refusal.
 #[derive(Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Rejection {
-    /// The app's own code. An OpenIM caller gets any but 0; a Tencent caller gets 120001 to 130000 for a one-to-one message
-    /// and 10100 to 10200 for one in a group, and otherwise the general code of a refusal.
+    /// The app's own code. An OpenIM caller gets any but 0; a Tencent caller gets 120001 to 130000 for a one-to-one message,
+    /// 10100 to 10200 for what is about a group and 38000 to 39000 for a block, and otherwise the general code of a refusal.
     #[serde(default)]
     code: Option<i64>,
     /// Words for the caller.
@@ -103,22 +129,48 @@ pub(crate) struct Acknowledgement {
     ok: Option<bool>,
 }
 
-/// Reads the answer to a question about a message.
-pub(crate) fn verdict(body: &[u8]) -> Result<Verdict, Unreadable> {
+/// Reads the answer to a question.
+pub(crate) fn verdict(question: &Question, body: &[u8]) -> Result<Verdict, Unreadable> {
     if body.trim_ascii().is_empty() {
         return Ok(Verdict::Allow);
     }
-    let unreadable = |error: serde_json::Error| Unreadable(error.to_string());
-    let fields: Map<String, Value> = serde_json::from_slice(body).map_err(unreadable)?;
+    let fields: Map<String, Value> = serde_json::from_slice(body).map_err(|error| Unreadable(error.to_string()))?;
     if fields.is_empty() {
         return Ok(Verdict::Allow);
     }
-    match serde_json::from_value(Value::Object(fields)).map_err(unreadable)? {
-        Answer::Allow {} => Ok(Verdict::Allow),
-        Answer::Discard {} => Ok(Verdict::Discard),
-        Answer::Reject(rejection) => Ok(Verdict::Reject(rejection.into())),
-        Answer::Modify(edit) => edit.read(),
-        Answer::Pending(pending) => later(pending),
+    let answer = Value::Object(fields);
+    match question {
+        Question::BeforeSend(_) => match read(answer)? {
+            Answer::Allow {} => Ok(Verdict::Allow),
+            Answer::Discard {} => Ok(Verdict::Discard),
+            Answer::Reject(rejection) => Ok(rejection.into()),
+            Answer::Modify(edit) => edit.read(),
+            Answer::Pending(pending) => later(pending),
+        },
+        Question::BeforeCreateGroup(_) => read::<Decision<_>>(answer)?.verdict(GroupCreatingEdit::read),
+        Question::BeforeAddMembers(_) => read::<Decision<_>>(answer)?.verdict(MembersAddingEdit::read),
+        Question::BeforeUpdateGroup(asked) => {
+            read::<Decision<GroupChangingEdit>>(answer)?.verdict(|edit| Ok(edit.read(asked)))
+        }
+        Question::BeforeRegister(asked) => read::<Decision<AccountsEdit>>(answer)?.verdict(|edit| edit.read(asked)),
+        Question::BeforeCreateTopic(_) | Question::BeforeBlock(_) => match read(answer)? {
+            Consent::Allow {} => Ok(Verdict::Allow),
+            Consent::Reject(rejection) => Ok(rejection.into()),
+        },
+    }
+}
+
+fn read<T: DeserializeOwned>(answer: Value) -> Result<T, Unreadable> {
+    serde_json::from_value(answer).map_err(|error| Unreadable(error.to_string()))
+}
+
+impl<E> Decision<E> {
+    fn verdict(self, edit: impl FnOnce(E) -> Result<Verdict, Unreadable>) -> Result<Verdict, Unreadable> {
+        match self {
+            Self::Allow {} => Ok(Verdict::Allow),
+            Self::Reject(rejection) => Ok(rejection.into()),
+            Self::Modify(changes) => edit(changes),
+        }
     }
 }
 
@@ -141,10 +193,11 @@ pub(crate) fn acknowledges(body: &[u8]) -> bool {
     }
 }
 
-impl From<Rejection> for Refusal {
+impl From<Rejection> for Verdict {
     fn from(rejection: Rejection) -> Self {
         let Rejection { code, info, detail } = rejection;
-        Self::Rejected { code, info: info.unwrap_or_default(), detail: detail.unwrap_or_default() }
+        let (info, detail) = (info.unwrap_or_default(), detail.unwrap_or_default());
+        Self::Reject(Refusal::Rejected { code, info, detail })
     }
 }
 
@@ -174,6 +227,11 @@ mod tests {
 
     use super::*;
     use crate::sample;
+
+    /// What is answered to a question about a message.
+    fn verdict(body: &[u8]) -> Result<Verdict, Unreadable> {
+        super::verdict(&Question::BeforeSend(Box::new(sample::plain())), body)
+    }
 
     fn read(answer: Value) -> Result<Verdict, Unreadable> {
         verdict(answer.to_string().as_bytes())

@@ -8,10 +8,15 @@ use chat::message::Message;
 use chat::question::{Question, Verdict};
 use webhook::codec::{BatchItem, Call, Codec, Unreadable};
 
-use crate::commands::{ALL, ENDPOINT_PAUSED, GROUP_CHANGED, MESSAGE_NOT_SENT, MESSAGE_SENDING, MESSAGE_SENT};
+use crate::commands::{
+    ACCOUNT_BLOCKING, ACCOUNTS_REGISTERING, ENDPOINT_PAUSED, EVENTS, GROUP_CHANGED, GROUP_CHANGING, GROUP_CREATING,
+    MEMBERS_ADDING, MESSAGE_NOT_SENT, MESSAGE_SENDING, MESSAGE_SENT, QUESTIONS, TOPIC_CREATING,
+};
 use crate::event::{EndpointPaused, GroupChanged, MessageNotSent, MessageSent};
 use crate::payload::call;
-use crate::question::MessageSending;
+use crate::question::{
+    AccountBlocking, AccountsRegistering, GroupChanging, GroupCreating, MembersAdding, MessageSending, TopicCreating,
+};
 use crate::{answer, batch, element, message};
 
 /// Words callbacks for one endpoint.
@@ -33,32 +38,39 @@ impl Codec for StandardCodec {
     }
 
     fn knows(&self, command: &str) -> bool {
-        ALL.contains(&command)
+        EVENTS.contains(&command) || QUESTIONS.contains(&command)
     }
 
     fn is_question(&self, command: &str) -> bool {
-        command == MESSAGE_SENDING
+        QUESTIONS.contains(&command)
     }
 
     fn asks(&self, question: &Question) -> &'static [&'static str] {
         match question {
             Question::BeforeSend(_) => &[MESSAGE_SENDING],
-            _ => &[],
+            Question::BeforeCreateGroup(_) => &[GROUP_CREATING],
+            Question::BeforeCreateTopic(_) => &[TOPIC_CREATING],
+            Question::BeforeAddMembers(_) => &[MEMBERS_ADDING],
+            Question::BeforeUpdateGroup(_) => &[GROUP_CHANGING],
+            Question::BeforeBlock(_) => &[ACCOUNT_BLOCKING],
+            Question::BeforeRegister(_) => &[ACCOUNTS_REGISTERING],
         }
     }
 
     fn question(&self, command: &'static str, question: &Question) -> Call {
         match question {
             Question::BeforeSend(message) => call(command, message.time, MessageSending::from(&**message)),
-            _ => unreachable!("it is not asked"),
+            Question::BeforeCreateGroup(asked) => call(command, asked.occasion.time, GroupCreating::from(&**asked)),
+            Question::BeforeCreateTopic(asked) => call(command, asked.occasion.time, TopicCreating::from(&**asked)),
+            Question::BeforeAddMembers(asked) => call(command, asked.occasion.time, MembersAdding::from(&**asked)),
+            Question::BeforeUpdateGroup(asked) => call(command, asked.occasion.time, GroupChanging::from(&**asked)),
+            Question::BeforeBlock(asked) => call(command, asked.occasion.time, AccountBlocking::from(&**asked)),
+            Question::BeforeRegister(asked) => call(command, asked.occasion.time, AccountsRegistering::from(&**asked)),
         }
     }
 
     fn verdict(&self, _: &'static str, question: &Question, body: &[u8]) -> Result<Verdict, Unreadable> {
-        match question {
-            Question::BeforeSend(_) => answer::verdict(body),
-            _ => Err(Unreadable("it was not asked".to_owned())),
-        }
+        answer::verdict(question, body)
     }
 
     fn tells(&self, event: &Event) -> Option<&'static str> {
@@ -187,9 +199,14 @@ mod tests {
         assert_eq!(codec().tells(&Event::MessageNotSent { message: quiet.clone(), reason }), None);
         let question = Question::BeforeSend(Box::new(quiet));
         assert_eq!(codec().asks(&question), [MESSAGE_SENDING], "whether it is asked about is the command's to say");
+        let asked: Vec<_> = sample::questions().iter().flat_map(|question| codec().asks(question)).collect();
+        assert_eq!(asked, QUESTIONS.iter().collect::<Vec<_>>());
         let unsent = Event::MessageNotSent { message: sample::plain(), reason: NotSent::RestrictedWord };
         assert_eq!(told(unsent, None)["data"]["reason"], "restricted_word");
-        assert!(ALL.iter().all(|command| codec().knows(command)));
+        for command in EVENTS.iter().chain(&QUESTIONS) {
+            assert!(codec().knows(command));
+            assert_eq!(codec().is_question(command), QUESTIONS.contains(command));
+        }
         assert!(!codec().knows("batch") && !codec().knows("C2C.CallbackAfterSendMsg"));
     }
 }

@@ -1,13 +1,20 @@
 //! Messages and events to try things with: one that is plain, one of which nothing is left out.
 
+use chat::account::import::NewAccount;
 use chat::conversation::ConversationId;
 use chat::element::{
     Carried, Content, Custom, Element, Face, File, Foreign, Image, Location, Merged, Picture, Sound, Video,
 };
 use chat::event::{EndpointPause, Event, GroupChange, LogEntry, Position, Shard};
-use chat::group::GroupKind;
+use chat::group::update::UpdateGroup;
+use chat::group::{Group, GroupKind, GroupProfile, GroupRules, GroupStatus, Joining, Topic};
 use chat::id::{MessageId, Timestamp};
+use chat::member::{JoinSource, Member, Role};
 use chat::message::{Delivery, Keeping, Mention, Message};
+use chat::question::account::{Registration, WantedBlock};
+use chat::question::group::{GroupCreation, GroupUpdate, TopicCreation};
+use chat::question::member::MemberAddition;
+use chat::question::{Occasion, Question};
 use chat::{Actor, Origin, Platform};
 use serde_json::{Map, Value, json};
 
@@ -163,6 +170,122 @@ pub(crate) fn group_change() -> GroupChange {
         introduction: text("Up."),
         announcement: text("Tuesday at six"),
         face_url: text("https://cdn.example.com/climbers.png"),
+    }
+}
+
+/// One question of each kind, in which nothing that may be said is left out.
+pub(crate) fn questions() -> [Question; 7] {
+    let group = || {
+        let mut custom_fields = Map::new();
+        custom_fields.insert("level".into(), "3".into());
+        Group {
+            id: "climbers".into(),
+            kind: GroupKind::Public,
+            owner: Some("alice".into()),
+            creator: Some("administrator".into()),
+            profile: GroupProfile {
+                name: "Climbers".into(),
+                introduction: "Up.".into(),
+                announcement: "Tuesday at six".into(),
+                face_url: "https://cdn.example.com/climbers.png".into(),
+                custom_data: r#"{"city":"Berlin"}"#.into(),
+                custom_fields,
+            },
+            rules: GroupRules {
+                joining: Joining::Approval,
+                muted: false,
+                member_limit: 6000,
+                hides_members: false,
+                forbids_befriending: true,
+                approves_invitations: true,
+            },
+            status: GroupStatus::Open,
+            has_topics: false,
+            created: TIME,
+            updated: TIME,
+            version: 1,
+            member_count: 2,
+            announced: None,
+        }
+    };
+    let mut custom_fields = Map::new();
+    custom_fields.insert("grade".into(), "6a".into());
+    let bob = Member {
+        source: JoinSource::Invited,
+        inviter: Some("alice".into()),
+        name_card: "Bob".into(),
+        face_url: "https://cdn.example.com/bob.png".into(),
+        muted_until: Timestamp::from_millis(1_760_000_600_000),
+        custom_fields,
+        custom_data: "x".into(),
+        ..Member::new("bob".into(), Role::Member, TIME)
+    };
+    let members = vec![Member::new("alice".into(), Role::Owner, TIME), bob.clone()];
+    let update = UpdateGroup {
+        group: Some("climbers".into()),
+        name: Some("Climbers!".into()),
+        introduction: Some("Up and down.".into()),
+        announcement: Some(String::new()),
+        face_url: Some("https://cdn.example.com/new.png".into()),
+        custom_data: Some("{}".into()),
+        custom_fields: object(json!({"level": null})),
+        joining: Some(Joining::Free),
+        muted: Some(true),
+        member_limit: Some(500),
+        hides_members: Some(true),
+        forbids_befriending: Some(false),
+        approves_invitations: Some(false),
+        ..UpdateGroup::default()
+    };
+    let topic = Topic {
+        id: "@TGS#_g@TOPIC#_t".into(),
+        group: "climbers".into(),
+        profile: group().profile,
+        creator: Some("alice".into()),
+        created: TIME,
+    };
+    let account = NewAccount {
+        id: "carol".into(),
+        name: Some("Carol".into()),
+        face_url: Some("https://cdn.example.com/carol.png".into()),
+        custom_data: Some("{}".into()),
+    };
+    let (id_is_made_up, owned) = (true, 4);
+    [
+        Question::BeforeSend(Box::new(plain())),
+        Question::BeforeCreateGroup(Box::new(GroupCreation {
+            occasion: occasion(),
+            group: group(),
+            id_is_made_up,
+            members,
+            owned,
+        })),
+        Question::BeforeCreateTopic(Box::new(TopicCreation { occasion: occasion(), group: group(), topic })),
+        Question::BeforeAddMembers(Box::new(MemberAddition {
+            occasion: occasion(),
+            group: group(),
+            members: vec![bob],
+            reason: "climbs well".into(),
+        })),
+        Question::BeforeUpdateGroup(Box::new(GroupUpdate { occasion: occasion(), group: group(), update })),
+        Question::BeforeBlock(Box::new(WantedBlock {
+            occasion: occasion(),
+            owner: "alice".into(),
+            target: "bob".into(),
+        })),
+        Question::BeforeRegister(Box::new(Registration {
+            occasion: occasion(),
+            accounts: vec![account, NewAccount::bare("dave".into())],
+        })),
+    ]
+}
+
+fn occasion() -> Occasion {
+    Occasion {
+        id: MessageId::new(TIME, 10),
+        actor: Actor::App("administrator".into()),
+        origin: Origin { ip: Some([192, 0, 2, 7].into()), operation: "op-79".into(), ..Origin::default() },
+        time: TIME,
     }
 }
 

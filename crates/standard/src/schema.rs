@@ -12,19 +12,25 @@ use serde_json::{Value, json};
 use webhook::codec::{BatchItem, Codec};
 use webhook::request::Envelope;
 
-use crate::answer::{Acknowledgement, Answer};
-use crate::commands::{ALL, BATCH, ENDPOINT_PAUSED, GROUP_CHANGED, MESSAGE_NOT_SENT, MESSAGE_SENDING, MESSAGE_SENT};
+use crate::answer::{Acknowledgement, Answer, Consent, Decision};
+use crate::commands::{
+    ACCOUNTS_REGISTERING, BATCH, ENDPOINT_PAUSED, EVENTS, GROUP_CHANGED, GROUP_CHANGING, GROUP_CREATING,
+    MEMBERS_ADDING, MESSAGE_NOT_SENT, MESSAGE_SENDING, MESSAGE_SENT, QUESTIONS,
+};
+use crate::edit::{AccountsEdit, GroupChangingEdit, GroupCreatingEdit, MembersAddingEdit};
 use crate::event::{EndpointPaused, GroupChanged, MessageNotSent, MessageSent};
 use crate::payload::Payload;
-use crate::question::MessageSending;
+use crate::question::{
+    AccountBlocking, AccountsRegistering, GroupChanging, GroupCreating, MembersAdding, MessageSending, TopicCreating,
+};
 use crate::{StandardCodec, answer, sample};
 
-/// The answer to a question about a message. An empty body is the same as an empty object.
+/// The answer to a question. An empty body is the same as an empty object.
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "only its schema is of interest: it is read in two steps, for better words")]
-enum Reply {
-    Answer(Box<Answer>),
+enum Reply<A> {
+    Answer(Box<A>),
     /// Allows, too.
     Nothing(Nothing),
 }
@@ -98,6 +104,15 @@ fn dialect() -> Dialect {
         examples.iter().fold(shape, |shape, call| shape.example(&call.body))
     };
     let asked = |message| codec().question(MESSAGE_SENDING, &Question::BeforeSend(Box::new(message)));
+    let [_, create_group, create_topic, add_members, update_group, block, register] = sample::questions();
+    let question = |question: Question, summary, shape: Shape, answer: Shape| {
+        let command = codec().asks(&question)[0];
+        let call = shape.example(&codec().question(command, &question).body);
+        let answer =
+            answers_to(command).iter().fold(answer, |shape, answer| shape.example(answer.to_string().as_bytes()));
+        let call = call.without_nulls().always("type", command);
+        Callback { command, moment: Moment::Asked, summary, call, answer }
+    };
     let callbacks = vec![
         Callback {
             command: MESSAGE_SENDING,
@@ -111,8 +126,44 @@ fn dialect() -> Dialect {
             .always("type", MESSAGE_SENDING),
             answer: verdicts()
                 .into_iter()
-                .fold(Shape::read::<Reply>(), |shape, answer| shape.example(answer.to_string().as_bytes())),
+                .fold(Shape::read::<Reply<Answer>>(), |shape, answer| shape.example(answer.to_string().as_bytes())),
         },
+        question(
+            create_group,
+            "May this group be made, with these first members?",
+            Shape::sent::<Payload<GroupCreating<'_>>>(),
+            Shape::read::<Reply<Decision<GroupCreatingEdit>>>(),
+        ),
+        question(
+            create_topic,
+            "May this community get this topic?",
+            Shape::sent::<Payload<TopicCreating<'_>>>(),
+            Shape::read::<Reply<Consent>>(),
+        ),
+        question(
+            add_members,
+            "May these accounts become members of this group? Answered per account.",
+            Shape::sent::<Payload<MembersAdding<'_>>>(),
+            Shape::read::<Reply<Decision<MembersAddingEdit>>>(),
+        ),
+        question(
+            update_group,
+            "May this group's profile and rules be changed so?",
+            Shape::sent::<Payload<GroupChanging<'_>>>(),
+            Shape::read::<Reply<Decision<GroupChangingEdit>>>(),
+        ),
+        question(
+            block,
+            "May this account block that one? A command about several is asked about one by one.",
+            Shape::sent::<Payload<AccountBlocking<'_>>>(),
+            Shape::read::<Reply<Consent>>(),
+        ),
+        question(
+            register,
+            "May these accounts be made known? Answered per account.",
+            Shape::sent::<Payload<AccountsRegistering<'_>>>(),
+            Shape::read::<Reply<Decision<AccountsEdit>>>(),
+        ),
         told_of(MESSAGE_SENT, "A message was sent.", shape(Shape::sent::<Payload<MessageSent<'_>>>(), &sent())),
         told_of(
             MESSAGE_NOT_SENT,
@@ -163,6 +214,37 @@ fn verdicts() -> Vec<Value> {
     ]
 }
 
+/// Answers to each of the other questions, all of which are read.
+fn answers_to(command: &str) -> Vec<Value> {
+    let member = json!({
+        "account": "bob", "role": "admin", "name_card": "B.", "face_url": "", "muted_until": 0, "custom_data": "{}",
+    });
+    let modified = match command {
+        GROUP_CREATING => Some(json!({
+            "verdict": "modify", "id": "climbers-2", "name": "C.", "introduction": "", "announcement": "",
+            "face_url": "", "custom_data": "{}", "joining": "closed", "approves_invitations": true,
+            "hides_members": true, "refused": ["carol"], "members": [member],
+        })),
+        MEMBERS_ADDING => Some(json!({"verdict": "modify", "refused": ["carol"], "members": [member]})),
+        GROUP_CHANGING => Some(json!({
+            "verdict": "modify", "name": "C.", "introduction": "", "announcement": "", "face_url": "",
+            "custom_data": "{}", "custom_fields": {"level": "4"}, "joining": "free", "muted": false,
+            "member_limit": 10, "hides_members": true, "forbids_befriending": true, "approves_invitations": true,
+        })),
+        ACCOUNTS_REGISTERING => {
+            let account = json!({"account": "carol", "name": "C.", "face_url": "", "custom_data": "{}"});
+            Some(json!({"verdict": "modify", "accounts": [account]}))
+        }
+        _ => None,
+    };
+    let plain = [
+        json!({}),
+        json!({"verdict": "allow"}),
+        json!({"verdict": "reject", "code": 10_100, "info": "not today", "detail": "rule 8"}),
+    ];
+    plain.into_iter().chain(modified).collect()
+}
+
 fn batch() -> webhook::codec::Call {
     let calls = [sent()[0].clone(), told(Event::GroupChanged(sample::group_change()), None)];
     let envelopes = [
@@ -181,7 +263,7 @@ fn find(command: &str) -> Callback {
 fn bodies_are_what_their_schemas_say() {
     dialect().check();
     let described: Vec<_> = dialect().callbacks.iter().map(|callback| callback.command).collect();
-    assert!(ALL.iter().all(|command| described.contains(command)), "{described:?}");
+    assert!(EVENTS.iter().chain(&QUESTIONS).all(|command| described.contains(command)), "{described:?}");
 }
 
 #[test]
@@ -218,7 +300,7 @@ fn a_broken_body_is_refused() {
 #[test]
 fn an_answer_fits_if_and_only_if_it_is_read() {
     let answers = find(MESSAGE_SENDING).answer;
-    let is_read = |answer: &Value| match answer::verdict(answer.to_string().as_bytes()) {
+    let is_read = |answer: &Value| match answer::verdict(&sample::questions()[0], answer.to_string().as_bytes()) {
         Ok(_) => true,
         Err(unreadable) => unreadable.0.contains("pending\" is not available"),
     };
@@ -241,6 +323,38 @@ fn an_answer_fits_if_and_only_if_it_is_read() {
         json!({"verdict": "pending", "deadline": -1}),
     ] {
         assert!(!answers.fits(&wrong) && !is_read(&wrong), "{wrong}");
+    }
+}
+
+/// The same of all other questions.
+#[test]
+fn other_answers_fit_if_and_only_if_they_are_read() {
+    for question in &sample::questions()[1..] {
+        let command = codec().asks(question)[0];
+        let described = find(command).answer;
+        let is_read = |answer: &Value| codec().verdict(command, question, answer.to_string().as_bytes()).is_ok();
+        let good = answers_to(command);
+        for answer in &good {
+            assert!(described.fits(answer) && is_read(answer), "{command}: {answer}");
+        }
+        // What one question takes, most others do not.
+        for other in QUESTIONS.iter().filter(|other| **other != command).flat_map(|other| answers_to(other)) {
+            assert_eq!(described.fits(&other), is_read(&other), "{command}: {other}");
+        }
+        for wrong in [
+            json!({"verdict": "discard"}),
+            json!({"verdict": "pending"}),
+            json!({"verdict": "allow", "members": []}),
+            json!({"verdict": "modify", "elements": []}),
+            json!({"verdict": "modify", "members": [{"role": "admin"}]}),
+            json!({"verdict": "modify", "members": [{"account": "bob", "role": "king"}]}),
+            json!({"verdict": "modify", "accounts": [{"name": "nobody"}]}),
+            json!({"verdict": "modify", "joining": "later"}),
+            json!({"verdict": "modify", "member_limit": -1}),
+            json!({"verdict": "reject", "code": "1"}),
+        ] {
+            assert!(!described.fits(&wrong) && !is_read(&wrong), "{command}: {wrong}");
+        }
     }
 }
 

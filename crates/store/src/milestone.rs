@@ -62,7 +62,8 @@ pub(crate) mod lite {
         // By the time, of which there are few, and not by the position.
         let mut earlier = db.prepare_cached(
             "UPDATE milestone SET earliest = min(least.time, ?4) FROM
-                (SELECT position, min(time) OVER (ORDER BY position DESC) AS time FROM milestone
+                (SELECT position, min(time) OVER (ORDER BY position DESC) AS time
+                 FROM milestone INDEXED BY milestone_by_time
                  WHERE shard = ?1 AND earliest >= ?3 AND +position < ?2) least
              WHERE milestone.shard = ?1 AND milestone.position = least.position",
         )?;
@@ -104,7 +105,14 @@ pub(crate) mod lite {
     /// Removes some of the notes of before a time. Returns how many.
     pub(crate) fn remove(db: &Connection, before: Timestamp) -> Result<usize> {
         let before = before.millis();
-        let mut shards = db.prepare_cached("SELECT DISTINCT shard FROM milestone")?;
+        // By steps from one to the next: of each there are many rows.
+        let mut shards = db.prepare_cached(
+            "WITH RECURSIVE s (shard) AS (
+                SELECT min(shard) FROM milestone
+                UNION ALL
+                SELECT (SELECT min(m.shard) FROM milestone m WHERE m.shard > s.shard) FROM s WHERE s.shard IS NOT NULL)
+             SELECT shard FROM s WHERE shard IS NOT NULL",
+        )?;
         // No time is before the least one.
         let mut remove = db.prepare_cached(
             "DELETE FROM milestone WHERE shard = ?1 AND position IN
@@ -114,7 +122,8 @@ pub(crate) mod lite {
         let mut earlier = db.prepare_cached(
             "UPDATE milestone SET earliest = least.time FROM
                 (SELECT position, min(time) OVER (ORDER BY position DESC) AS time FROM
-                    (SELECT position, time FROM milestone WHERE shard = ?1 AND earliest < ?2
+                    (SELECT position, time FROM milestone INDEXED BY milestone_by_time
+                     WHERE shard = ?1 AND earliest < ?2
                      UNION ALL
                      SELECT * FROM (SELECT position, earliest FROM milestone WHERE shard = ?1 AND earliest >= ?2
                         ORDER BY earliest, position LIMIT 1))) least
@@ -199,9 +208,12 @@ pub(crate) mod pg {
                     SELECT at.ctid, least(at.time, u.earliest) AS earliest
                     FROM unnest($1::int2[], $2::int8[], $3::int8[], $4::int8[]) AS u (shard, position, suspect, earliest)
                     CROSS JOIN LATERAL (
-                        SELECT ctid, min(time) OVER (ORDER BY position DESC) AS time FROM milestone
-                        -- By the time, of which there are few, and not by the position.
-                        WHERE shard = u.shard AND earliest >= u.suspect AND position + 0 < u.position OFFSET 0) at) found
+                        SELECT ctid, min(time) OVER (ORDER BY position DESC) AS time FROM (
+                            SELECT ctid, position, time FROM milestone
+                            -- By the time, of which there are few, and not by the position.
+                            WHERE shard = u.shard AND earliest >= u.suspect AND position + 0 < u.position
+                            ORDER BY shard, earliest, position OFFSET 0) few
+                        OFFSET 0) at) found
                  WHERE m.ctid = found.ctid",
             )
             .await?;
@@ -270,8 +282,10 @@ pub(crate) mod pg {
                             SELECT earliest FROM milestone WHERE shard = s.shard AND earliest >= $1
                             ORDER BY earliest, position LIMIT 1) next ON true
                         CROSS JOIN LATERAL (
-                            SELECT ctid, min(time) OVER (ORDER BY position DESC) AS time FROM milestone
-                            WHERE shard = s.shard AND earliest < $1 OFFSET 0) at) found
+                            SELECT ctid, min(time) OVER (ORDER BY position DESC) AS time FROM (
+                                SELECT ctid, position, time FROM milestone WHERE shard = s.shard AND earliest < $1
+                                ORDER BY shard, earliest, position OFFSET 0) few
+                            OFFSET 0) at) found
                      WHERE m.ctid = found.ctid",
                 )
                 .await?;

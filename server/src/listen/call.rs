@@ -80,7 +80,7 @@ impl Command<'_> {
             Dialect::Tencent => self.name.contains(".CallbackBefore") || self.name.contains(".CallbackPrev"),
             // COMPAT: this one is told, whatever its name says.
             Dialect::OpenIm => self.name.starts_with("callbackBefore") && self.name != "callbackBeforeAfterMsgCommand",
-            Dialect::Standard => self.name == STANDARD_BEFORE_SEND,
+            Dialect::Standard => STANDARD_QUESTIONS.contains(&self.name),
         };
         if asks { Moment::Asked } else { Moment::Told }
     }
@@ -101,6 +101,17 @@ impl Command<'_> {
 
 /// The standard dialect's question about a message.
 const STANDARD_BEFORE_SEND: &str = "message.sending";
+
+/// All questions of the standard dialect.
+const STANDARD_QUESTIONS: [&str; 7] = [
+    STANDARD_BEFORE_SEND,
+    "group.creating",
+    "topic.creating",
+    "members.adding",
+    "group.changing",
+    "account.blocking",
+    "accounts.registering",
+];
 
 /// What a person would read in a message: Tencent's `MsgBody`, OpenIM's `content`, the standard dialect's `elements`.
 pub(crate) fn texts(dialect: Dialect, body: &Value) -> Vec<String> {
@@ -190,7 +201,9 @@ mod tests {
         }
         assert_eq!(moment(Dialect::OpenIm, "callbackBeforeMsgModifyCommand"), Moment::Asked);
         assert_eq!(moment(Dialect::OpenIm, "callbackBeforeAfterMsgCommand"), Moment::Told);
-        assert_eq!(moment(Dialect::Standard, "message.sending"), Moment::Asked);
+        for name in ["message.sending", "members.adding", "accounts.registering"] {
+            assert_eq!(moment(Dialect::Standard, name), Moment::Asked);
+        }
         for name in ["message.sent", "message.not_sent", "group.changed", "batch"] {
             assert_eq!(moment(Dialect::Standard, name), Moment::Told);
         }

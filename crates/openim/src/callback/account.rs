@@ -14,14 +14,16 @@ use super::request::json;
 use crate::id_rules;
 
 #[derive(Serialize)]
-struct Registering<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Registering<'a> {
     #[serde(rename = "callbackCommand")]
     command: &'a str,
     users: Vec<User<'a>>,
 }
 
 #[derive(PartialEq, Serialize)]
-struct User<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct User<'a> {
     #[serde(rename = "userID")]
     user_id: &'a str,
     nickname: &'a str,
@@ -39,7 +41,8 @@ struct User<'a> {
 }
 
 #[derive(Serialize)]
-struct Blocking<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Blocking<'a> {
     #[serde(rename = "callbackCommand")]
     command: &'a str,
     #[serde(rename = "ownerUserID")]

@@ -18,7 +18,8 @@ use crate::id_rules;
 /// The request's `groupInfo`, flattened. COMPAT: what a request leaves to the server is still empty or 0 here, the owner
 /// too: who is to own the group stands in `initMemberList`.
 #[derive(Serialize)]
-struct Body<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Body<'a> {
     #[serde(rename = "operationID")]
     operation_id: &'a str,
     #[serde(rename = "callbackCommand")]
@@ -58,7 +59,8 @@ struct Body<'a> {
 }
 
 #[derive(Serialize)]
-struct InitMember<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct InitMember<'a> {
     #[serde(rename = "userID")]
     user_id: &'a str,
     #[serde(rename = "roleLevel")]

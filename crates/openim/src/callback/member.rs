@@ -17,7 +17,8 @@ use super::request::json;
 use crate::group_info::role_of;
 
 #[derive(Serialize)]
-struct Invitation<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Invitation<'a> {
     #[serde(rename = "callbackCommand")]
     command: &'a str,
     #[serde(rename = "operationID")]
@@ -30,7 +31,8 @@ struct Invitation<'a> {
 }
 
 #[derive(Serialize)]
-struct Joining<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Joining<'a> {
     #[serde(rename = "callbackCommand")]
     command: &'a str,
     #[serde(rename = "groupID")]
@@ -42,7 +44,8 @@ struct Joining<'a> {
 }
 
 #[derive(Serialize)]
-struct Joiner<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Joiner<'a> {
     #[serde(rename = "userID")]
     user_id: &'a str,
     ex: &'a str,

@@ -10,6 +10,7 @@ use ::schema::{Callback, Dialect, Moment, Shape};
 use chat::conversation::ConversationId;
 use chat::element::{Carried, Content, Custom, Element, Face, File, Image, Location, Merged, Picture, Sound, Video};
 use chat::event::{Event, LogEntry, Position, Shard};
+use chat::group::update::{Naming, UpdateGroup};
 use chat::id::{MessageId, Timestamp};
 use chat::message::{Delivery, Mention, Message};
 use chat::question::Question;
@@ -18,9 +19,15 @@ use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 use webhook::codec::{Call, Codec};
 
-use super::commands::{AFTER_SEND_GROUP, AFTER_SEND_SINGLE, BEFORE_MSG_MODIFY, BEFORE_SEND_GROUP, BEFORE_SEND_SINGLE};
+use super::commands::{
+    AFTER_SEND_GROUP, AFTER_SEND_SINGLE, BEFORE_ADD_BLACK, BEFORE_CREATE_GROUP, BEFORE_INVITE, BEFORE_MEMBERS_JOIN,
+    BEFORE_MSG_MODIFY, BEFORE_SEND_GROUP, BEFORE_SEND_SINGLE, BEFORE_SET_GROUP_INFO, BEFORE_SET_GROUP_INFO_EX,
+    BEFORE_USER_REGISTER,
+};
 use super::request::Body;
+use super::{account, group, member, update};
 use crate::codec::OpenImCodec;
+use crate::codec::tests::consent;
 
 /// The answer to a question. It refuses if `actionCode` is 0 and `nextCode` is 1; the caller then gets `errCode`, `errMsg`
 /// and `errDlt`. Anything else allows. Letter case of names does not matter, and what is null or not there is the zero
@@ -58,6 +65,102 @@ struct Modification {
     attached_info: Option<String>,
     /// Replaces only what is there.
     offline_push_info: Option<Map<String, Value>>,
+    ex: Option<String>,
+}
+
+/// The answer to the question about a new group: as every answer to a question, and what is given beyond that replaces what
+/// the group would be.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only its schema is of interest")]
+struct GroupAnswer {
+    #[schemars(flatten)]
+    verdict: Verdict,
+    #[schemars(rename = "groupID")]
+    group_id: Option<String>,
+    group_name: Option<String>,
+    introduction: Option<String>,
+    notification: Option<String>,
+    #[schemars(rename = "faceURL")]
+    face_url: Option<String>,
+    ex: Option<String>,
+    need_verification: Option<Number>,
+    look_member_info: Option<Number>,
+}
+
+/// The answer to the question about a change of a group, as to one about a new group. `notification` is never taken.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only its schema is of interest")]
+struct UpdateAnswer {
+    #[schemars(flatten)]
+    verdict: Verdict,
+    /// The group that was asked about, if it is there.
+    #[schemars(rename = "groupID")]
+    group_id: Option<String>,
+    group_name: Option<String>,
+    introduction: Option<String>,
+    #[schemars(rename = "faceURL")]
+    face_url: Option<String>,
+    ex: Option<String>,
+    need_verification: Option<Number>,
+    look_member_info: Option<Number>,
+    apply_member_friend: Option<Number>,
+}
+
+/// The answer to the question about an invitation: those who are named do not become members.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only its schema is of interest")]
+struct InviteAnswer {
+    #[schemars(flatten)]
+    verdict: Verdict,
+    refused_members_account: Option<Vec<String>>,
+}
+
+/// The answer to the question about new members: what is different about some of them.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only its schema is of interest")]
+struct JoinAnswer {
+    #[schemars(flatten)]
+    verdict: Verdict,
+    member_callback_list: Option<Vec<ChangedMember>>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only its schema is of interest")]
+struct ChangedMember {
+    #[schemars(rename = "userID")]
+    user_id: String,
+    nickname: Option<String>,
+    #[schemars(rename = "faceURL")]
+    face_url: Option<String>,
+    role_level: Option<Number>,
+    mute_end_time: Option<Number>,
+    ex: Option<String>,
+}
+
+/// The answer to the question about new accounts: those that are named are registered in place of all that were asked about.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only its schema is of interest")]
+struct RegisterAnswer {
+    #[schemars(flatten)]
+    verdict: Verdict,
+    users: Option<Vec<RegisteredUser>>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only its schema is of interest")]
+struct RegisteredUser {
+    #[schemars(rename = "userID")]
+    user_id: String,
+    nickname: Option<String>,
+    #[schemars(rename = "faceURL")]
+    face_url: Option<String>,
     ex: Option<String>,
 }
 
@@ -195,7 +298,7 @@ fn dialect() -> Dialect {
         call,
         answer: answered(Shape::read::<Acknowledgement>(), &verdicts()[..1]),
     };
-    let callbacks = vec![
+    let mut callbacks = vec![
         question(
             BEFORE_SEND_SINGLE,
             "May this one-to-one message be sent?",
@@ -212,12 +315,125 @@ fn dialect() -> Dialect {
             answer: answered(answered(Shape::read::<Modification>(), &verdicts()), &modifications()),
         },
     ];
+    for (command, summary, asked, shape, answer) in consents() {
+        let call = shape.example(&codec().question(command, &asked).body).always("callbackCommand", command);
+        let answer = answered(answered(answer, &verdicts()), &consent_answers(command));
+        callbacks.push(Callback { command, moment: Moment::Asked, summary, call, answer });
+    }
     Dialect {
         name: "openim",
         title: "Ringback callbacks: OpenIM",
         description: "Each call is a POST to the endpoint's URL, a slash and the command, with `contenttype=json` in the query \
             (and `key`, the conversation, in that of an event) and the header `operationID`.",
         callbacks,
+    }
+}
+
+/// The questions that are not about messages.
+fn consents() -> Vec<(&'static str, &'static str, Question, Shape, Shape)> {
+    let naming = |naming| {
+        let texts = |text: &str| Some(text.to_owned());
+        consent::changing(UpdateGroup {
+            name: texts("Dinner"),
+            hides_members: Some(true),
+            naming,
+            ..Default::default()
+        })
+    };
+    let making = || consent::making(consent::creation());
+    vec![
+        (
+            BEFORE_CREATE_GROUP,
+            "May this group be made?",
+            making(),
+            Shape::sent::<group::Body<'_>>(),
+            Shape::read::<GroupAnswer>(),
+        ),
+        (
+            BEFORE_MEMBERS_JOIN,
+            "What is different about these new members?",
+            making(),
+            Shape::sent::<member::Joining<'_>>(),
+            Shape::read::<JoinAnswer>(),
+        ),
+        (
+            BEFORE_INVITE,
+            "May these users become members? Answered per user.",
+            consent::adding(),
+            Shape::sent::<member::Invitation<'_>>(),
+            Shape::read::<InviteAnswer>(),
+        ),
+        (
+            BEFORE_SET_GROUP_INFO,
+            "May this group be changed so? What does not change is empty or 0.",
+            naming(Naming::Filled),
+            Shape::sent::<update::Body<'_, &str, i32>>(),
+            Shape::read::<UpdateAnswer>(),
+        ),
+        (
+            BEFORE_SET_GROUP_INFO_EX,
+            "May this group be changed so? What does not change is null.",
+            naming(Naming::Named),
+            Shape::sent::<update::Body<'_, Option<&str>, Option<i32>>>(),
+            Shape::read::<UpdateAnswer>(),
+        ),
+        (
+            BEFORE_ADD_BLACK,
+            "May this user block that one?",
+            Question::BeforeBlock(Box::new(consent::block())),
+            Shape::sent::<account::Blocking<'_>>(),
+            Shape::read::<Verdict>(),
+        ),
+        (
+            BEFORE_USER_REGISTER,
+            "May these users be registered?",
+            consent::registering(vec![consent::zoe()]),
+            Shape::sent::<account::Registering<'_>>(),
+            Shape::read::<RegisterAnswer>(),
+        ),
+    ]
+}
+
+/// More answers to them, all of which are read.
+fn consent_answers(command: &str) -> Vec<Value> {
+    let profile = json!({
+        "groupID": "g100", "groupName": "Dinner", "introduction": "", "faceURL": "", "ex": "x", "needVerification": 2,
+        "lookMemberInfo": "1",
+    });
+    match command {
+        BEFORE_CREATE_GROUP => vec![profile, json!({"notification": "at six"})],
+        BEFORE_SET_GROUP_INFO | BEFORE_SET_GROUP_INFO_EX => vec![profile, json!({"applyMemberFriend": 1})],
+        BEFORE_MEMBERS_JOIN => vec![json!({"memberCallbackList": [{
+            "userID": "bob", "nickname": "B.", "faceURL": "", "roleLevel": 60, "muteEndTime": 7, "ex": null,
+        }]})],
+        BEFORE_INVITE => vec![json!({"refusedMembersAccount": ["dave"]})],
+        BEFORE_USER_REGISTER => {
+            vec![json!({"users": [{"userID": "zoe", "nickname": "Z.", "faceURL": "", "ex": ""}]})]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// What is answered to these, too, fits if and only if it is read.
+#[test]
+fn an_answer_about_others_fits_if_and_only_if_it_is_read() {
+    for (command, _, question, ..) in consents() {
+        let described = find(command).answer;
+        let is_read = |answer: &Value| codec().verdict(command, &question, answer.to_string().as_bytes()).is_ok();
+        for answer in verdicts().iter().chain(&consent_answers(command)) {
+            assert!(described.fits(answer) && is_read(answer), "{command}: {answer}");
+        }
+        for (name, wrong) in [
+            ("errMsg", json!(1)),
+            ("groupName", json!(1)),
+            ("needVerification", json!("x")),
+            ("refusedMembersAccount", json!("dave")),
+            ("memberCallbackList", json!([{"nickname": "nobody"}])),
+            ("users", json!([7])),
+        ] {
+            let wrong = json!({ name: wrong });
+            assert_eq!(described.fits(&wrong), is_read(&wrong), "{command}: {wrong}");
+        }
     }
 }
 

@@ -17,7 +17,8 @@ use super::request::json;
 use crate::group_info::{Verification, forbids, need_verification};
 
 #[derive(Serialize)]
-struct Body<'a, T: Serialize, N: Serialize> {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Body<'a, T: Serialize, N: Serialize> {
     #[serde(rename = "callbackCommand")]
     command: &'a str,
     /// COMPAT: never filled; the header of this name is.

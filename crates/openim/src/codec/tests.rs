@@ -1,4 +1,4 @@
-mod consent;
+pub(crate) mod consent;
 
 use chat::conversation::ConversationId;
 use chat::element::{Carried, Content, Element, Face};

@@ -2,14 +2,15 @@
 
 use std::fs;
 
-use chat::event::Position;
+use chat::event::{Position, Shard};
 use store::migrate::{MigrateError, Place, Progress, run};
 use tokio::sync::watch;
+use webhook::ledger::Cursor;
 
 use crate::fixtures::{direct, message};
-use crate::ledger::Cursors;
+use crate::ledger::{Cursors, letter};
 use crate::places::{Database, are_same, move_all, seen, server, try_move};
-use crate::there_and_back::populate;
+use crate::there_and_back::{populate, tell};
 
 async fn refusal(from: &Place, to: &Place) -> String {
     let (progress, _watched) = watch::channel(Progress::default());
@@ -142,32 +143,80 @@ async fn a_difference_is_found() {
         }
         drop(store);
         let to = if number % 2 == 0 { Database::postgres(3).await } else { Database::sqlite() };
-        // Copied, and not yet compared.
-        let is_compared = |progress: &Progress| progress.phase == store::migrate::Phase::Verifying;
-        assert!(crate::places::move_until(&from, &to, is_compared).await);
-        to.sql(change).await;
-        match try_move(&from, &to).await {
-            Err(error @ MigrateError::Differs(_)) => {
-                let is_counted = words == "unread" && to.is_sqlite();
-                let words = if is_counted { "the conversation of" } else { words };
-                assert!(error.to_string().contains(words), "{change}: {error}");
-            }
-            other => panic!("{change}: {other:?}"),
-        }
-        assert!(to.try_open().await.is_err());
+        let is_counted = words == "unread" && to.is_sqlite();
+        is_found(&from, &to, change, if is_counted { "the conversation of" } else { words }).await;
     }
 }
 
-/// Data sets of a version before this one have no id until they are opened.
+async fn is_found(from: &Database, to: &Database, change: &str, words: &str) {
+    // Copied, and not yet compared.
+    let is_compared = |progress: &Progress| progress.phase == store::migrate::Phase::Verifying;
+    assert!(crate::places::move_until(from, to, is_compared).await);
+    to.sql(change).await;
+    match try_move(from, to).await {
+        Err(error @ MigrateError::Differs(_)) => assert!(error.to_string().contains(words), "{change}: {error}"),
+        other => panic!("{change}: {other:?}"),
+    }
+    assert!(to.try_open().await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_difference_in_what_is_noted_of_endpoints_is_found() {
+    let from = Database::sqlite();
+    let store = from.open().await;
+    populate(&store).await;
+    tell(&store).await;
+    drop(store);
+    for (number, (change, words)) in [
+        ("UPDATE letter SET why = 'other' WHERE state = 1", "letters"),
+        ("UPDATE letter SET position = position - 1 WHERE endpoint = 'app'", "the conversation of"),
+        ("DELETE FROM letter WHERE state = 0 AND endpoint = 'idle'", "letters here"),
+        ("UPDATE letter_count SET dead = dead + 1 WHERE endpoint = 'idle'", "how many letters \"idle\" has"),
+        ("UPDATE pause SET reason = 'gone'", "pauses"),
+        ("UPDATE behind SET attempts = 4 WHERE attempts = 5", "the conversation of the group \"g\""),
+        ("UPDATE cursor SET started = 1000000 WHERE endpoint = 'new'", "what \"new\" is owed nothing of"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let to = if number % 2 == 0 { Database::postgres(3).await } else { Database::sqlite() };
+        is_found(&from, &to, change, words).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_letter_of_no_event_is_named() {
+    let (from, to) = (Database::sqlite(), Database::postgres(2).await);
+    let store = from.open().await;
+    populate(&store).await;
+    store.put_letters(vec![letter("app", Shard(0), 100_000)]).await.unwrap();
+    drop(store);
+    let error = try_move(&from, &to).await.unwrap_err();
+    assert!(error.to_string().contains("the letter of \"app\" about"), "{error}");
+}
+
+/// What the migrations after the first have made.
+const UNDO: &str =
+    "DROP TABLE dataset; DROP TABLE letter; DROP TABLE letter_count; DROP TABLE attempt; DROP TABLE pause;
+     DROP TABLE milestone; DROP TABLE gap; DROP INDEX event_to_trim; ALTER TABLE cursor DROP COLUMN started;
+     ALTER TABLE behind DROP COLUMN attempts; ALTER TABLE behind DROP COLUMN since; ALTER TABLE behind DROP COLUMN due;
+     DELETE FROM refinery_schema_history WHERE version > 1";
+
+/// Data sets of a version before this one have no id until they are opened, and nobody noted when an endpoint was new.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_source_of_the_version_before() {
     let (from, to) = (Database::sqlite(), Database::postgres(2).await);
     let store = from.open().await;
     populate(&store).await;
     store.send(message("a", direct("a", "b"))).await;
+    store.save_cursor("app", Shard(0), Position(7)).await.unwrap();
+    store.save_cursor("app", Shard(0), Position(100)).await.unwrap();
+    let started = |position| Some(Cursor { position: Position(100), started: Position(position) });
+    assert_eq!(store.cursor("app", Shard(0)).await.unwrap(), started(7));
     let before = seen(&store).await;
     drop(store);
-    from.sql("DROP TABLE dataset; DELETE FROM refinery_schema_history WHERE version = 2").await;
+    from.sql(UNDO).await;
     move_all(&from, &to).await;
     are_same(&seen(&to.open().await).await, &before);
+    assert_eq!(from.open().await.cursor("app", Shard(0)).await.unwrap(), started(0));
 }

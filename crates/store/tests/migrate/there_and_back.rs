@@ -1,18 +1,18 @@
 //! What is seen through the ports is the same afterwards, and goes on from there.
 
 use chat::conversation::ConversationId;
-use chat::event::{Position, Subject};
+use chat::event::{EndpointPause, Event, LogEntry, Position, Shard, Subject};
 use chat::id::Timestamp;
 use chat::message::{Keeping, RepeatKey};
 use chat::port::{CommitError, Write};
-use webhook::ledger::Progress;
+use webhook::ledger::{Behind, Letter, LetterQuery, LetterState, Pause, PauseReason, Progress, Trouble};
 
 use crate::fixtures::{
     NEARLY_EQUAL, NOW, at, direct, dissolved, for_ever, group_changed, ids, in_group, in_topic, kept, members, message,
     not_sent, put, repeatable, send, topic, uncounted,
 };
 use crate::fresh::Fresh;
-use crate::ledger::{Cursors, lags};
+use crate::ledger::{Cursors, letter};
 use crate::places::{Database, Owed, are_same, has_each_event_once, is_known_everywhere, move_all, owed, seen};
 
 /// A bit of everything.
@@ -49,11 +49,24 @@ pub(crate) async fn populate(store: &Fresh) {
     }
     store.send_reading(message("b", direct("a", "b"))).await;
     store.commit(repeatable(message("a", direct("a", "b")), for_ever("again"))).await.unwrap();
-    store.write(vec![put(dissolved("h"))]).await;
+    for endpoint in ["app", "idle"] {
+        store.write(vec![put(dissolved("h")), Write::Append(Box::new(paused(endpoint)))]).await;
+    }
 }
 
-/// `app` was told of about the half, but for two conversations; `new` has a cursor and was told of nothing; `idle` of all.
-async fn tell(store: &Fresh) {
+fn paused(endpoint: &str) -> Event {
+    Event::EndpointPaused(EndpointPause {
+        id: message("a", direct("a", "b")).id,
+        endpoint: endpoint.into(),
+        time: NOW,
+        reason: "gone".into(),
+        detail: "410".into(),
+    })
+}
+
+/// `app` was told of about the half, but for two conversations, one of which has trouble; `new` has a cursor and was told of
+/// nothing; `idle` of all, and is paused. There are letters about some events of any kind.
+pub(crate) async fn tell(store: &Fresh) {
     for shard in store.shards() {
         let head = *store.head(shard).borrow();
         let log = store.log_after(shard, Position(0), 10_000).await.unwrap();
@@ -61,13 +74,52 @@ async fn tell(store: &Fresh) {
         let half = Position(head.0 / 2);
         let told = |conversation: ConversationId| {
             let mut events = log.iter().filter(|entry| entry.event.subject() == Subject::from(conversation.clone()));
-            events.nth(2).map(|entry| (conversation.into(), lags(entry.position.0)))
+            let trouble = Trouble { attempts: 5, since: at(7), due: at(1000) };
+            let trouble = matches!(conversation, ConversationId::Group(_)).then_some(trouble);
+            events.nth(2).map(|entry| (conversation.into(), Some(Behind { told: entry.position, trouble })))
         };
         let behind: Vec<_> = behind.into_iter().filter_map(told).collect();
         store.save_progress("app", shard, Progress { cursor: half, behind, letters: Vec::new() }).await.unwrap();
         store.save_cursor("new", shard, Position(0)).await.unwrap();
+        let of = |endpoint: &str, number: usize, entry: &LogEntry| Letter {
+            subject: entry.event.subject(),
+            event: entry.event.id(),
+            state: if number.is_multiple_of(2) { LetterState::Dead } else { LetterState::Replay },
+            at: at(number as i64),
+            why: format!("why {number}"),
+            ..letter(endpoint, shard, entry.position.0)
+        };
+        let about = log.iter().enumerate().filter(|(number, _)| number.is_multiple_of(3));
+        let letters = about.flat_map(|(number, entry)| [of("app", number, entry), of("idle", number + 1, entry)]);
+        store.put_letters(letters.collect()).await.unwrap();
         store.save_cursor("idle", shard, head).await.unwrap();
     }
+    let pause = Pause { reason: PauseReason::TooManyDead, detail: "too many".into(), since: at(3) };
+    store.set_pause("idle", Some(pause)).await.unwrap();
+}
+
+/// What is noted of endpoints that is no database's own.
+async fn noted(store: &Fresh) -> Vec<String> {
+    let mut lines = Vec::new();
+    for endpoint in ENDPOINTS {
+        lines.push(format!("{endpoint} {:?}", store.pause(endpoint).await.unwrap()));
+        lines.push(format!("{endpoint} {:?}", store.count_letters(endpoint).await.unwrap()));
+        for shard in store.shards() {
+            let troubled = store.behind(endpoint, shard).await.unwrap().into_iter();
+            let troubled = troubled.filter_map(|(subject, behind)| Some((subject, behind.trouble?)));
+            lines.extend(troubled.map(|(subject, trouble)| format!("{endpoint} {subject:?} {trouble:?}")));
+        }
+    }
+    let query = LetterQuery { limit: 10_000, ..LetterQuery::default() };
+    for letter in store.letters(&query).await.unwrap() {
+        // It is where its event is.
+        let before = Position(letter.position.0 - 1);
+        let entry = store.log_after(letter.shard, before, 1).await.unwrap().remove(0);
+        assert_eq!((entry.position, entry.event.id()), (letter.position, letter.event));
+        lines.push(format!("{:?}", Letter { shard: Shard(0), position: Position(0), ..letter }));
+    }
+    lines.sort();
+    lines
 }
 
 const ENDPOINTS: [&str; 3] = ["app", "new", "idle"];
@@ -78,7 +130,9 @@ async fn look(store: &Fresh) -> (Vec<String>, Owed) {
     }
     assert!(!is_known_everywhere(store, "nobody").await);
     has_each_event_once(store).await;
-    (seen(store).await, owed(store, &ENDPOINTS).await)
+    let mut lines = seen(store).await;
+    lines.extend(noted(store).await);
+    (lines, owed(store, &ENDPOINTS).await)
 }
 
 async fn is_as_before(store: &Fresh, before: &(Vec<String>, Owed)) {
@@ -116,11 +170,13 @@ async fn there_and_back(one: Database, other: Database, back: Database) {
     tell(&store).await;
     let before = look(&store).await;
     assert!(before.1.values().map(Vec::len).sum::<usize>() > 100, "there is much to tell");
+    let count = |words: &str| before.0.iter().filter(|line| line.contains(words)).count();
+    assert!(count("Letter {") > 100 && count("Trouble {") == 1 && count("TooManyDead") == 1);
     drop(store);
 
     let summary = move_all(&one, &other).await;
     assert!(!summary.is_resumed);
-    assert!(summary.counts.contains(&("events", 8 * 22 + 22 + 4)), "{:?}", summary.counts);
+    assert!(summary.counts.contains(&("events", 8 * 22 + 22 + 4 + 2)), "{:?}", summary.counts);
     let store = other.open().await;
     is_as_before(&store, &before).await;
     drop(store);

@@ -1,17 +1,22 @@
 //! Plans are made once, perhaps while there is hardly a row, and must do when there are many.
 
 use chat::conversation::ConversationId;
-use chat::id::Timestamp;
+use chat::event::{Position, Shard, Subject};
+use chat::id::{EventId, Timestamp};
 use chat::member::{Member, Role};
-use chat::port::{Store, Write};
+use chat::port::{Log, Store, Write};
+use store::Postgres;
 use tokio_postgres::Client;
+use webhook::ledger::{Attempt, Ledger, Letter, LetterQuery, LetterState};
 
 use crate::home::Home;
+use crate::ledger::letter;
 use crate::order::group_of;
 use crate::{changes, has_two, send, send_to, until};
 
 cases! {
     plans_that_were_made_of_tiny_tables_do_for_large_ones,
+    what_is_asked_of_the_ledger_reads_few_rows,
 }
 
 const ROWS: i64 = 20_000;
@@ -68,6 +73,110 @@ async fn plans_that_were_made_of_tiny_tables_do_for_large_ones() {
     assert!(each < 500, "two sends and two look-ups read {each} rows and index entries together");
 }
 
+/// Each of the look-ups that callbacks live on, once.
+async fn ask(store: &Postgres, head: Position) {
+    let (shard, event) = (Shard(1), EventId::new(Timestamp::from_millis(10_001), 10_001));
+    let query = LetterQuery { endpoint: Some("app".into()), limit: 10, ..LetterQuery::default() };
+    let after = Some(("app".to_owned(), shard, Position(10_000)));
+    assert_eq!(store.letters(&LetterQuery { after: after.clone(), ..query.clone() }).await.unwrap().len(), 10);
+    let replay = LetterQuery { state: Some(LetterState::Replay), ..query.clone() };
+    assert_eq!(store.letters(&replay).await.unwrap().len(), 1);
+    let due = LetterQuery { due_by: Some(Timestamp::from_millis(5)), ..replay };
+    assert_eq!(store.letters(&due).await.unwrap().len(), 1);
+    assert_eq!(store.letters(&LetterQuery { after, endpoint: None, ..query.clone() }).await.unwrap().len(), 10);
+    assert_eq!(store.letters(&LetterQuery { event: Some(event), ..query }).await.unwrap().len(), 1);
+    assert!(store.count_letters("app").await.unwrap().dead >= 1);
+    assert_eq!(store.attempts(event).await.unwrap().len(), 1);
+    let subject = Subject::from(ConversationId::direct("a".into(), "b".into()));
+    assert_eq!(store.log_before(&subject, head, 10).await.unwrap().len(), 10);
+    // All that is there is in the history.
+    let trimmed = store.trim(store.shard_of(&subject), head, 10, Vec::new(), Timestamp::default()).await.unwrap();
+    assert_eq!(trimmed.events, 0);
+    assert_eq!(store.position_at(shard, Timestamp::from_millis(10_000)).await.unwrap(), Position(10_000));
+    assert!(store.time_of(shard, Position(10_000)).await.unwrap().is_some());
+}
+
+async fn what_is_asked_of_the_ledger_reads_few_rows() {
+    let home = Home::new().await;
+    let store = home.open().await;
+    has_two(&store).await;
+    send(&store, "first").await.unwrap();
+    let shard = Shard(1);
+    let event = EventId::new(Timestamp::from_millis(1), 1);
+    store.put_letters(vec![Letter { event, ..letter("app", shard, 1) }]).await.unwrap();
+    let attempt = |number: u64| Attempt {
+        endpoint: "app".into(),
+        event: EventId::new(Timestamp::from_millis(number as i64), number.into()),
+        command: "C2C.CallbackAfterSendMsg".into(),
+        time: Timestamp::from_millis(number as i64),
+        took: 1,
+        outcome: "timeout".into(),
+        status: None,
+        detail: String::new(),
+    };
+    store.note_attempts(vec![attempt(1)]).await.unwrap();
+    store.note_time(Timestamp::from_millis(1), vec![(shard, Position(1))]).await.unwrap();
+    store.trim(shard, Position(1), 10, Vec::new(), Timestamp::default()).await.unwrap();
+    drop(store);
+    for table in ["letter", "letter_count", "attempt", "milestone", "event", "conversation", "log_shard"] {
+        home.sql(&format!("ALTER TABLE {table} SET (autovacuum_enabled = off)")).await;
+        home.sql(&format!("VACUUM ANALYZE {table}")).await;
+    }
+
+    // Planned now, at the first use.
+    let store = home.open().await;
+    let work = async |number: u64| {
+        store.note_attempts(vec![attempt(number)]).await.unwrap();
+        store
+            .note_time(Timestamp::from_millis(1_000_000 + number as i64), vec![(shard, Position(500_000 + number))])
+            .await
+            .unwrap();
+        store.put_letters(vec![letter("audit", shard, number)]).await.unwrap();
+        store.remove_letters("audit", vec![(shard, Position(number))]).await.unwrap();
+        store.trim(shard, Position(2), 10, Vec::new(), Timestamp::default()).await.unwrap();
+    };
+    work(2).await;
+    let subject = Subject::from(ConversationId::direct("a".into(), "b".into()));
+    let place = store.log_before(&subject, Position(u64::MAX), 10).await.unwrap().remove(0);
+    store.letters(&LetterQuery::default()).await.unwrap();
+    store.attempts(event).await.unwrap();
+    // The newest letters of `app` are about events that each have an id of their own; one of them is to be told again.
+    home.sql(&format!(
+        "INSERT INTO letter SELECT 'app', 1, n, '\"app\"', lpad(to_hex(n), 12, '0') || lpad(to_hex(n), 20, '0'), 'c',
+            CASE n WHEN 15000 THEN 1 ELSE 0 END, '', 1, n % 7 FROM generate_series(2, {ROWS}) n;
+         INSERT INTO letter SELECT 'x' || n, 1, n, '\"app\"', 'none', 'c', 0, '', 1, 1 FROM generate_series(1, {ROWS}) n;
+         UPDATE letter SET at = 5 WHERE state = 1;
+         INSERT INTO attempt (endpoint, event, command, time, took, outcome, detail)
+            SELECT 'app', lpad(to_hex(n), 12, '0') || lpad(to_hex(n), 20, '0'), 'c', n, 1, 'timeout', ''
+            FROM generate_series(10, {ROWS}) n;
+         INSERT INTO milestone SELECT 1, n, n, n, n FROM generate_series(10, {ROWS}) n;
+         INSERT INTO event SELECT e.shard, e.position + n, e.conversation, e.seq + n, 0, 0, NULL, e.data
+            FROM event e, generate_series(1, {ROWS}) n WHERE e.shard = {} AND e.position = {};
+         INSERT INTO event SELECT 1, 1000000 + n, 1, NULL, 0, NULL, NULL, '{{}}' FROM generate_series(1, {ROWS}) n;",
+        place.shard.0, place.position.0
+    ))
+    .await;
+    let head = Position(place.position.0 + ROWS as u64 / 2);
+    let db = home.connect().await;
+    until("the server to know of the rows", async || counted(&db, "n_tup_ins", "attempt").await >= ROWS - 10).await;
+
+    let read = async || counted(&db, "idx_tup_fetch + seq_tup_read", "%").await + entries_read(&db).await;
+    let noted = async || counted(&db, "n_tup_ins", "attempt").await;
+    let (before, noted_before, found_before) = (read().await, noted().await, found_attempts(&db).await);
+    // The writer's connection and the readers' are counted each in its time: until most of both is.
+    let mut asked = 0;
+    until("the server to know of most notes and look-ups", async || {
+        asked += 1;
+        ask(&store, head).await;
+        work(100_000 + asked as u64).await;
+        asked >= 20 && noted().await - noted_before > asked / 2 && found_attempts(&db).await - found_before > asked / 2
+    })
+    .await;
+    let each = (read().await - before) / asked;
+    let by = most_read(&db).await;
+    assert!(each < 500, "a round of look-ups and notes reads {each} rows and index entries; in {asked} rounds {by}");
+}
+
 /// What the server has counted of the tables of this name.
 async fn counted(db: &Client, what: &str, name: &str) -> i64 {
     let query = format!(
@@ -75,6 +184,23 @@ async fn counted(db: &Client, what: &str, name: &str) -> i64 {
          WHERE schemaname = current_schema() AND relname LIKE $1 AND relname NOT IN ('log_shard', 'writer', 'dataset')"
     );
     db.query_one(&query, &[&name]).await.unwrap().get(0)
+}
+
+/// By what rows were read, and how many.
+async fn most_read(db: &Client) -> String {
+    let query = "SELECT string_agg(name || ': ' || rows, ', ' ORDER BY rows DESC) FROM (
+            SELECT indexrelname AS name, idx_tup_read AS rows FROM pg_stat_user_indexes
+                WHERE schemaname = current_schema() AND idx_tup_read > 1000
+            UNION ALL SELECT relname, seq_tup_read FROM pg_stat_user_tables
+                WHERE schemaname = current_schema() AND seq_tup_read > 1000) read";
+    db.query_one(query, &[]).await.unwrap().get::<_, Option<String>>(0).unwrap_or_default()
+}
+
+/// How often attempts were looked up by their event.
+async fn found_attempts(db: &Client) -> i64 {
+    let query = "SELECT coalesce(sum(idx_scan), 0)::int8 FROM pg_stat_user_indexes
+         WHERE schemaname = current_schema() AND indexrelname = 'attempt_of_event'";
+    db.query_one(query, &[]).await.unwrap().get(0)
 }
 
 async fn entries_read(db: &Client) -> i64 {

@@ -135,6 +135,7 @@ struct Place<'a> {
 
 /// `Group.CallbackBeforeCreateGroup`.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct BeforeCreateGroup<'a> {
     callback_command: &'a str,
@@ -153,6 +154,7 @@ pub(super) struct BeforeCreateGroup<'a> {
 
 /// `Group.CallbackBeforeInviteJoinGroup`.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct BeforeInvite<'a> {
     callback_command: &'a str,
@@ -167,6 +169,7 @@ pub(super) struct BeforeInvite<'a> {
 
 /// `Group.CallbackBeforeCreateTopic`. It names neither the group nor the time.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct BeforeCreateTopic<'a> {
     callback_command: &'a str,
@@ -179,6 +182,7 @@ pub(super) struct BeforeCreateTopic<'a> {
 
 /// One account of a list of members.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Listed<'a> {
     #[serde(rename = "Member_Account")]
     account: &'a str,

@@ -18,7 +18,10 @@ use chat::message::Delivery;
 use schemars::JsonSchema;
 use serde_json::{Map, json};
 
-use super::bodies::{AfterC2c, AfterGroup, BeforeC2c, BeforeGroup, GroupChanged};
+use super::bodies::{
+    AfterC2c, AfterGroup, BeforeC2c, BeforeCreateGroup, BeforeCreateTopic, BeforeGroup, BeforeInvite, GroupChanged,
+};
+use super::tests::consent;
 use super::*;
 
 /// An element of a message. A field that the sender left out is left out; fields that are not named here are passed on.
@@ -141,6 +144,32 @@ struct MessageVerdict {
     error_code: Code,
     msg_body: Option<Vec<MsgElement>>,
     cloud_custom_data: Option<String>,
+}
+
+/// The answer to a question about a group or a topic. `ErrorCode` decides: 0 go on; any other refuses it. 10100 to 10200
+/// reach the caller with `ErrorInfo`, any other as the general code of a refusal.
+#[derive(JsonSchema)]
+#[serde(rename_all = "PascalCase")]
+#[expect(dead_code, reason = "only its schema is of interest")]
+struct Consent {
+    /// Not looked at.
+    action_status: Option<String>,
+    error_info: Option<String>,
+    error_code: Code,
+}
+
+/// The answer to a question about new members, as to one about a group; with `ErrorCode` 0, those who are named do not
+/// become members.
+#[derive(JsonSchema)]
+#[serde(rename_all = "PascalCase")]
+#[expect(dead_code, reason = "only its schema is of interest")]
+struct MembersConsent {
+    /// Not looked at.
+    action_status: Option<String>,
+    error_info: Option<String>,
+    error_code: Code,
+    #[serde(rename = "RefusedMembers_Account")]
+    refused: Option<Vec<String>>,
 }
 
 /// The answer to an event. Not looked at, unless the endpoint has `acknowledge = "body"`: then it was heard if `ErrorCode`
@@ -303,6 +332,13 @@ fn dialect() -> Dialect {
         call: with(shape, calls),
         answer: Shape::read::<Acknowledgement>().example(br#"{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}"#),
     };
+    let consent = |summary, question: &Question, call: Shape, answer: Shape, answers: &[Value]| {
+        let command = codec().asks(question)[0];
+        let answer = answers.iter().fold(answer, |shape, answer| shape.example(answer.to_string().as_bytes()));
+        let call = with(call, &[codec().question(command, question)]);
+        Callback { command, moment: Moment::Asked, summary, call, answer }
+    };
+    let ([create_group, create_topic, invite], answers) = (consents(), consent_answers());
     let [text, full] = direct();
     let unsent = Event::MessageNotSent { message: text.clone(), reason: NotSent::Blocked };
     let sent = Event::MessageSent;
@@ -321,6 +357,27 @@ fn dialect() -> Dialect {
             "A group message was sent.",
             Shape::sent::<AfterGroup<'_>>(),
             &in_group().map(|message| self::told(sent(message))),
+        ),
+        consent(
+            "May this group be made?",
+            &create_group,
+            Shape::sent::<BeforeCreateGroup<'_>>(),
+            Shape::read::<Consent>(),
+            &answers[..2],
+        ),
+        consent(
+            "May this community get this topic?",
+            &create_topic,
+            Shape::sent::<BeforeCreateTopic<'_>>(),
+            Shape::read::<Consent>(),
+            &answers[..2],
+        ),
+        consent(
+            "May these accounts become members? Answered per account.",
+            &invite,
+            Shape::sent::<BeforeInvite<'_>>(),
+            Shape::read::<MembersConsent>(),
+            &answers,
         ),
         told(
             GROUP_CHANGED,
@@ -350,11 +407,53 @@ fn verdicts(own_code: i64) -> [Value; 5] {
     ]
 }
 
+/// The questions that are not about messages.
+fn consents() -> [Question; 3] {
+    let members = consent::members(&[("ines", chat::member::Role::Owner), ("yuki", chat::member::Role::Member)]);
+    [consent::creation(members), consent::topic(), consent::addition()]
+}
+
+/// Answers to them, all of which are read; the last is to the one about members.
+fn consent_answers() -> [Value; 3] {
+    [
+        json!({ "ActionStatus": "OK", "ErrorInfo": "", "ErrorCode": 0 }),
+        json!({ "ActionStatus": "OK", "ErrorInfo": "not today", "ErrorCode": 10_100 }),
+        json!({ "ActionStatus": "OK", "ErrorInfo": "", "ErrorCode": 0, "RefusedMembers_Account": ["pavel"] }),
+    ]
+}
+
 /// A body may have one custom element; the one that stands for what another dialect knows is another.
 fn encode(elements: &[Element]) -> Vec<Value> {
     let is_foreign = |element: &&Element| matches!(element.content, Content::Foreign(_));
     let own: Vec<_> = elements.iter().filter(|element| !is_foreign(element)).cloned().collect();
     crate::element::encode_body(&own)
+}
+
+#[test]
+fn an_answer_about_members_fits_if_and_only_if_it_is_read() {
+    let [_, _, invite] = consents();
+    let command = codec().asks(&invite)[0];
+    let described = dialect().callbacks.into_iter().find(|callback| callback.command == command).unwrap().answer;
+    let is_read = |answer: &Value| codec().verdict(command, &invite, answer.to_string().as_bytes()).is_ok();
+    for answer in consent_answers() {
+        assert!(described.fits(&answer) && is_read(&answer), "{answer}");
+    }
+    for wrong in [
+        json!({ "ErrorInfo": "" }),
+        json!({ "ErrorCode": 0, "RefusedMembers_Account": "pavel" }),
+        json!({ "ErrorCode": 0, "RefusedMembers_Account": [1] }),
+    ] {
+        assert!(!described.fits(&wrong) && !is_read(&wrong), "{wrong}");
+    }
+}
+
+/// Whatever is asked has a schema.
+#[test]
+fn every_question_is_described() {
+    let described: Vec<_> = dialect().callbacks.iter().map(|callback| callback.command).collect();
+    for question in consents() {
+        assert!(codec().asks(&question).iter().all(|command| described.contains(command)));
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-mod consent;
+pub(super) mod consent;
 
 use chat::Actor;
 use chat::conversation::ConversationId;

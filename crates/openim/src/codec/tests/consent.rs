@@ -51,31 +51,35 @@ fn members(ids: &[(&str, Role)]) -> Vec<Member> {
     ids.iter().map(|(id, role)| Member::new((*id).into(), *role, TIME)).collect()
 }
 
-fn creation() -> GroupCreation {
+pub(crate) fn creation() -> GroupCreation {
     let members = members(&[("alice", Role::Owner), ("bob", Role::Admin), ("carol", Role::Member)]);
     GroupCreation { occasion: occasion(), group: lunch(), id_is_made_up: true, members, owned: 0 }
 }
 
-fn making(creation: GroupCreation) -> Question {
+pub(crate) fn making(creation: GroupCreation) -> Question {
     Question::BeforeCreateGroup(Box::new(creation))
 }
 
-fn adding() -> Question {
+pub(crate) fn adding() -> Question {
     let members = members(&[("dave", Role::Member), ("erin", Role::Member)]);
     let addition = MemberAddition { occasion: occasion(), group: lunch(), members, reason: "join us".into() };
     Question::BeforeAddMembers(Box::new(addition))
 }
 
-fn changing(update: UpdateGroup) -> Question {
+pub(crate) fn changing(update: UpdateGroup) -> Question {
     let update = UpdateGroup { group: Some("g100".into()), ..update };
     Question::BeforeUpdateGroup(Box::new(GroupUpdate { occasion: occasion(), group: lunch(), update }))
 }
 
-fn registering(accounts: Vec<NewAccount>) -> Question {
+pub(crate) fn registering(accounts: Vec<NewAccount>) -> Question {
     Question::BeforeRegister(Box::new(Registration { occasion: occasion(), accounts }))
 }
 
-fn zoe() -> NewAccount {
+pub(crate) fn block() -> WantedBlock {
+    WantedBlock { occasion: occasion(), owner: "alice".into(), target: "bob".into() }
+}
+
+pub(crate) fn zoe() -> NewAccount {
     NewAccount { name: Some("Zoe".into()), ..NewAccount::bare("zoe".into()) }
 }
 

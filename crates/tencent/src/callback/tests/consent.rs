@@ -42,17 +42,17 @@ fn group(kind: GroupKind) -> Group {
     }
 }
 
-fn members(ids: &[(&str, Role)]) -> Vec<Member> {
+pub(in crate::callback) fn members(ids: &[(&str, Role)]) -> Vec<Member> {
     ids.iter().map(|(id, role)| Member::new((*id).into(), *role, occasion().time)).collect()
 }
 
-fn creation(members: Vec<Member>) -> Question {
+pub(in crate::callback) fn creation(members: Vec<Member>) -> Question {
     let creation =
         GroupCreation { occasion: occasion(), group: group(GroupKind::Public), id_is_made_up: true, members, owned: 4 };
     Question::BeforeCreateGroup(Box::new(creation))
 }
 
-fn addition() -> Question {
+pub(in crate::callback) fn addition() -> Question {
     let addition = MemberAddition {
         occasion: occasion(),
         group: group(GroupKind::Work),
@@ -62,7 +62,7 @@ fn addition() -> Question {
     Question::BeforeAddMembers(Box::new(addition))
 }
 
-fn topic() -> Question {
+pub(in crate::callback) fn topic() -> Question {
     let topic = Topic {
         id: "@TGS#_c@TOPIC#_routes".into(),
         group: "@TGS#_c".into(),

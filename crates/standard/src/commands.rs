@@ -29,6 +29,17 @@ pub(crate) const BATCH: &str = "batch";
 /// What is told.
 pub(crate) const EVENTS: [&str; 4] = [MESSAGE_SENT, MESSAGE_NOT_SENT, GROUP_CHANGED, ENDPOINT_PAUSED];
 
+/// All that an endpoint may subscribe to.
+pub(crate) const ALL: [&str; EVENTS.len() + QUESTIONS.len()] = {
+    let mut all = [""; EVENTS.len() + QUESTIONS.len()];
+    let mut place = 0;
+    while place < all.len() {
+        all[place] = if place < EVENTS.len() { EVENTS[place] } else { QUESTIONS[place - EVENTS.len()] };
+        place += 1;
+    }
+    all
+};
+
 /// What is asked.
 pub(crate) const QUESTIONS: [&str; 7] = [
     MESSAGE_SENDING,

@@ -151,7 +151,7 @@ impl Release<'_, '_> {
     }
 
     /// Sends it, with the time of now, so that times follow seqs.
-    async fn send(&mut self) -> Result<Parked, Error> {
+    async fn send(&self) -> Result<Parked, Error> {
         for _ in 0..MAX_CONFLICTS {
             let message = self.message_of_now();
             let outcome = Outcome::Sent { modified: self.parked.modified };
@@ -166,8 +166,8 @@ impl Release<'_, '_> {
                 Ok(sent) => return Ok(sent),
                 // It was sent meanwhile by another way: what was wanted has come true.
                 Err(CommitError::Repeat(first)) => {
-                    self.parked.message = *first;
-                    return self.decide(outcome).await;
+                    let decided = self.decide(outcome).await?;
+                    return Ok(Parked { message: *first, ..decided });
                 }
                 Err(CommitError::Broken(Assertion::StillParked { .. })) => return Err(self.too_late().await),
                 Err(CommitError::Broken(_)) => {

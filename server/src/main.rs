@@ -26,6 +26,7 @@ mod log;
 mod migrate;
 mod moment;
 mod outgoing;
+mod parked;
 mod secrets;
 mod serve;
 

@@ -43,6 +43,7 @@ impl Server {
         let stop = CancellationToken::new();
         let delivering = app.start_delivering(&stop).await?;
         let admin = admin::callbacks::routes(delivering.operator.clone(), app.clock.clone());
+        let admin = admin.merge(admin::parked::routes(app.chat.clone()));
         let admin = admin::guarded(admin_token.clone(), admin);
         let router = app.router().merge(health::router(app.store.clone(), metrics, stop.clone())).merge(admin);
         let http = tokio::spawn(http::serve(listener, router, stop.clone()));

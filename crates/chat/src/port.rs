@@ -151,7 +151,7 @@ pub enum Assertion {
     /// No message of this sender and with this key waits for a verdict in the conversation.
     NothingParked {
         /// Where it would be sent.
-        conversation: ConversationId,
+        conversation: Box<ConversationId>,
         /// By whom.
         sender: AccountId,
         /// What recognises it.

@@ -6,8 +6,8 @@ use chat::{Error, Refusal};
 use crate::error::{ApiError, Code};
 use crate::token::TokenError;
 
-/// A message waits for the app's verdict: of the numbers that backends answer of their own (5000 and more in OpenIM's own
-/// examples), because the backend has said so (docs/QUIRKS-openim.md).
+/// A message waits for the app's verdict: a number as backends answer of their own, because the backend has said so, and no
+/// code of the original's tables (docs/QUIRKS-openim.md).
 const WAITS: i64 = 5999;
 
 impl From<Error> for ApiError {

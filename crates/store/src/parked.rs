@@ -284,14 +284,15 @@ pub(crate) mod pg {
         Ok(())
     }
 
-    /// Forgets messages that were decided, of shards that are locked.
+    /// Forgets messages of shards that are locked. The batch has seen that they are decided, by itself perhaps: then the row
+    /// says yet that they wait.
     pub(crate) async fn forget(db: &Db, places: &[Place]) -> Result<()> {
         let forget = db
             .prepare_cached(
                 "DELETE FROM parked p USING (
                     SELECT at.ctid FROM unnest($1::int2[], $2::text[]) AS u (shard, id)
                     CROSS JOIN LATERAL (
-                        SELECT ctid FROM parked WHERE shard = u.shard AND id = u.id AND state = 1 OFFSET 0) at) gone
+                        SELECT ctid FROM parked WHERE shard = u.shard AND id = u.id OFFSET 0) at) gone
                  WHERE p.ctid = gone.ctid",
             )
             .await?;

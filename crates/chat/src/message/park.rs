@@ -260,7 +260,7 @@ impl SendMessage {
         };
         let until = parked.until;
         let assertions = self.repeat.iter().map(|key| Assertion::NothingParked {
-            conversation: message.conversation.clone(),
+            conversation: Box::new(message.conversation.clone()),
             sender: message.sender.clone(),
             key: key.clone(),
         });

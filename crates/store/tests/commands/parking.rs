@@ -7,7 +7,7 @@ use chat::event::{Event, NotSent};
 use chat::group::{GroupKind, GroupStatus};
 use chat::id::{MessageId, Timestamp};
 use chat::message::find_parked::{FindParked, ListParked};
-use chat::message::park::{DecidedBy, Outcome, Parked, ParkedCount};
+use chat::message::park::{DecidedBy, MOST_WAITING, Outcome, Parked, ParkedCount};
 use chat::message::release::ReleaseParked;
 use chat::message::send::{Fate, SendMessage};
 use chat::message::settle::{SettleOverdue, Settled};
@@ -49,6 +49,7 @@ cases! {
     only_the_app_decides,
     those_that_wait_are_listed_in_order,
     what_never_waited_is_not_found,
+    no_more_than_a_hundred_thousand_wait,
 }
 
 const HOUR: i64 = 3_600_000;
@@ -516,4 +517,24 @@ async fn what_never_waited_is_not_found(stage: Stage) {
     assert_eq!(refusal(decide(&stage, id, Verdict::Allow).await), Refusal::NotParked(id));
     assert_eq!(refusal(stage.run(&Actor::System, FindParked { id }).await), Refusal::NotParked(id));
     assert_eq!(settle(&stage).await, Settled { settled: 0, forgotten: 0, left: ParkedCount::default() });
+}
+
+/// What is beyond the bound is as good as an answer that was not understood.
+async fn no_more_than_a_hundred_thousand_wait(stage: Stage) {
+    stage.many_wait(MOST_WAITING - 1).await;
+    assert_eq!(settle(&stage).await.left.waiting, MOST_WAITING - 1);
+    waits(&stage, hi()).await;
+    let message = || text("a", to("c"), "hi");
+    let full = |when_full| park(ParkTerms { when_full, ..terms(None, None) });
+    stage.backend.always(full(Otherwise::Reject));
+    let no_room = Refusal::BackendFailed(chat::refusal::AskFailure::NoRoomToWait);
+    assert_eq!(refusal(stage.app(message()).await), no_room);
+    assert_eq!(stage.events().await, []);
+    // If the endpoint lets such messages pass, those after it are asked.
+    stage.backend.always(full(Otherwise::Allow));
+    assert_eq!(stage.app(message()).await.unwrap().message.seq, 1);
+    assert_eq!(stage.backend.asked_after().len(), 1);
+    stage.backend.answers_afterwards(|_| std::future::ready(Verdict::Reject(no())));
+    assert_eq!(refusal(stage.app(message()).await), no());
+    assert_eq!(settle(&stage).await.left.waiting, MOST_WAITING);
 }

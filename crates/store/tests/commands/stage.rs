@@ -168,6 +168,20 @@ impl Stage {
         self.place.sql(&format!("UPDATE member SET muted_until = {} WHERE role = 0", until.millis())).await;
     }
 
+    /// So many messages wait, of which nobody knows anything.
+    pub(crate) async fn many_wait(&self, count: u64) {
+        let statement = match self.place.kind() {
+            Kind::Sqlite => format!(
+                "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {count})
+                 INSERT INTO parked SELECT 'x' || n, 0, 9000000000000000, 1, NULL, '' FROM n"
+            ),
+            Kind::Postgres => format!(
+                "INSERT INTO parked SELECT 0, 'x' || n, 0, 9000000000000000, 1, NULL, '' FROM generate_series(1, {count}) n"
+            ),
+        };
+        assert_eq!(self.place.execute(&statement).await, count);
+    }
+
     /// b is an admin of "g".
     pub(crate) async fn promote_b(&self) {
         self.place.sql("UPDATE member SET role = 1 WHERE role = 0").await;

@@ -2,9 +2,12 @@
 
 use chat::conversation::ConversationId;
 use chat::event::{EndpointPause, Event, LogEntry, Position, Shard, Subject};
-use chat::id::Timestamp;
-use chat::message::{Keeping, RepeatKey};
+use chat::id::{MessageId, Timestamp};
+use chat::message::park::{DecidedBy, Decision, Outcome, Parked};
+use chat::message::{Keeping, Message, RepeatKey};
+use chat::policy::Exempt;
 use chat::port::{CommitError, Write};
+use chat::question::Otherwise;
 use webhook::ledger::{Behind, Letter, LetterQuery, LetterState, Pause, PauseReason, Progress, Trouble};
 
 use crate::fixtures::{
@@ -49,9 +52,31 @@ pub(crate) async fn populate(store: &Fresh) {
     }
     store.send_reading(message("b", direct("a", "b"))).await;
     store.commit(repeatable(message("a", direct("a", "b")), for_ever("again"))).await.unwrap();
+    store.write(parked().iter().cloned().map(|parked| Write::Park(Box::new(parked))).collect()).await;
     for endpoint in ["app", "idle"] {
         store.write(vec![put(dissolved("h")), Write::Append(Box::new(paused(endpoint)))]).await;
     }
+}
+
+/// One that waits, with a repeat key, and one that was decided.
+fn parked() -> [Parked; 2] {
+    let waiting = Parked {
+        message: message("a", in_group("g")),
+        repeat: Some(for_ever("parked")),
+        exempt: Exempt::default(),
+        reads: true,
+        modified: false,
+        endpoint: "review".into(),
+        since: NOW,
+        until: at(1000),
+        otherwise: Otherwise::Allow,
+        round: 2,
+        decision: None,
+    };
+    let decision = Decision { time: at(5), by: DecidedBy::Deadline, outcome: Outcome::Discarded };
+    let id = MessageId::new(NOW, 77);
+    let decided = Message { id, ..message("c", direct("c", "b")) };
+    [waiting.clone(), Parked { message: decided, decision: Some(decision), ..waiting }]
 }
 
 fn paused(endpoint: &str) -> Event {
@@ -110,6 +135,13 @@ async fn noted(store: &Fresh) -> Vec<String> {
             lines.extend(troubled.map(|(subject, trouble)| format!("{endpoint} {subject:?} {trouble:?}")));
         }
     }
+    for one in parked() {
+        let Message { id, conversation, sender, .. } = &one.message;
+        assert_eq!(store.parked(*id).await.unwrap().as_ref(), Some(&one));
+        let found = store.parked_repeat(conversation, sender, &for_ever("parked"), NOW).await.unwrap();
+        assert_eq!(found, Some(one), "it is in its conversation's shard, and found by its key");
+    }
+    lines.push(format!("{:?}", store.count_parked().await.unwrap()));
     let query = LetterQuery { limit: 10_000, ..LetterQuery::default() };
     for letter in store.letters(&query).await.unwrap() {
         // It is where its event is.

@@ -2,8 +2,8 @@
 
 use chat::conversation::ConversationId;
 use chat::event::{EndpointPause, Event, LogEntry, Position, Shard, Subject};
-use chat::id::{MessageId, Timestamp};
-use chat::message::park::{DecidedBy, Decision, Outcome, Parked};
+use chat::id::Timestamp;
+use chat::message::park::{DecidedBy, Decision, Outcome, Parked, ParkedQuery};
 use chat::message::{Keeping, Message, RepeatKey};
 use chat::policy::Exempt;
 use chat::port::{CommitError, Write};
@@ -52,7 +52,7 @@ pub(crate) async fn populate(store: &Fresh) {
     }
     store.send_reading(message("b", direct("a", "b"))).await;
     store.commit(repeatable(message("a", direct("a", "b")), for_ever("again"))).await.unwrap();
-    store.write(parked().iter().cloned().map(|parked| Write::Park(Box::new(parked))).collect()).await;
+    store.write(parked().into_iter().map(|parked| Write::Park(Box::new(parked))).collect()).await;
     for endpoint in ["app", "idle"] {
         store.write(vec![put(dissolved("h")), Write::Append(Box::new(paused(endpoint)))]).await;
     }
@@ -74,8 +74,7 @@ fn parked() -> [Parked; 2] {
         decision: None,
     };
     let decision = Decision { time: at(5), by: DecidedBy::Deadline, outcome: Outcome::Discarded };
-    let id = MessageId::new(NOW, 77);
-    let decided = Message { id, ..message("c", direct("c", "b")) };
+    let decided = message("c", direct("c", "b"));
     [waiting.clone(), Parked { message: decided, decision: Some(decision), ..waiting }]
 }
 
@@ -135,9 +134,11 @@ async fn noted(store: &Fresh) -> Vec<String> {
             lines.extend(troubled.map(|(subject, trouble)| format!("{endpoint} {subject:?} {trouble:?}")));
         }
     }
-    for one in parked() {
-        let Message { id, conversation, sender, .. } = &one.message;
-        assert_eq!(store.parked(*id).await.unwrap().as_ref(), Some(&one));
+    let mut all = store.list_parked(ParkedQuery::Waiting { after: None, limit: 10 }).await.unwrap();
+    all.extend(store.list_parked(ParkedQuery::Decided { up_to: at(1_000_000), limit: 10 }).await.unwrap());
+    for one in all {
+        let Message { conversation, sender, .. } = &one.message;
+        lines.push(format!("{one:?}"));
         let found = store.parked_repeat(conversation, sender, &for_ever("parked"), NOW).await.unwrap();
         assert_eq!(found, Some(one), "it is in its conversation's shard, and found by its key");
     }
@@ -203,7 +204,7 @@ async fn there_and_back(one: Database, other: Database, back: Database) {
     let before = look(&store).await;
     assert!(before.1.values().map(Vec::len).sum::<usize>() > 100, "there is much to tell");
     let count = |words: &str| before.0.iter().filter(|line| line.contains(words)).count();
-    assert!(count("Letter {") > 100 && count("Trouble {") == 1 && count("TooManyDead") == 1);
+    assert!(count("Letter {") > 100 && count("Trouble {") == 1 && count("TooManyDead") == 1 && count("Parked {") == 2);
     drop(store);
 
     let summary = move_all(&one, &other).await;

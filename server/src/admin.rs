@@ -5,6 +5,7 @@
 
 pub(crate) mod callbacks;
 mod fields;
+pub(crate) mod parked;
 pub(crate) mod tunnel;
 
 use axum::Router;
@@ -76,6 +77,11 @@ impl Problem {
     /// It is right, and cannot be done as things are.
     pub(crate) fn conflict(message: impl Into<String>) -> Self {
         Self { status: StatusCode::CONFLICT, message: message.into() }
+    }
+
+    /// We failed, and the log says how.
+    pub(crate) fn failed() -> Self {
+        Self { status: StatusCode::INTERNAL_SERVER_ERROR, message: "it failed; the log says why".to_owned() }
     }
 
     /// It cannot be done now.

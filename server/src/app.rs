@@ -28,6 +28,7 @@ use crate::clock::SystemClock;
 use crate::config::{self, Config};
 use crate::failure::Failure;
 use crate::outgoing::Outgoing;
+use crate::parked;
 use crate::secrets::Secrets;
 
 /// How long an OpenIM token is good for, if nobody says otherwise: as OpenIM's own default.
@@ -36,7 +37,7 @@ pub(crate) const TOKEN_LIFETIME: Duration = Duration::from_secs(90 * 24 * 60 * 6
 /// One app, built and not serving yet.
 pub(crate) struct App {
     pub(crate) store: Arc<dyn Durable>,
-    chat: Arc<Chat>,
+    pub(crate) chat: Arc<Chat>,
     /// Probes endpoints that are dead, until it is stopped.
     pub(crate) asker: Arc<Asker>,
     endpoints: Vec<Arc<Endpoint>>,
@@ -116,6 +117,7 @@ impl App {
         let names = self.endpoints.iter().map(|endpoint| endpoint.name.clone()).collect();
         let keeper = Keeper::new(names, parts.clone(), self.retention);
         tasks.spawn(keeper.run(stop.clone()));
+        tasks.spawn(parked::settle(self.chat.clone(), stop.clone()));
         Ok(Delivering { tasks, operator: Arc::new(Operator::new(handles, parts)) })
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use self::client::{Client, percent};
-use crate::cli::{CallbacksArgs, CallbacksCommand, ReplayArgs};
+use crate::cli::{CallbacksArgs, CallbacksCommand, ParkedCommand, ParkedList, ReplayArgs};
 use crate::clock::SystemClock;
 use crate::config::{Config, Sources};
 use crate::failure::Failure;
@@ -68,10 +68,28 @@ async fn ask(client: &Client, command: &CallbacksCommand) -> Result<Value, Failu
         }
         CallbacksCommand::Pause { endpoint, why } => client.post(&of(endpoint, "/pause"), &json!({ "why": why })).await,
         CallbacksCommand::Resume { endpoint } => client.post(&of(endpoint, "/resume"), &json!({})).await,
+        CallbacksCommand::Parked { command, list } => match command {
+            None => client.get(&page(list)).await,
+            Some(ParkedCommand::List(list)) => client.get(&page(list)).await,
+            Some(ParkedCommand::Allow { id }) => decide(client, id, json!({ "verdict": "allow" })).await,
+            Some(ParkedCommand::Discard { id }) => decide(client, id, json!({ "verdict": "discard" })).await,
+            Some(ParkedCommand::Reject { id, code, info }) => {
+                decide(client, id, json!({ "verdict": "reject", "code": code, "info": info })).await
+            }
+        },
         CallbacksCommand::Test { endpoint, command } => {
             client.post(&of(endpoint, "/test"), &json!({ "command": command })).await
         }
     }
+}
+
+fn page(list: &ParkedList) -> String {
+    let after = list.after.as_deref().map_or_else(String::new, |after| format!("&after={}", percent(after)));
+    format!("/parked?limit={}{after}", list.limit)
+}
+
+async fn decide(client: &Client, id: &str, verdict: Value) -> Result<Value, Failure> {
+    client.post(&format!("/parked/{}", percent(id)), &verdict).await
 }
 
 fn names(status: &Value) -> Vec<String> {
@@ -103,6 +121,8 @@ fn shown(style: &show::Style, command: &CallbacksCommand, answer: &Value) -> Str
         CallbacksCommand::Skip { .. } => style.skipped(answer),
         CallbacksCommand::Pause { .. } => style.paused(answer),
         CallbacksCommand::Resume { .. } => style.resumed(answer),
+        CallbacksCommand::Parked { .. } if answer["parked"].is_array() => style.parked(answer),
+        CallbacksCommand::Parked { .. } => style.decided(answer),
         CallbacksCommand::Test { .. } => style.tested(answer),
     }
 }

@@ -258,6 +258,14 @@ pub(crate) enum CallbacksCommand {
         /// Its name
         endpoint: String,
     },
+    /// Messages that wait for a verdict: list them, or give it
+    #[command(after_help = CALLBACKS_PARKED_EXAMPLES, args_conflicts_with_subcommands = true)]
+    Parked {
+        #[command(subcommand)]
+        command: Option<ParkedCommand>,
+        #[command(flatten)]
+        list: ParkedList,
+    },
     /// Send a signed sample of a command now, and show what the endpoint answers; exits with 1 if it fails
     #[command(after_help = CALLBACKS_TEST_EXAMPLES)]
     Test {
@@ -265,6 +273,47 @@ pub(crate) enum CallbacksCommand {
         endpoint: String,
         /// A callback command of its dialect
         command: String,
+    },
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ParkedList {
+    /// At most so many, 1 to 100
+    #[arg(long, value_name = "N", default_value = "20", value_parser = parked_page)]
+    pub(crate) limit: usize,
+    /// Go on where the page before has ended
+    #[arg(long, value_name = "ID")]
+    pub(crate) after: Option<String>,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum ParkedCommand {
+    /// Those that wait, the longest first; also what `parked` alone does
+    #[command(after_help = CALLBACKS_PARKED_EXAMPLES)]
+    List(ParkedList),
+    /// Send it
+    #[command(after_help = CALLBACKS_PARKED_EXAMPLES)]
+    Allow {
+        /// The message's id
+        id: String,
+    },
+    /// Refuse it; its sender gets that if they send it again
+    #[command(after_help = CALLBACKS_PARKED_EXAMPLES)]
+    Reject {
+        /// The message's id
+        id: String,
+        /// The app's own code for the sender
+        #[arg(long, value_name = "N", allow_hyphen_values = true)]
+        code: Option<i64>,
+        /// Words for the sender
+        #[arg(long, value_name = "TEXT")]
+        info: Option<String>,
+    },
+    /// Drop it; it looks sent if it is sent again
+    #[command(after_help = CALLBACKS_PARKED_EXAMPLES)]
+    Discard {
+        /// The message's id
+        id: String,
     },
 }
 
@@ -440,6 +489,16 @@ const CALLBACKS_RESUME_EXAMPLES: &str = "\
 Examples:
   ringback callbacks resume app";
 
+const CALLBACKS_PARKED_EXAMPLES: &str = "\
+Examples:
+  ringback callbacks parked
+  ringback callbacks parked allow 019aa5c1d2e37f0a8f54c1b2d3e4f506
+  ringback callbacks parked reject 019aa5c1d2e37f0a8f54c1b2d3e4f506 --code 120001 --info 'be kind'
+  ringback callbacks parked --limit 100 --json | jq -r '.parked[].message.elements[].text'
+
+A message waits when an endpoint of the standard dialect answers {\"verdict\": \"pending\"}. Without a verdict its deadline
+decides. POST /admin/parked/ID does the same, and can change the message.";
+
 const CALLBACKS_TEST_EXAMPLES: &str = "\
 Examples:
   ringback callbacks test app C2C.CallbackBeforeSendMsg
@@ -472,6 +531,12 @@ fn probability(text: &str) -> Result<f64, String> {
 fn page(text: &str) -> Result<usize, String> {
     let number: Option<usize> = text.parse().ok().filter(|number| (1..=MAX_PAGE).contains(number));
     number.ok_or_else(|| format!("right would be a whole number from 1 to {MAX_PAGE}"))
+}
+
+/// Messages are longer than what else is listed.
+fn parked_page(text: &str) -> Result<usize, String> {
+    let number: Option<usize> = text.parse().ok().filter(|number| (1..=100).contains(number));
+    number.ok_or_else(|| "right would be a whole number from 1 to 100".to_owned())
 }
 
 /// The server reads it by its own clock; what it would not understand is refused here.
@@ -564,6 +629,9 @@ mod tests {
             "ringback callbacks replay --since soon",
             "ringback callbacks dead --limit 0",
             "ringback callbacks test app",
+            "ringback callbacks parked allow",
+            "ringback callbacks parked --limit 101",
+            "ringback callbacks parked reject 0 --code no",
             "ringback migrate --from sqlite:a",
             "ringback migrate --to sqlite:a",
             "ringback migrate --from sqlite:a --to postgres://u@h/d --shards 0",

@@ -27,6 +27,7 @@ mod log;
 mod migrate;
 mod moment;
 mod outgoing;
+mod parked;
 mod remote;
 mod secrets;
 mod serve;

@@ -46,6 +46,7 @@ impl Server {
         let delivering = app.start_delivering(&stop).await?;
         let tunnels = app.tunnels(&stop);
         let routes = admin::callbacks::routes(delivering.operator.clone(), app.clock.clone());
+        let routes = routes.merge(admin::parked::routes(app.chat.clone()));
         let routes = routes.merge(admin::tunnel::routes(tunnels.clone(), config));
         let admin = admin::guarded(admin_token.clone(), routes);
         let router = app.router().merge(health::router(app.store.clone(), metrics, stop.clone())).merge(admin);

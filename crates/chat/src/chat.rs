@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 
 use crate::command::{Actor, Command, Origin};
 use crate::id::{AccountId, EventId, Timestamp};
+use crate::message::park::Parking;
 use crate::policy::RestrictedWords;
 use crate::port::{Assertion, Callbacks, Changes, Clock, CommitError, Committed, Store};
 use crate::question::{Edit, Occasion, Question, Verdict};
@@ -24,6 +25,7 @@ pub struct Chat {
     clock: Arc<dyn Clock>,
     settings: Settings,
     pub(crate) turns: Turns,
+    pub(crate) parking: Parking,
 }
 
 /// The operator's rules.
@@ -62,7 +64,7 @@ impl Chat {
         clock: Arc<dyn Clock>,
         settings: Settings,
     ) -> Self {
-        Self { store, callbacks, clock, settings, turns: Turns::default() }
+        Self { store, callbacks, clock, settings, turns: Turns::default(), parking: Parking::default() }
     }
 
     /// Runs a command. This is the only door: each command is counted here, and each fault is logged here, once.
@@ -118,6 +120,10 @@ impl<'a> Context<'a> {
 
     pub(crate) fn turns(&self) -> &'a Turns {
         &self.chat.turns
+    }
+
+    pub(crate) fn parking(&self) -> &'a Parking {
+        &self.chat.parking
     }
 
     /// The time.
@@ -211,7 +217,10 @@ fn allowed(verdict: Verdict) -> Result<Option<Edit>, Refusal> {
         Verdict::Allow => Ok(None),
         Verdict::Modify(edit) => Ok(Some(edit)),
         Verdict::Reject(refusal) => Err(refusal),
-        Verdict::Discard => Err(Refusal::Rejected { code: None, info: String::new(), detail: String::new() }),
+        // Only a message can wait, too; a dialect does not read that of anything else.
+        Verdict::Discard | Verdict::Park(_) => {
+            Err(Refusal::Rejected { code: None, info: String::new(), detail: String::new() })
+        }
     }
 }
 
@@ -240,5 +249,7 @@ fn broken(assertion: Assertion) -> Refusal {
         Assertion::IsMember(group, account) => Refusal::NotMember { group, account },
         Assertion::NotBlocked(..) => Refusal::Blocked,
         Assertion::NoTopic(_, topic) => Refusal::TopicExists(topic),
+        Assertion::NothingParked { .. } => Refusal::invalid("message", "waits already"),
+        Assertion::StillParked { id, .. } => Refusal::NotParked(id),
     }
 }

@@ -1,8 +1,13 @@
 //! Messages: an envelope and a list of elements.
 
+pub mod find_parked;
 pub mod heads;
 pub mod history;
+pub mod park;
+pub mod release;
+mod scene;
 pub mod send;
+pub mod settle;
 pub mod unread;
 
 use serde::{Deserialize, Serialize};
@@ -114,7 +119,7 @@ pub enum Keeping {
 ///
 /// The key is the dialect's (`DESIGN`, 'Settled questions'): it names everything that must be equal for two sends to be
 /// the same message.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RepeatKey {
     /// Everything that must be equal, beside the conversation and the sender.
     pub key: String,

@@ -7,6 +7,7 @@
 //! Each function here is pure: facts in, refusal out.
 
 use aho_corasick::AhoCorasick;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::group::{Group, GroupStatus};
@@ -23,7 +24,7 @@ pub const MAX_ELEMENTS: usize = 500;
 pub const MAX_DEPTH: usize = 64;
 
 /// Which rules a send is exempt from, because its dialect says so.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exempt {
     /// The recipient's blocks do not matter.
     pub blocks: bool,

@@ -10,8 +10,9 @@ use crate::account::import::NewAccount;
 use crate::conversation::ConversationId;
 use crate::event::{Event, LogEntry, Position, Shard, Subject};
 use crate::group::{Group, GroupKind, Topic};
-use crate::id::{AccountId, GroupId, Seq, Timestamp, TopicId};
+use crate::id::{AccountId, GroupId, MessageId, Seq, Timestamp, TopicId};
 use crate::member::{Member, Role};
+use crate::message::park::{Parked, ParkedCount, ParkedQuery};
 use crate::message::{Message, RepeatKey};
 use crate::question::{Question, Verdict};
 use crate::refusal::Fault;
@@ -70,6 +71,25 @@ pub trait Store: Log {
 
     /// How many unread one-to-one messages `account` has in the conversation with `peer`; with all if `None`.
     async fn unread_direct(&self, account: &AccountId, peer: Option<&AccountId>) -> Result<u64, Fault>;
+
+    /// The message of that id that waits for a verdict, or was decided and is not forgotten yet.
+    async fn parked(&self, id: MessageId) -> Result<Option<Parked>, Fault>;
+
+    /// Of the messages that `sender` wanted to send in a conversation with this key: the one that waits for a verdict, else
+    /// the newest that was decided, if at `now` that was no longer ago than the key's window.
+    async fn parked_repeat(
+        &self,
+        conversation: &ConversationId,
+        sender: &AccountId,
+        key: &RepeatKey,
+        now: Timestamp,
+    ) -> Result<Option<Parked>, Fault>;
+
+    /// A page of messages that wait for a verdict, or that were decided.
+    async fn list_parked(&self, query: ParkedQuery) -> Result<Vec<Parked>, Fault>;
+
+    /// How many there are. Counts them one by one: for whoever asks once a second, not for each message.
+    async fn count_parked(&self) -> Result<ParkedCount, Fault>;
 }
 
 /// The log, for its readers: everything that follows a commit. Each reader has a position of its own in each shard.
@@ -128,6 +148,24 @@ pub enum Assertion {
     NotBlocked(AccountId, AccountId),
     /// The topic does not exist.
     NoTopic(GroupId, TopicId),
+    /// No message of this sender and with this key waits for a verdict in the conversation.
+    NothingParked {
+        /// Where it would be sent.
+        conversation: Box<ConversationId>,
+        /// By whom.
+        sender: AccountId,
+        /// What recognises it.
+        key: RepeatKey,
+    },
+    /// The message waits for a verdict, for the so many-th time.
+    StillParked {
+        /// Where it would be sent.
+        conversation: ConversationId,
+        /// Its id.
+        id: MessageId,
+        /// [`Parked::round`].
+        round: u32,
+    },
 }
 
 /// One change. The store assigns seqs and positions.
@@ -164,6 +202,11 @@ pub enum Write {
         /// Whether sending also marks the conversation as read by the sender.
         reads: bool,
     },
+    /// Stores a message that waits for a verdict, or what was decided about it; replaces the one of that id. One that was
+    /// sent before fails the commit with [`CommitError::Repeat`], if it is not decided.
+    Park(Box<Parked>),
+    /// Forgets a message that was decided; one that waits stays.
+    ForgetParked(ConversationId, MessageId),
     /// Appends any other event.
     Append(Box<Event>),
 }
@@ -254,6 +297,10 @@ pub trait Callbacks: Send + Sync {
 
     /// Asks every endpoint that subscribes to it, in configured order, until one refuses.
     async fn ask(&self, question: Question) -> Verdict;
+
+    /// Asks those endpoints that come after the one of this name: what that one was asked is decided. If there is none of
+    /// this name any more, all are asked: nobody who is to be asked is passed by.
+    async fn ask_after(&self, question: Question, endpoint: &str) -> Verdict;
 }
 
 /// No backend: everything is allowed.
@@ -267,6 +314,10 @@ impl Callbacks for Silent {
     }
 
     async fn ask(&self, _: Question) -> Verdict {
+        Verdict::Allow
+    }
+
+    async fn ask_after(&self, _: Question, _: &str) -> Verdict {
         Verdict::Allow
     }
 }

@@ -7,8 +7,10 @@ pub mod account;
 pub mod group;
 pub mod member;
 pub mod message;
+pub mod park;
 
 pub use message::MessageEdit;
+pub use park::{Otherwise, ParkTerms};
 
 use crate::account::import::NewAccount;
 use crate::command::{Actor, Origin};
@@ -129,6 +131,8 @@ pub enum Verdict {
     Reject(Refusal),
     /// Drop it, and let it look sent. Of messages only; anything else cannot look as if it had happened, and is refused.
     Discard,
+    /// Have it wait for a verdict that comes later, and tell the caller so. Of messages only.
+    Park(Box<ParkTerms>),
 }
 
 /// What a backend changes in what it is asked about.

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::id::{AccountId, GroupId, TopicId};
+use crate::id::{AccountId, GroupId, MessageId, Timestamp, TopicId};
 
 /// A command was understood and will not be carried out. Nothing has changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -105,6 +105,25 @@ pub enum Refusal {
     /// The app's backend could not be asked, and its endpoint says `on_failure = "reject"`.
     #[error("the app's backend could not be asked: {0}")]
     BackendFailed(AskFailure),
+    /// The app's backend wants more time: the message waits for its verdict. Nobody else knows of it yet.
+    #[error("the message waits for review, as {id}, until {} (milliseconds since 1970) at the latest", until.millis())]
+    Parked {
+        /// The message's id.
+        id: MessageId,
+        /// When what was said for want of a verdict happens.
+        until: Timestamp,
+    },
+    /// No message of this id waits for a verdict, nor has one lately.
+    #[error("no message {0} waits for a verdict; those that were decided are forgotten after a day")]
+    NotParked(MessageId),
+    /// The verdict on the message is there already.
+    #[error("the message {id} was decided already: {how}")]
+    Decided {
+        /// The message's id.
+        id: MessageId,
+        /// What was decided, and when, in words.
+        how: String,
+    },
     /// The store cannot take the write now (full disk, database away).
     #[error("the server cannot store anything at the moment")]
     StoreUnavailable,
@@ -128,6 +147,8 @@ pub enum AskFailure {
     Busy,
     /// It was found dead, and is not asked until it answers again.
     BreakerOpen,
+    /// It wants the message to wait for a verdict, and too many do already.
+    NoRoomToWait,
 }
 
 impl AskFailure {
@@ -140,6 +161,7 @@ impl AskFailure {
             Self::Unreadable => "unreadable",
             Self::Busy => "busy",
             Self::BreakerOpen => "breaker_open",
+            Self::NoRoomToWait => "no_room_to_wait",
         }
     }
 }
@@ -153,6 +175,7 @@ impl fmt::Display for AskFailure {
             Self::Unreadable => "its answer was not understood",
             Self::Busy => "too many questions are waiting for it",
             Self::BreakerOpen => "it does not answer, and is not asked until it does",
+            Self::NoRoomToWait => "it wants the message to wait, and too many do already",
         })
     }
 }
@@ -186,6 +209,9 @@ impl Refusal {
             Self::RestrictedWord => "restricted_word",
             Self::Rejected { .. } => "rejected",
             Self::BackendFailed(_) => "backend_failed",
+            Self::Parked { .. } => "parked",
+            Self::NotParked(_) => "not_parked",
+            Self::Decided { .. } => "decided",
             Self::StoreUnavailable => "store_unavailable",
             Self::BackendFull => "backend_full",
         }

@@ -6,6 +6,10 @@ use chat::{Error, Refusal};
 use crate::error::{ApiError, Code};
 use crate::token::TokenError;
 
+/// A message waits for the app's verdict: a number as backends answer of their own, because the backend has said so, and no
+/// code of the original's tables (docs/QUIRKS-openim.md).
+const WAITS: i64 = 5999;
+
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
         match error {
@@ -20,6 +24,9 @@ impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
         let code = match refusal {
             Refusal::Rejected { code, info, detail } => return rejected(code, info, detail),
+            Refusal::Parked { .. } => {
+                return rejected(Some(WAITS), "MessageWaitsForReview".into(), refusal.to_string());
+            }
             Refusal::NotPermitted => Code::NoPermission,
             Refusal::NoAccount(_) => Code::UserNotFound,
             Refusal::AccountExists(_) => Code::RegisteredAlready,
@@ -39,6 +46,8 @@ impl From<Refusal> for ApiError {
             | Refusal::GroupFull { .. }
             | Refusal::NoTopic(_)
             | Refusal::TopicExists(_)
+            | Refusal::NotParked(_)
+            | Refusal::Decided { .. }
             | Refusal::RestrictedWord => Code::Args,
         };
         code.because(refusal.to_string())
@@ -64,7 +73,8 @@ fn failed(failure: AskFailure) -> Code {
         | AskFailure::Timeout
         | AskFailure::BadStatus
         | AskFailure::Busy
-        | AskFailure::BreakerOpen => Code::Network,
+        | AskFailure::BreakerOpen
+        | AskFailure::NoRoomToWait => Code::Network,
     }
 }
 

@@ -1,7 +1,10 @@
 //! What may be answered to a question, and to an event.
 
+use std::time::Duration;
+
 use chat::Refusal;
-use chat::question::{self, MessageEdit, Question, Verdict};
+use chat::question::park::LONGEST_WAIT;
+use chat::question::{self, MessageEdit, Otherwise, ParkTerms, Question, Verdict};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -24,7 +27,7 @@ pub(crate) enum Answer {
     Discard {},
     /// Go on with this changed.
     Modify(Edit),
-    /// Decide later. Not available yet: read, and then treated as an answer that was not understood.
+    /// Decide later: the message waits, and its sender is told so.
     Pending(Pending),
 }
 
@@ -100,12 +103,13 @@ pub(crate) struct Edit {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Pending {
-    /// In how many seconds at the latest.
-    #[serde(default, rename = "deadline")]
-    _deadline: Option<u64>,
-    /// What happens if there is none by then.
-    #[serde(default, rename = "default")]
-    _default: Option<Fallback>,
+    /// In how many seconds at the latest, up to a week; left out: a day.
+    #[serde(default)]
+    #[cfg_attr(test, schemars(extend("minimum" = 1, "maximum" = LONGEST_WAIT.as_secs())))]
+    deadline: Option<u64>,
+    /// What happens if there is none by then; left out: it is refused.
+    #[serde(default)]
+    default: Option<Fallback>,
 }
 
 /// What happens without a verdict.
@@ -140,13 +144,7 @@ pub(crate) fn verdict(question: &Question, body: &[u8]) -> Result<Verdict, Unrea
     }
     let answer = Value::Object(fields);
     match question {
-        Question::BeforeSend(_) => match read(answer)? {
-            Answer::Allow {} => Ok(Verdict::Allow),
-            Answer::Discard {} => Ok(Verdict::Discard),
-            Answer::Reject(rejection) => Ok(rejection.into()),
-            Answer::Modify(edit) => edit.read(),
-            Answer::Pending(pending) => later(pending),
-        },
+        Question::BeforeSend(_) => on_message(answer),
         Question::BeforeCreateGroup(_) => read::<Decision<_>>(answer)?.verdict(GroupCreatingEdit::read),
         Question::BeforeAddMembers(_) => read::<Decision<_>>(answer)?.verdict(MembersAddingEdit::read),
         Question::BeforeUpdateGroup(asked) => {
@@ -174,9 +172,39 @@ impl<E> Decision<E> {
     }
 }
 
-/// The one place to change when a message can wait for its verdict.
-fn later(_: Pending) -> Result<Verdict, Unreadable> {
-    Err(Unreadable("the verdict \"pending\" is not available in this version".into()))
+fn later(pending: Pending) -> Result<Verdict, Unreadable> {
+    let within = pending.deadline.map(Duration::from_secs);
+    if within.is_some_and(|within| within.is_zero() || within > LONGEST_WAIT) {
+        let longest = LONGEST_WAIT.as_secs();
+        return Err(Unreadable(format!("deadline: a message waits for 1 to {longest} seconds")));
+    }
+    let otherwise = pending.default.map(|default| match default {
+        Fallback::Allow => Otherwise::Allow,
+        Fallback::Reject => Otherwise::Reject,
+    });
+    Ok(Verdict::Park(Box::new(ParkTerms::new(within, otherwise))))
+}
+
+/// Reads the verdict on a message that waits for it: what could have been answered at once. Nothing is not a verdict here,
+/// and neither is one that comes later.
+pub fn read_late_verdict(body: &[u8]) -> Result<Verdict, Unreadable> {
+    let fields: Map<String, Value> = serde_json::from_slice(body).map_err(|error| Unreadable(error.to_string()))?;
+    match on_message(Value::Object(fields))? {
+        Verdict::Park(_) => {
+            Err(Unreadable("verdict: it waits already; right would be allow, reject, discard or modify".into()))
+        }
+        verdict => Ok(verdict),
+    }
+}
+
+fn on_message(answer: Value) -> Result<Verdict, Unreadable> {
+    match read(answer)? {
+        Answer::Allow {} => Ok(Verdict::Allow),
+        Answer::Discard {} => Ok(Verdict::Discard),
+        Answer::Reject(rejection) => Ok(rejection.into()),
+        Answer::Modify(edit) => edit.read(),
+        Answer::Pending(pending) => later(pending),
+    }
 }
 
 /// Whether the answer to an event says that it was heard.
@@ -319,14 +347,37 @@ mod tests {
     }
 
     #[test]
-    fn a_verdict_that_comes_later_is_named_as_what_it_is() {
-        for answer in
-            [json!({"verdict": "pending"}), json!({"verdict": "pending", "deadline": 3600, "default": "reject"})]
-        {
-            assert!(read(answer).unwrap_err().0.contains("pending"));
+    fn a_verdict_that_comes_later_says_by_when_and_what_then() {
+        let park = |within: Option<u64>, otherwise| {
+            Ok(Verdict::Park(Box::new(ParkTerms::new(within.map(Duration::from_secs), otherwise))))
+        };
+        assert_eq!(read(json!({"verdict": "pending"})), park(None, None));
+        let week = 7 * 24 * 60 * 60;
+        for (deadline, default, otherwise) in [(1, "allow", Otherwise::Allow), (week, "reject", Otherwise::Reject)] {
+            let answer = json!({"verdict": "pending", "deadline": deadline, "default": default});
+            assert_eq!(read(answer), park(Some(deadline), Some(otherwise)));
         }
-        let wrong = read(json!({"verdict": "pending", "default": "discard"})).unwrap_err();
-        assert!(!wrong.0.contains("not available"), "{wrong}");
+        for wrong in [
+            json!({"verdict": "pending", "deadline": 0}),
+            json!({"verdict": "pending", "deadline": week + 1}),
+            json!({"verdict": "pending", "deadline": "1h"}),
+            json!({"verdict": "pending", "default": "discard"}),
+            json!({"verdict": "pending", "within": 1}),
+        ] {
+            assert!(read(wrong.clone()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_late_verdict_is_one_and_does_not_put_it_off() {
+        let late = |answer: &str| read_late_verdict(answer.as_bytes());
+        assert_eq!(late(r#"{"verdict": "allow"}"#), Ok(Verdict::Allow));
+        assert_eq!(late(r#"{"verdict": "discard"}"#), Ok(Verdict::Discard));
+        assert!(matches!(late(r#"{"verdict": "modify", "custom_data": "x"}"#), Ok(Verdict::Modify(_))));
+        assert_eq!(late(r#"{"verdict": "reject", "code": 7}"#), read(json!({"verdict": "reject", "code": 7})));
+        for wrong in ["", "{}", "[]", r#"{"verdict": "pending"}"#, r#"{"verdict": "allow", "code": 1}"#] {
+            assert!(late(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

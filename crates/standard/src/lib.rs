@@ -29,4 +29,6 @@ mod sample;
 #[cfg(test)]
 mod schema;
 
+pub use answer::read_late_verdict;
 pub use codec::StandardCodec;
+pub use message::shown;

@@ -9,6 +9,7 @@ use chat::id::{AccountId, MAX_ID_BYTES};
 use chat::message::{Delivery as CoreDelivery, Keeping as CoreKeeping, Mention as CoreMention, Message as CoreMessage};
 use chat::{Actor as CoreActor, Origin as CoreOrigin, Platform as CorePlatform};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::element::{Carried, Element};
 
@@ -222,6 +223,12 @@ enum Keeping {
     OnlineOnly,
     /// In a live room: numbered, but not in the history.
     Live,
+}
+
+/// A message as it stands in calls.
+pub fn shown(message: &CoreMessage) -> Value {
+    // Strings, numbers and JSON values always serialise.
+    serde_json::to_value(Message::from(message)).unwrap_or_default()
 }
 
 impl<'a> From<&'a CoreMessage> for Message<'a> {

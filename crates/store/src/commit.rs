@@ -7,13 +7,15 @@ use chat::account::import::NewAccount;
 use chat::conversation::ConversationId;
 use chat::event::{Event, Subject};
 use chat::group::{Group, Topic};
-use chat::id::{AccountId, GroupId, Seq, Timestamp, TopicId};
+use chat::id::{AccountId, GroupId, MessageId, Seq, Timestamp, TopicId};
 use chat::member::Member;
+use chat::message::park::Parked;
 use chat::message::{Keeping, Message};
 use chat::port::{Assertion, Changes, Committed, Write};
 
 use crate::conversation::{Counts, Party};
 use crate::group::GroupState;
+use crate::parked::Standing;
 use crate::repeat::{self, Repeat};
 
 /// Changes whose events are serialised already: that is the caller's work, so that a writer only writes.
@@ -23,7 +25,7 @@ pub(crate) struct Prepared {
     pub(crate) writes: Vec<Prepare>,
 }
 
-/// A write, with its event as JSON if it appends one, and what recognises a repeat of it.
+/// A write, with its event or message as JSON if it writes one, and what recognises a repeat of it.
 #[derive(Debug)]
 pub(crate) struct Prepare {
     pub(crate) write: Write,
@@ -68,8 +70,25 @@ impl Prepare {
                 let subject = event.subject();
                 Self { write: Write::Append(event), data, subject, repeat: None }
             }
+            Write::Park(parked) => {
+                let data = serde_json::to_string(&parked)?;
+                let found_by = parked.repeat.as_ref().map(|key| repeat::of(&parked.message, key));
+                Self { write: Write::Park(parked), data, subject: Subject::App, repeat: found_by }
+            }
             write => Self { write, data: String::new(), subject: Subject::App, repeat: None },
         })
+    }
+}
+
+impl Prepare {
+    /// The message that must not have been sent before. What was decided about a message stands in the same commit as the
+    /// message.
+    pub(crate) fn first_of_its_kind(&self) -> Option<&Message> {
+        match &self.write {
+            Write::Send { message, .. } => Some(message),
+            Write::Park(parked) if parked.decision.is_none() => Some(&parked.message),
+            _ => None,
+        }
     }
 }
 
@@ -95,6 +114,11 @@ pub(crate) trait Rows<'a> {
     fn has_block(&mut self, owner: &AccountId, target: &AccountId) -> Result<bool, Self::Error>;
     fn sent_before(&mut self, message: &Message, repeat: &Repeat) -> Result<Option<Message>, Self::Error>;
 
+    /// How it stands with a message that waits for a verdict.
+    fn parked(&mut self, conversation: &ConversationId, id: MessageId) -> Result<Option<Standing>, Self::Error>;
+    /// Whether a message that this would repeat waits for a verdict.
+    fn waits(&mut self, repeat: &Repeat) -> Result<bool, Self::Error>;
+
     fn import(&mut self, new: &'a NewAccount, now: Timestamp) -> Result<(), Self::Error>;
     fn put_group(&mut self, group: &'a Group) -> Result<(), Self::Error>;
     /// Returns who was new.
@@ -102,6 +126,9 @@ pub(crate) trait Rows<'a> {
     fn add_topic(&mut self, topic: &'a Topic) -> Result<(), Self::Error>;
     fn add_blocks(&mut self, owner: &'a AccountId, targets: &'a [AccountId], now: Timestamp)
     -> Result<(), Self::Error>;
+
+    fn put_parked(&mut self, parked: &'a Parked, data: &'a str) -> Result<(), Self::Error>;
+    fn forget_parked(&mut self, conversation: &'a ConversationId, id: MessageId) -> Result<(), Self::Error>;
 
     /// The counts of a subject, whose row is made if it is not there. Its accounts or group must exist.
     fn counts(&mut self, id: &Subject) -> Result<Counts, Self::Error>;
@@ -153,7 +180,7 @@ pub(crate) fn apply<'a, R: Rows<'a>>(rows: &mut R, prepared: &'a Prepared) -> Re
         }
     }
     for prepare in &prepared.writes {
-        if let (Write::Send { message, .. }, Some(repeat)) = (&prepare.write, &prepare.repeat)
+        if let (Some(message), Some(repeat)) = (prepare.first_of_its_kind(), &prepare.repeat)
             && let Some(first) = rows.sent_before(message, repeat)?
         {
             return Ok(Applied::Repeat(Box::new(first)));
@@ -178,6 +205,12 @@ fn holds<'a, R: Rows<'a>>(rows: &mut R, assertion: &Assertion) -> Result<bool, R
         Assertion::IsMember(id, account) => rows.has_member(id, account)?,
         Assertion::NotBlocked(owner, target) => !rows.has_block(owner, target)?,
         Assertion::NoTopic(id, topic) => !rows.has_topic(id, topic)?,
+        Assertion::NothingParked { conversation, sender, key } => {
+            !rows.waits(&repeat::of_any_time(conversation, sender.as_str(), key))?
+        }
+        Assertion::StillParked { conversation, id, round } => {
+            rows.parked(conversation, *id)?.is_some_and(|parked| parked.waits && parked.round == *round)
+        }
     })
 }
 
@@ -195,6 +228,8 @@ fn write_one<'a, R: Rows<'a>>(rows: &mut R, prepare: &'a Prepare, receipt: &mut 
             receipt.seqs.push(send(rows, message, *reads, prepare)?);
             Ok(())
         }
+        Write::Park(parked) => rows.put_parked(parked, &prepare.data),
+        Write::ForgetParked(conversation, id) => rows.forget_parked(conversation, *id),
         Write::Append(event) => {
             let subject = &prepare.subject;
             // It is made if it is not there.

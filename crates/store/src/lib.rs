@@ -31,6 +31,7 @@ mod member;
 pub mod migrate;
 mod milestone;
 mod note;
+mod parked;
 mod pause;
 pub mod postgres;
 mod repeat;

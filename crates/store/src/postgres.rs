@@ -28,8 +28,9 @@ use chat::account::Account;
 use chat::conversation::ConversationId;
 use chat::event::{LogEntry, Position, Shard, Subject};
 use chat::group::{Group, GroupKind, Topic};
-use chat::id::{AccountId, EventId, GroupId, Seq, Timestamp, TopicId};
+use chat::id::{AccountId, EventId, GroupId, MessageId, Seq, Timestamp, TopicId};
 use chat::member::Member;
+use chat::message::park::{Parked, ParkedCount, ParkedQuery};
 use chat::message::{Message, RepeatKey};
 use chat::port::{Changes, CommitError, Committed, ConversationState, Log, MemberQuery, MessageQuery, Store};
 use serde::Serialize;
@@ -61,6 +62,7 @@ use crate::letter::pg as letter;
 use crate::member::pg as member;
 use crate::milestone::pg as milestone;
 use crate::note::Note;
+use crate::parked::pg as parked;
 use crate::pause::pg as pause;
 use crate::shard::Shards;
 use crate::topic::pg as topic;
@@ -332,6 +334,32 @@ impl Store for Postgres {
             return Ok(0);
         }
         read!(self.reads, db => conversation::unread_direct(&db, self.shards, id, peer))
+    }
+
+    async fn parked(&self, id: MessageId) -> Result<Option<Parked>, Fault> {
+        read!(self.reads, db => parked::find(&db, id))
+    }
+
+    async fn parked_repeat(
+        &self,
+        conversation: &ConversationId,
+        sender: &AccountId,
+        key: &RepeatKey,
+        now: Timestamp,
+    ) -> Result<Option<Parked>, Fault> {
+        let repeat = repeat::within(conversation, sender.as_str(), key, now);
+        let shard = self.shards.of(conversation);
+        let found = read!(self.reads, db => parked::repeated(&db, shard, &repeat))?;
+        // The hash is of 64 bits; the sender has the last word.
+        Ok(found.into_iter().find(|parked| parked.message.sender == *sender))
+    }
+
+    async fn list_parked(&self, query: ParkedQuery) -> Result<Vec<Parked>, Fault> {
+        read!(self.reads, db => parked::list(&db, query))
+    }
+
+    async fn count_parked(&self) -> Result<ParkedCount, Fault> {
+        read!(self.reads, db => parked::count(&db))
     }
 }
 

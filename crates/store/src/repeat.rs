@@ -25,6 +25,11 @@ pub(crate) fn within(conversation: &ConversationId, sender: &str, key: &RepeatKe
     Repeat { hash: hash(conversation, sender, &key.key), earliest }
 }
 
+/// What a message of `sender` with this key would repeat, however long ago that was.
+pub(crate) fn of_any_time(conversation: &ConversationId, sender: &str, key: &RepeatKey) -> Repeat {
+    Repeat { hash: hash(conversation, sender, &key.key), earliest: i64::MIN }
+}
+
 /// 64 bits of SHA-256 over conversation, sender and key: two different keys of one conversation meet by chance once in
 /// 10¹⁹ pairs. The conversation is part of it because a store may keep conversations in different places; what is sent to
 /// somebody else is no repeat.

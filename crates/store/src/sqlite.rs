@@ -17,8 +17,9 @@ use chat::account::Account;
 use chat::conversation::ConversationId;
 use chat::event::{LogEntry, Position, Shard, Subject};
 use chat::group::{Group, GroupKind, Topic};
-use chat::id::{AccountId, EventId, GroupId, Seq, Timestamp, TopicId};
+use chat::id::{AccountId, EventId, GroupId, MessageId, Seq, Timestamp, TopicId};
 use chat::member::Member;
+use chat::message::park::{Parked, ParkedCount, ParkedQuery};
 use chat::message::{Message, RepeatKey};
 use chat::port::{Changes, CommitError, Committed, ConversationState, Log, MemberQuery, MessageQuery, Store};
 use rusqlite::config::DbConfig;
@@ -44,6 +45,7 @@ use crate::letter::lite as letter;
 use crate::member::lite as member;
 use crate::milestone::lite as milestone;
 use crate::note::Note;
+use crate::parked::lite as parked;
 use crate::pause::lite as pause;
 use crate::topic::lite as topic;
 use crate::{Durable, OpenError, note, repeat};
@@ -204,6 +206,31 @@ impl Store for Sqlite {
     async fn unread_direct(&self, id: &AccountId, peer: Option<&AccountId>) -> Result<u64, Fault> {
         let (id, peer) = (id.clone(), peer.cloned());
         self.scan(move |db| conversation::unread_direct(db, &id, peer.as_ref())).await
+    }
+
+    async fn parked(&self, id: MessageId) -> Result<Option<Parked>, Fault> {
+        self.look(|db| parked::find(db, id))
+    }
+
+    async fn parked_repeat(
+        &self,
+        conversation: &ConversationId,
+        sender: &AccountId,
+        key: &RepeatKey,
+        now: Timestamp,
+    ) -> Result<Option<Parked>, Fault> {
+        let repeat = repeat::within(conversation, sender.as_str(), key, now);
+        // The hash is of 64 bits; the sender has the last word.
+        let found = self.look(|db| parked::repeated(db, &repeat))?;
+        Ok(found.into_iter().find(|parked| parked.message.sender == *sender))
+    }
+
+    async fn list_parked(&self, query: ParkedQuery) -> Result<Vec<Parked>, Fault> {
+        self.scan(move |db| parked::list(db, query)).await
+    }
+
+    async fn count_parked(&self) -> Result<ParkedCount, Fault> {
+        self.scan(parked::count).await
     }
 }
 

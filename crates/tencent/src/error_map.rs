@@ -16,6 +16,11 @@ const CALLBACK_FAILED: i64 = 80003;
 /// The recipient blocks the sender.
 const BLOCKED: i64 = 20007;
 
+/// A message waits for the app's verdict: of the range of a backend's own codes, because the backend has said so
+/// (docs/QUIRKS-tencent.md). In the service of one-to-one messages, and in that of groups.
+const WAITS: i64 = 120_999;
+const WAITS_IN_GROUP: i64 = 10_199;
+
 /// The failure that `error` is in `service`.
 pub(crate) fn failure(service: Service, error: &Error) -> Failure {
     match error {
@@ -76,9 +81,14 @@ fn code(service: Service, refusal: &Refusal) -> i64 {
             | AskFailure::BadStatus
             | AskFailure::Unreadable
             | AskFailure::Busy
-            | AskFailure::BreakerOpen,
+            | AskFailure::BreakerOpen
+            | AskFailure::NoRoomToWait,
         ) => CALLBACK_FAILED,
         Refusal::Blocked => BLOCKED,
+        Refusal::Parked { .. } => match service {
+            Service::Group => WAITS_IN_GROUP,
+            _ => WAITS,
+        },
         Refusal::StoreUnavailable | Refusal::BackendFull => internal(service),
         other => match service {
             Service::Account => account(other),
@@ -162,6 +172,12 @@ mod tests {
                 let failure = Failure::new(standard, "the app's before-callback refused");
                 assert_eq!(refused(service, &refusal(other)), failure);
             }
+        }
+        let (time, random) = (chat::id::Timestamp::default(), 7);
+        let parked = Refusal::Parked { id: chat::id::MessageId::new(time, random), until: time };
+        for (service, code) in [(Service::Message, 120_999), (Service::Group, 10_199)] {
+            assert_eq!(refused(service, &parked).code, code);
+            assert!(is_own_code(service, code), "in the range of a backend's own codes");
         }
         for other in [None, Some(10_100), Some(120_001), Some(38_000)] {
             assert_eq!(refused(Service::Account, &refusal(other)).code, 70_402);

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use chat::Refusal;
 use chat::id::EventId;
 use chat::port::{Callbacks, Clock};
-use chat::question::{Edit, Question, Verdict};
+use chat::question::{Edit, MessageEdit, Otherwise, ParkTerms, Question, Verdict};
 use chat::refusal::AskFailure;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -170,7 +170,7 @@ async fn call(
                 AskFailure::Unreadable | AskFailure::BadStatus => Outcome::Answered(took),
                 AskFailure::Timeout => Outcome::TimedOut,
                 AskFailure::Unreachable => Outcome::Unreachable,
-                AskFailure::Busy | AskFailure::BreakerOpen => Outcome::GivenUp,
+                AskFailure::Busy | AskFailure::BreakerOpen | AskFailure::NoRoomToWait => Outcome::GivenUp,
             };
             Called { outcome, status, result: Err(failure) }
         }
@@ -211,29 +211,55 @@ impl Callbacks for Asker {
         self.roster.now().iter().any(|endpoint| endpoint.is_full.load(Ordering::Relaxed))
     }
 
-    async fn ask(&self, mut question: Question) -> Verdict {
-        let mut total: Option<Edit> = None;
-        for endpoint in self.roster.snapshot().iter() {
-            for command in endpoint.asks(&question) {
-                // An earlier endpoint has let nobody in about whom this one could be asked.
-                if question.is_settled() {
-                    continue;
+    async fn ask(&self, question: Question) -> Verdict {
+        ask_all(self, &self.roster.snapshot(), question).await
+    }
+
+    async fn ask_after(&self, question: Question, endpoint: &str) -> Verdict {
+        let endpoints = self.roster.snapshot();
+        let asked = endpoints.iter().position(|other| other.name == endpoint);
+        ask_all(self, &endpoints[asked.map_or(0, |place| place + 1)..], question).await
+    }
+}
+
+/// Asks these endpoints, one after the other.
+async fn ask_all(asker: &Asker, endpoints: &[Arc<Endpoint>], mut question: Question) -> Verdict {
+    let mut total: Option<Edit> = None;
+    for endpoint in endpoints {
+        for command in endpoint.asks(&question) {
+            // An earlier endpoint has let nobody in about whom this one could be asked.
+            if question.is_settled() {
+                continue;
+            }
+            match asker.ask_one(endpoint, command, &question).await {
+                Verdict::Allow => {}
+                Verdict::Modify(edit) => {
+                    question.apply(edit.clone());
+                    total = Some(match total {
+                        Some(earlier) => earlier.then(edit),
+                        None => edit,
+                    });
                 }
-                match self.ask_one(endpoint, command, &question).await {
-                    Verdict::Allow => {}
-                    Verdict::Modify(edit) => {
-                        question.apply(edit.clone());
-                        total = Some(match total {
-                            Some(earlier) => earlier.then(edit),
-                            None => edit,
-                        });
-                    }
-                    verdict @ (Verdict::Reject(_) | Verdict::Discard) => return verdict,
-                }
+                verdict @ (Verdict::Reject(_) | Verdict::Discard) => return verdict,
+                Verdict::Park(terms) => return Verdict::Park(Box::new(settled(endpoint, command, *terms, total))),
             }
         }
-        total.filter(|edit| !edit.is_empty()).map_or(Verdict::Allow, Verdict::Modify)
     }
+    total.filter(|edit| !edit.is_empty()).map_or(Verdict::Allow, Verdict::Modify)
+}
+
+/// The terms with what the dialect does not know: who wants them, what was made of the message before, and what happens if
+/// no more messages can wait, which is as good as an answer that is not understood.
+fn settled(endpoint: &Endpoint, command: &'static str, terms: ParkTerms, total: Option<Edit>) -> ParkTerms {
+    let edit = match total {
+        Some(Edit::Message(edit)) => edit,
+        _ => MessageEdit::default(),
+    };
+    let when_full = match endpoint.asking.policy(command).on(AskFailure::NoRoomToWait, None) {
+        OnFailure::Allow => Otherwise::Allow,
+        OnFailure::Reject => Otherwise::Reject,
+    };
+    ParkTerms { endpoint: endpoint.name.clone(), edit, when_full, ..terms }
 }
 
 /// One wide line and the metrics of one question.
@@ -244,6 +270,7 @@ fn record(endpoint: &Endpoint, command: &'static str, event: EventId, asked: &As
         Ok(Verdict::Modify(_)) => "modify",
         Ok(Verdict::Reject(_)) => "reject",
         Ok(Verdict::Discard) => "discard",
+        Ok(Verdict::Park(_)) => "pending",
         Err(unasked) => unasked.failure.name(),
     };
     let labels = [("endpoint", endpoint.name.clone()), ("command", command.into()), ("outcome", outcome.into())];

@@ -29,7 +29,7 @@ pub struct OnFailures {
     pub connection_error: Option<OnFailure>,
     /// An HTTP status other than 2xx.
     pub bad_status: Option<OnFailure>,
-    /// A body that the dialect does not understand, or that is too large.
+    /// A body that the dialect does not understand, or that is too large, or that wants a message to wait when too many do.
     pub bad_body: Option<OnFailure>,
 }
 
@@ -155,7 +155,7 @@ impl Policy {
             }
             (AskFailure::Unreachable | AskFailure::BreakerOpen, _) => self.on_connection_error,
             (AskFailure::BadStatus, _) => self.on_bad_status,
-            (AskFailure::Unreadable, _) => self.on_bad_body,
+            (AskFailure::Unreadable | AskFailure::NoRoomToWait, _) => self.on_bad_body,
         }
     }
 }

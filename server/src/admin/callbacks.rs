@@ -19,18 +19,18 @@ use super::fields::Fields;
 use super::{Problem, answer};
 
 /// A body holds up to 1,000 ids of events: 100 bytes each, and as much again to spare.
-const MAX_BODY_BYTES: usize = 256 * 1024;
+pub(super) const MAX_BODY_BYTES: usize = 256 * 1024;
 
 /// So many rows in a page, if nobody says.
-const USUAL_PAGE: usize = 100;
+pub(super) const USUAL_PAGE: usize = 100;
 
 /// An operator's reason for a pause is shown in tables and logs.
 const MAX_WHY_BYTES: usize = 500;
 
 type Answer = Result<Response, Problem>;
-type Parameters = Result<Query<BTreeMap<String, String>>, QueryRejection>;
-type Body = Result<Bytes, BytesRejection>;
-type Name = Result<Path<String>, PathRejection>;
+pub(super) type Parameters = Result<Query<BTreeMap<String, String>>, QueryRejection>;
+pub(super) type Body = Result<Bytes, BytesRejection>;
+pub(super) type Name = Result<Path<String>, PathRejection>;
 
 /// What the routes work with.
 #[derive(Clone)]
@@ -139,11 +139,11 @@ async fn replay(State(desk): State<Desk>, body: Body) -> Answer {
     Ok(answer(&desk.operator.replay(&Replay { endpoints, selection, dry_run }).await?))
 }
 
-fn path(name: Name) -> Result<String, Problem> {
+pub(super) fn path(name: Name) -> Result<String, Problem> {
     name.map(|Path(name)| name).map_err(|rejection| Problem::bad(rejection.body_text()))
 }
 
-fn query(parameters: Parameters, known: &[&str]) -> Result<Fields, Problem> {
+pub(super) fn query(parameters: Parameters, known: &[&str]) -> Result<Fields, Problem> {
     match parameters {
         Ok(Query(parameters)) => Fields::of_query(parameters, known),
         Err(rejection) => Err(Problem::bad(rejection.body_text())),
@@ -151,8 +151,12 @@ fn query(parameters: Parameters, known: &[&str]) -> Result<Fields, Problem> {
 }
 
 fn fields(body: Body, known: &[&str]) -> Result<Fields, Problem> {
+    Fields::of_body(&bytes(body)?, known)
+}
+
+pub(super) fn bytes(body: Body) -> Result<Bytes, Problem> {
     match body {
-        Ok(body) => Fields::of_body(&body, known),
+        Ok(body) => Ok(body),
         Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(Problem {
             status: StatusCode::PAYLOAD_TOO_LARGE,
             message: format!("the body is larger than {MAX_BODY_BYTES} bytes"),
@@ -170,7 +174,7 @@ impl From<OperatorError> for Problem {
             OperatorError::Fault(fault) if fault.is_unavailable() => Self::unavailable(fault.to_string()),
             OperatorError::Fault(fault) => {
                 tracing::error!(%fault, "the admin API failed");
-                Self { status: StatusCode::INTERNAL_SERVER_ERROR, message: "it failed; the log says why".to_owned() }
+                Self::failed()
             }
         }
     }

@@ -117,6 +117,61 @@ impl Style {
         notes
     }
 
+    /// Messages that wait for a verdict.
+    pub(crate) fn parked(&self, answer: &Value) -> String {
+        let messages = list(&answer["parked"]);
+        if messages.is_empty() {
+            return "no message waits for a verdict".to_owned();
+        }
+        let columns = [
+            Column("ID", Left, 32),
+            Column("SINCE", Left, 8),
+            Column("DEADLINE", Left, 8),
+            Column("THEN", Left, 6),
+            Column("SENDER", Left, 12),
+            Column("TEXT", Left, WIDTH),
+        ];
+        let row = |parked: &Value| {
+            let message = &parked["message"];
+            let words: Vec<String> = list(&message["elements"])
+                .iter()
+                .map(|element| element["text"].as_str().map_or_else(|| text(&element["type"]), str::to_owned))
+                .collect();
+            let default = text(&parked["default"]);
+            vec![
+                Cell(text(&parked["id"]), Tone::Bold),
+                self.ago(&parked["since"]).into(),
+                self.ago(&parked["until"]).into(),
+                Cell(default.clone(), if default == "allow" { Tone::Good } else { Tone::Warning }),
+                text(&message["sender"]).into(),
+                words.join(" ").into(),
+            ]
+        };
+        let rows: Vec<_> = messages.iter().map(row).collect();
+        let table = table(&columns, &rows, self.colours);
+        match answer["next"].as_str() {
+            Some(next) => format!("{table}\nmore: --after {next}\n"),
+            None => table,
+        }
+    }
+
+    /// What a verdict came to.
+    pub(crate) fn decided(&self, parked: &Value) -> String {
+        let (id, decision) = (text(&parked["id"]), &parked["decision"]);
+        match decision["outcome"].as_str() {
+            Some("sent") => format!("{id} was sent, as number {}", number(&parked["message"]["seq"])),
+            Some("refused") => format!("{id} was not sent, because things have changed: {}", text(&decision["why"])),
+            Some("rejected") => match decision["info"].as_str().unwrap_or_default() {
+                "" => format!("{id} was rejected"),
+                info => format!("{id} was rejected: {info}"),
+            },
+            Some(outcome) => format!("{id} was {outcome}"),
+            None => {
+                format!("{id} waits again, for {}, until {}", text(&parked["endpoint"]), self.ago(&parked["until"]))
+            }
+        }
+    }
+
     /// What waits for each endpoint out of turn.
     pub(crate) fn pending(&self, answer: &Value) -> String {
         let mut shown = String::new();

@@ -2,18 +2,16 @@
 
 use async_trait::async_trait;
 
-use super::{Delivery, Keeping, Mention, Message, RepeatKey};
+use super::{Delivery, Keeping, Mention, Message, RepeatKey, scene};
 use crate::chat::{Context, commit_refused};
 use crate::command::{Actor, Command};
 use crate::conversation::ConversationId;
 use crate::element::{Carried, Element};
-use crate::event::{Event, NotSent};
-use crate::group::Group;
 use crate::id::{AccountId, ClientMessageId, GroupId, Timestamp, TopicId};
 use crate::policy::{self, Exempt, Scene};
-use crate::port::{Assertion, Changes, CommitError, Write};
-use crate::question::{Edit, Question, Verdict};
-use crate::refusal::{Error, Refusal};
+use crate::port::{Changes, CommitError, Write};
+use crate::question::{Edit, Otherwise, Question, Verdict};
+use crate::refusal::{AskFailure, Error, Refusal};
 use crate::turns::Affair;
 
 /// How often a commit is tried again when a fact changed between the rules and the commit. Each try starts from fresh
@@ -121,21 +119,44 @@ impl Command for SendMessage {
             if let Some(first) = self.find_first(cx, &message).await? {
                 return Ok(Sent { message: first, fate: Fate::Repeated });
             }
-            match cx.callbacks().ask(Question::BeforeSend(Box::new(message.clone()))).await {
-                Verdict::Modify(Edit::Message(edit)) => {
-                    edit.apply_to(&mut message);
-                    policy::check_shape(&message, cx.settings().max_message_bytes)?;
-                    modified = true;
+            if let Some(answer) = self.find_parked(cx, &message).await? {
+                return answer;
+            }
+            let mut verdict = cx.callbacks().ask(Question::BeforeSend(Box::new(message.clone()))).await;
+            loop {
+                match verdict {
+                    Verdict::Modify(Edit::Message(edit)) => {
+                        edit.apply_to(&mut message);
+                        policy::check_shape(&message, cx.settings().max_message_bytes)?;
+                        modified = true;
+                        break;
+                    }
+                    Verdict::Allow | Verdict::Modify(_) => break,
+                    Verdict::Reject(refusal) => return Err(refusal.into()),
+                    Verdict::Discard => return Ok(Sent { message, fate: Fate::Discarded }),
+                    Verdict::Park(terms) => {
+                        modified |= !terms.edit.is_empty();
+                        terms.edit.clone().apply_to(&mut message);
+                        policy::check_shape(&message, cx.settings().max_message_bytes)?;
+                        if let Some(answer) = self.park(cx, &message, modified, &terms).await {
+                            return answer;
+                        }
+                        if terms.when_full == Otherwise::Reject {
+                            return Err(Refusal::BackendFailed(AskFailure::NoRoomToWait).into());
+                        }
+                        let question = Question::BeforeSend(Box::new(message.clone()));
+                        verdict = cx.callbacks().ask_after(question, &terms.endpoint).await;
+                    }
                 }
-                Verdict::Allow | Verdict::Modify(_) => {}
-                Verdict::Reject(refusal) => return Err(refusal.into()),
-                Verdict::Discard => return Ok(Sent { message, fate: Fate::Discarded }),
             }
             // Much can have happened while we waited.
             scene = self.look(cx).await?;
             if let Err(refusal) = policy::check_scene(&message, &scene, self.exempt, cx.now()) {
                 return self.refuse(cx, message, refusal).await;
             }
+        } else if let Some(answer) = self.find_parked(cx, &message).await? {
+            // Nobody is asked now, but a backend was, and has not said yet what is to become of it.
+            return answer;
         }
 
         // The content filter sees what would be stored, and its refusal is told of.
@@ -203,11 +224,7 @@ impl SendMessage {
                 delivery.keeping = Keeping::Live;
             }
         }
-        let conversation = match &self.to {
-            Destination::Account(recipient) => ConversationId::direct(self.sender.clone(), recipient.clone()),
-            Destination::Group(group) => ConversationId::Group(group.clone()),
-            Destination::Topic(group, topic) => ConversationId::Topic(group.clone(), topic.clone()),
-        };
+        let conversation = self.conversation();
         let message = Message {
             id,
             conversation,
@@ -232,27 +249,15 @@ impl SendMessage {
 
     /// The facts about where it goes.
     async fn look(&self, cx: &Context<'_>) -> Result<Scene, Error> {
-        match &self.to {
-            Destination::Account(recipient) => {
-                let blocked = !self.exempt.blocks && cx.store().is_blocked(recipient, &self.sender).await?;
-                Ok(Scene::Direct { blocked })
-            }
-            Destination::Group(id) => self.look_at_group(cx, id).await,
-            Destination::Topic(id, topic) => {
-                let scene = self.look_at_group(cx, id).await?;
-                if cx.store().topic(id, topic).await?.is_none() {
-                    return Err(Refusal::NoTopic(topic.clone()).into());
-                }
-                Ok(scene)
-            }
-        }
+        scene::look(cx, &self.conversation(), &self.sender, self.exempt).await
     }
 
-    async fn look_at_group(&self, cx: &Context<'_>, id: &GroupId) -> Result<Scene, Error> {
-        let group: Option<Group> = cx.store().groups(std::slice::from_ref(id)).await?.pop();
-        let group = group.ok_or_else(|| Refusal::NoGroup(id.clone()))?;
-        let member = cx.store().member(id, &self.sender).await?;
-        Ok(Scene::Group { group: Box::new(group), member: member.map(Box::new) })
+    fn conversation(&self) -> ConversationId {
+        match &self.to {
+            Destination::Account(recipient) => ConversationId::direct(self.sender.clone(), recipient.clone()),
+            Destination::Group(group) => ConversationId::Group(group.clone()),
+            Destination::Topic(group, topic) => ConversationId::Topic(group.clone(), topic.clone()),
+        }
     }
 
     /// Refuses a message, unless it was sent before, when the rules allowed it: a retry gets the first answer. A block
@@ -261,15 +266,17 @@ impl SendMessage {
         if let Some(first) = self.find_first(cx, &message).await? {
             return Ok(Sent { message: first, fate: Fate::Repeated });
         }
-        Err(match refusal {
-            Refusal::Blocked => not_sent(cx, message, NotSent::Blocked).await,
-            Refusal::RestrictedWord => not_sent(cx, message, NotSent::RestrictedWord).await,
-            refusal => refusal.into(),
+        if let Some(answer) = self.find_parked(cx, &message).await? {
+            return answer;
+        }
+        Err(match scene::failed_delivery(&refusal) {
+            Some(reason) => scene::not_sent(cx, message, reason).await,
+            None => refusal.into(),
         })
     }
 
     /// The message that this one repeats, if any.
-    async fn find_first(&self, cx: &Context<'_>, message: &Message) -> Result<Option<Message>, Error> {
+    pub(super) async fn find_first(&self, cx: &Context<'_>, message: &Message) -> Result<Option<Message>, Error> {
         match &self.repeat {
             Some(repeat) => {
                 Ok(cx.store().repeat_of(&message.conversation, &message.sender, repeat, message.time).await?)
@@ -279,30 +286,7 @@ impl SendMessage {
     }
 
     fn changes(&self, message: &Message) -> Changes {
-        let mut assertions = Vec::new();
-        match &self.to {
-            Destination::Account(recipient) if !self.exempt.blocks => {
-                assertions.push(Assertion::NotBlocked(recipient.clone(), self.sender.clone()));
-            }
-            Destination::Account(_) => {}
-            Destination::Group(group) | Destination::Topic(group, _) => {
-                assertions.push(Assertion::GroupOpen(group.clone()));
-                if !self.exempt.membership {
-                    assertions.push(Assertion::IsMember(group.clone(), self.sender.clone()));
-                }
-            }
-        }
         let write = Write::Send { message: Box::new(message.clone()), repeat: self.repeat.clone(), reads: self.reads };
-        Changes { assertions, writes: vec![write] }
-    }
-}
-
-/// Records that a message could not be delivered; the answer is the refusal, or why even that failed.
-async fn not_sent(cx: &Context<'_>, message: Message, reason: NotSent) -> Error {
-    let event = Event::MessageNotSent { message, reason };
-    let changes = Changes { assertions: Vec::new(), writes: vec![Write::Append(Box::new(event))] };
-    match cx.commit(changes).await {
-        Ok(_) => Refusal::from(reason).into(),
-        Err(error) => error,
+        Changes { assertions: scene::assertions(message, self.exempt), writes: vec![write] }
     }
 }

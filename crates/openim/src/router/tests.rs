@@ -8,8 +8,9 @@ use chat::account::Account;
 use chat::conversation::ConversationId;
 use chat::event::{LogEntry, Position, Shard, Subject};
 use chat::group::{Group, GroupKind, Topic};
-use chat::id::{AccountId, GroupId, Seq, Timestamp, TopicId};
+use chat::id::{AccountId, GroupId, MessageId, Seq, Timestamp, TopicId};
 use chat::member::Member;
+use chat::message::park::{Parked, ParkedCount, ParkedQuery};
 use chat::message::{Message, RepeatKey};
 use chat::port::{
     Changes, Clock, CommitError, Committed, ConversationState, Log, MemberQuery, MessageQuery, Silent, Store,
@@ -93,6 +94,24 @@ impl Store for Broken {
         Err(fault())
     }
     async fn unread_direct(&self, _: &AccountId, _: Option<&AccountId>) -> Result<u64, Fault> {
+        Err(fault())
+    }
+    async fn parked(&self, _: MessageId) -> Result<Option<Parked>, Fault> {
+        Err(fault())
+    }
+    async fn parked_repeat(
+        &self,
+        _: &ConversationId,
+        _: &AccountId,
+        _: &RepeatKey,
+        _: Timestamp,
+    ) -> Result<Option<Parked>, Fault> {
+        Err(fault())
+    }
+    async fn list_parked(&self, _: ParkedQuery) -> Result<Vec<Parked>, Fault> {
+        Err(fault())
+    }
+    async fn count_parked(&self) -> Result<ParkedCount, Fault> {
         Err(fault())
     }
 }

@@ -22,6 +22,7 @@ use crate::event::EventRow;
 use crate::group::GroupRow;
 use crate::letter::LetterRow;
 use crate::member::MemberRow;
+use crate::parked::ParkedRow;
 use crate::pause::PauseRow;
 use crate::topic::TopicRow;
 
@@ -68,6 +69,7 @@ impl Copy<'_> {
         self.table::<TopicRow>(|_, _| ()).await?;
         self.table::<MemberRow>(|_, _| ()).await?;
         self.table::<PauseRow>(|_, _| ()).await?;
+        self.table::<ParkedRow>(|_, _| ()).await?;
         let homes = self.homes;
         self.table(|index, row: &mut ConversationRow| (row.shard, row.key) = homes.home(index)).await?;
         digest::begin(self.progress, Phase::Log, self.steps.log.values().sum(), self.digests.events());

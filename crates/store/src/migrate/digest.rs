@@ -15,6 +15,7 @@ use crate::cursor::{BehindRow, CursorRow};
 use crate::group::GroupRow;
 use crate::letter::LetterRow;
 use crate::member::MemberRow;
+use crate::parked::ParkedRow;
 use crate::pause::PauseRow;
 use crate::topic::TopicRow;
 use chat::account::Account;
@@ -53,6 +54,7 @@ impl Digests {
         digests.add::<CursorRow>(side, |_| (), progress).await?;
         digests.add::<BehindRow>(side, |_| (), progress).await?;
         digests.add::<PauseRow>(side, |_| (), progress).await?;
+        digests.add::<ParkedRow>(side, |_| (), progress).await?;
         digests.add::<LetterRow>(side, |_| (), progress).await?;
         Ok(digests)
     }
@@ -76,7 +78,7 @@ impl Digests {
     /// How many rows of each kind are copied, but for the log.
     pub(super) fn rows(&self) -> u64 {
         let copied = [Account::NAME, BlockRow::NAME, GroupRow::NAME, TopicRow::NAME, MemberRow::NAME];
-        let copied = copied.into_iter().chain([PauseRow::NAME, ConversationRow::NAME]);
+        let copied = copied.into_iter().chain([PauseRow::NAME, ParkedRow::NAME, ConversationRow::NAME]);
         copied.filter_map(|name| self.rows.get(name)).map(|digest| digest.count).sum()
     }
 
@@ -95,6 +97,7 @@ impl Digests {
             (MemberRow::NAME, self.get::<MemberRow>().count),
             (ConversationRow::NAME, self.get::<ConversationRow>().count),
             (LetterRow::NAME, self.get::<LetterRow>().count),
+            (ParkedRow::NAME, self.get::<ParkedRow>().count),
         ]
     }
 

@@ -20,6 +20,7 @@ use crate::event::EventRow;
 use crate::group::GroupRow;
 use crate::letter::LetterRow;
 use crate::member::MemberRow;
+use crate::parked::ParkedRow;
 use crate::pause::PauseRow;
 use crate::topic::TopicRow;
 
@@ -44,6 +45,7 @@ pub(super) async fn run(
     table::<TopicRow>(target, digests, progress).await?;
     table::<MemberRow>(target, digests, progress).await?;
     table::<PauseRow>(target, digests, progress).await?;
+    table::<ParkedRow>(target, digests, progress).await?;
     table::<LetterRow>(target, digests, progress).await?;
     target.check_letters().await?;
     target.check_unread().await?;

@@ -7,9 +7,10 @@ use chat::account::import::NewAccount;
 use chat::conversation::ConversationId;
 use chat::event::{Position, Shard, Subject};
 use chat::group::{Group, GroupStatus, Topic};
-use chat::id::{AccountId, GroupId, Timestamp, TopicId};
+use chat::id::{AccountId, GroupId, MessageId, Timestamp, TopicId};
 use chat::member::Member;
 use chat::message::Message;
+use chat::message::park::Parked;
 use tokio::try_join;
 
 use super::needs::Needs;
@@ -23,6 +24,8 @@ use crate::event::pg::{self as event, Placed};
 use crate::group::GroupState;
 use crate::group::pg as group;
 use crate::member::pg::{self as member, Arriving, Marks};
+use crate::parked::pg as parked;
+use crate::parked::{Columns, Standing};
 use crate::repeat::Repeat;
 use crate::shard::{Shards, SmallInt};
 use crate::topic::pg as topic;
@@ -89,6 +92,13 @@ enum Sent {
     Now(usize),
 }
 
+/// A message that waits for a verdict or was decided, with what is put in its place.
+#[derive(Debug)]
+struct ParkedRow<'a> {
+    standing: Standing,
+    put: Option<(&'a Parked, &'a str)>,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Batch<'a> {
@@ -105,6 +115,9 @@ pub(super) struct Batch<'a> {
     unread: HashMap<AccountId, BTreeMap<Shard, i64>>,
     unread_changed: BTreeSet<(AccountId, Shard)>,
     sent: HashMap<i64, Vec<Sent>>,
+    parked: BTreeMap<(Shard, MessageId), Entry<ParkedRow<'a>>>,
+    /// Which messages wait, by the hashes of their repeat keys.
+    waiting: HashMap<i64, BTreeSet<MessageId>>,
     heads: BTreeMap<Shard, Head>,
     events: Vec<Placed<'a>>,
 }
@@ -121,6 +134,7 @@ impl<'a> Batch<'a> {
         let members: Vec<_> = needs.members.iter().map(|(group, id)| (group, id)).collect();
         let blocks: Vec<_> = needs.blocks.iter().map(|(owner, target)| (owner, target)).collect();
         let subjects: Vec<_> = needs.subjects.iter().collect();
+        let parked: Vec<_> = needs.parked.iter().copied().collect();
         let parties: BTreeSet<_> = needs.subjects.iter().flat_map(parties).collect();
         let parties: Vec<_> = parties.into_iter().collect();
 
@@ -145,6 +159,8 @@ impl<'a> Batch<'a> {
             subjects_found,
             unread_found,
             sent_found,
+            parked_found,
+            waiting_found,
         ) = try_join!(
             biased;
             begin,
@@ -158,6 +174,8 @@ impl<'a> Batch<'a> {
             unless_empty(&subjects, |ids| conversation::find(db, shards, ids)),
             unless_empty(&parties, |ids| conversation::unread(db, ids)),
             unless_empty(&needs.repeats, |repeats| event::sent_before(db, repeats)),
+            unless_empty(&parked, |places| parked::standings(db, places)),
+            unless_empty(&needs.waiting, |repeats| parked::waiting(db, repeats)),
         )?;
 
         let mut batch = Self {
@@ -172,6 +190,8 @@ impl<'a> Batch<'a> {
             unread: HashMap::new(),
             unread_changed: BTreeSet::new(),
             sent: HashMap::new(),
+            parked: absent(&needs.parked),
+            waiting: HashMap::new(),
             heads: heads.iter().map(read_head).collect(),
             events: Vec::new(),
         };
@@ -205,6 +225,12 @@ impl<'a> Batch<'a> {
             let (_, repeat) = needs.repeats[place];
             batch.sent.entry(repeat.hash).or_default().push(Sent::Before(position, Box::new(message)));
         }
+        for (place, standing) in parked_found {
+            batch.parked.insert(parked[place], Entry::found(ParkedRow { standing, put: None }));
+        }
+        for (hash, id) in waiting_found {
+            batch.waiting.entry(hash).or_default().insert(id);
+        }
         // The newest last.
         batch.sent.values_mut().for_each(|sent| {
             sent.sort_by_key(|sent| match sent {
@@ -223,7 +249,8 @@ impl<'a> Batch<'a> {
         let members = self.members.values().any(|entry| entry.is_changed);
         let blocks = self.blocks.values().any(|entry| entry.is_changed);
         let subjects = self.subjects.values().any(|entry| entry.is_changed);
-        accounts || groups || topics || members || blocks || subjects || !self.events.is_empty()
+        let parked = self.parked.values().any(|entry| entry.is_changed);
+        accounts || groups || topics || members || blocks || subjects || parked || !self.events.is_empty()
     }
 
     /// Writes what has changed: one trip to the database again, and one statement for each kind of row.
@@ -261,6 +288,9 @@ impl<'a> Batch<'a> {
                 (account, *shard, self.unread.get(account).and_then(|totals| totals.get(shard)).copied().unwrap_or(0))
             })
             .collect();
+        let parked: Vec<_> = changed(&self.parked).filter_map(|(_, row)| row.put).collect();
+        let forgotten = self.parked.iter().filter(|(_, entry)| entry.is_changed && entry.row.is_none());
+        let forgotten: Vec<_> = forgotten.map(|(place, _)| *place).collect();
         let heads: Vec<_> = self.heads.iter().filter(|(_, head)| head.is_changed).collect();
         // In this order, so that of several errors the first one is the cause of the others.
         try_join!(
@@ -276,6 +306,8 @@ impl<'a> Batch<'a> {
             unless_empty(&advanced, |rows| conversation::advance(db, shards, rows)),
             unless_empty(&unread, |rows| conversation::put_unread(db, rows)),
             unless_empty(&self.events, |rows| event::append(db, rows)),
+            unless_empty(&parked, |rows| parked::put(db, shards, rows)),
+            unless_empty(&forgotten, |rows| parked::forget(db, rows)),
             unless_empty(&heads, |rows| put_heads(db, rows)),
         )?;
         Ok(())
@@ -360,6 +392,15 @@ impl<'a> Rows<'a> for Batch<'a> {
         Ok(None)
     }
 
+    fn parked(&mut self, conversation: &ConversationId, id: MessageId) -> Result<Option<Standing>> {
+        let entry = self.parked.get(&(self.shards.of(conversation), id));
+        Ok(entry.and_then(|entry| entry.row.as_ref()).map(|row| row.standing))
+    }
+
+    fn waits(&mut self, repeat: &Repeat) -> Result<bool> {
+        Ok(self.waiting.get(&repeat.hash).is_some_and(|ids| !ids.is_empty()))
+    }
+
     fn import(&mut self, new: &'a NewAccount, now: Timestamp) -> Result<()> {
         let entry = self.accounts.entry(new.id.clone()).or_insert_with(Entry::absent);
         let account = new.clone().over(entry.row.take(), now);
@@ -427,6 +468,30 @@ impl<'a> Rows<'a> for Batch<'a> {
             if entry.row.is_none() {
                 entry.put(Some(now));
             }
+        }
+        Ok(())
+    }
+
+    fn put_parked(&mut self, parked: &'a Parked, data: &'a str) -> Result<()> {
+        let columns = Columns::of(parked);
+        let (waits, round, repeat) = (columns.waits(), columns.round, columns.repeat);
+        let id = parked.message.id;
+        if let Some(hash) = repeat {
+            let waiting = self.waiting.entry(hash).or_default();
+            let _ = if waits { waiting.insert(id) } else { waiting.remove(&id) };
+        }
+        let place = (self.shards.of(&parked.message.conversation), id);
+        let entry = self.parked.entry(place).or_insert_with(Entry::absent);
+        entry.put(ParkedRow { standing: Standing { waits, round }, put: Some((parked, data)) });
+        Ok(())
+    }
+
+    fn forget_parked(&mut self, conversation: &'a ConversationId, id: MessageId) -> Result<()> {
+        if let Some(entry) = self.parked.get_mut(&(self.shards.of(conversation), id))
+            && entry.row.as_ref().is_some_and(|row| !row.standing.waits)
+        {
+            entry.row = None;
+            entry.is_changed = true;
         }
         Ok(())
     }

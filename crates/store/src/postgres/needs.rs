@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use chat::conversation::ConversationId;
 use chat::event::{Shard, Subject};
-use chat::id::{AccountId, GroupId, TopicId};
+use chat::id::{AccountId, GroupId, MessageId, TopicId};
+use chat::message::Message;
 use chat::port::{Assertion, Write};
 
 use crate::commit::Prepared;
-use crate::repeat::Repeat;
+use crate::repeat::{self, Repeat};
 use crate::shard::Shards;
 
 /// See the module.
@@ -26,6 +27,10 @@ pub(super) struct Needs {
     /// What events are about.
     pub(super) subjects: BTreeSet<Subject>,
     pub(super) repeats: Vec<(Shard, Repeat)>,
+    /// Messages that wait for a verdict, or may be about to.
+    pub(super) parked: BTreeSet<(Shard, MessageId)>,
+    /// What must not wait for a verdict already.
+    pub(super) waiting: Vec<(Shard, Repeat)>,
     /// Shards that are needed for what is noted beside commits.
     pub(super) noted: BTreeSet<Shard>,
 }
@@ -34,17 +39,17 @@ impl Needs {
     /// Adds what `prepared` needs.
     pub(super) fn add(&mut self, prepared: &Prepared, shards: Shards) {
         for assertion in &prepared.assertions {
-            self.add_assertion(assertion);
+            self.add_assertion(assertion, shards);
         }
         for prepare in &prepared.writes {
-            self.add_write(&prepare.write);
-            if let (Write::Send { message, .. }, Some(repeat)) = (&prepare.write, prepare.repeat) {
+            self.add_write(&prepare.write, shards);
+            if let (Some(message), Some(repeat)) = (prepare.first_of_its_kind(), prepare.repeat) {
                 self.repeats.push((shards.of(&message.conversation), repeat));
             }
         }
     }
 
-    fn add_assertion(&mut self, assertion: &Assertion) {
+    fn add_assertion(&mut self, assertion: &Assertion, shards: Shards) {
         match assertion {
             Assertion::NoAccount(id) => drop(self.accounts.insert(id.clone())),
             Assertion::NoGroup(group)
@@ -54,10 +59,17 @@ impl Needs {
             Assertion::IsMember(group, account) => drop(self.members.insert((group.clone(), account.clone()))),
             Assertion::NotBlocked(owner, target) => drop(self.blocks.insert((owner.clone(), target.clone()))),
             Assertion::NoTopic(group, topic) => drop(self.topics.insert((group.clone(), topic.clone()))),
+            Assertion::NothingParked { conversation, sender, key } => {
+                let repeat = repeat::of_any_time(conversation, sender.as_str(), key);
+                self.waiting.push((shards.of(conversation), repeat));
+            }
+            Assertion::StillParked { conversation, id, .. } => {
+                self.parked.insert((shards.of(conversation), *id));
+            }
         }
     }
 
-    fn add_write(&mut self, write: &Write) {
+    fn add_write(&mut self, write: &Write, shards: Shards) {
         match write {
             Write::ImportAccount { new, .. } => drop(self.accounts.insert(new.id.clone())),
             Write::PutGroup(group) => drop(self.groups.insert(group.id.clone())),
@@ -86,6 +98,11 @@ impl Needs {
                 }
                 self.add_subject(message.conversation.clone().into());
             }
+            Write::Park(parked) => {
+                let Message { conversation, id, .. } = &parked.message;
+                self.parked.insert((shards.of(conversation), *id));
+            }
+            Write::ForgetParked(conversation, id) => drop(self.parked.insert((shards.of(conversation), *id))),
             Write::Append(event) => self.add_subject(event.subject()),
         }
     }
@@ -119,6 +136,8 @@ impl Needs {
             .chain(members)
             .chain(blocks)
             .chain(subjects)
+            .chain(self.parked.iter().map(|(shard, _)| *shard))
+            .chain(self.waiting.iter().map(|(shard, _)| *shard))
             .chain(self.noted.iter().copied())
             .collect()
     }

@@ -4,9 +4,10 @@ use chat::account::import::NewAccount;
 use chat::conversation::ConversationId;
 use chat::event::{Position, Subject};
 use chat::group::{Group, Topic};
-use chat::id::{AccountId, GroupId, Timestamp, TopicId};
+use chat::id::{AccountId, GroupId, MessageId, Timestamp, TopicId};
 use chat::member::Member;
 use chat::message::Message;
+use chat::message::park::Parked;
 use rusqlite::{Connection, Result};
 
 use super::known::Known;
@@ -17,6 +18,7 @@ use crate::conversation::{Counts, lite as conversation};
 use crate::event::lite as event;
 use crate::group::{GroupState, lite as group};
 use crate::member::lite as member;
+use crate::parked::{Standing, lite as parked};
 use crate::repeat::Repeat;
 use crate::topic::lite as topic;
 
@@ -58,6 +60,14 @@ impl<'a> Rows<'a> for SqliteRows<'_> {
         }
     }
 
+    fn parked(&mut self, _: &ConversationId, id: MessageId) -> Result<Option<Standing>> {
+        parked::standing(self.db, id)
+    }
+
+    fn waits(&mut self, repeat: &Repeat) -> Result<bool> {
+        parked::waits(self.db, repeat)
+    }
+
     fn import(&mut self, new: &NewAccount, now: Timestamp) -> Result<()> {
         account::import(self.db, new, now)
     }
@@ -76,6 +86,14 @@ impl<'a> Rows<'a> for SqliteRows<'_> {
 
     fn add_blocks(&mut self, owner: &AccountId, targets: &[AccountId], now: Timestamp) -> Result<()> {
         block::add(self.db, owner, targets, now)
+    }
+
+    fn put_parked(&mut self, parked: &Parked, data: &str) -> Result<()> {
+        parked::put(self.db, parked, data)
+    }
+
+    fn forget_parked(&mut self, _: &ConversationId, id: MessageId) -> Result<()> {
+        parked::forget(self.db, id)
     }
 
     fn counts(&mut self, id: &Subject) -> Result<Counts> {

@@ -10,8 +10,9 @@ use chat::conversation::ConversationId;
 use chat::event::{Event, LogEntry, NotSent, Position, Shard, Subject};
 use chat::group::update::UpdateGroup;
 use chat::group::{Group, GroupKind, GroupStatus, Topic};
-use chat::id::{AccountId, GroupId, Seq, Timestamp, TopicId};
+use chat::id::{AccountId, GroupId, MessageId, Seq, Timestamp, TopicId};
 use chat::member::Member;
+use chat::message::park::{Parked, ParkedCount, ParkedQuery};
 use chat::message::send::Fate;
 use chat::message::{Message, RepeatKey};
 use chat::port::{Changes, CommitError, Committed, ConversationState, Log, MemberQuery, MessageQuery, Store};
@@ -116,6 +117,28 @@ impl Store for Interposed {
 
     async fn unread_direct(&self, account: &AccountId, peer: Option<&AccountId>) -> Result<u64, Fault> {
         self.inner.unread_direct(account, peer).await
+    }
+
+    async fn parked(&self, id: MessageId) -> Result<Option<Parked>, Fault> {
+        self.inner.parked(id).await
+    }
+
+    async fn parked_repeat(
+        &self,
+        conversation: &ConversationId,
+        sender: &AccountId,
+        key: &RepeatKey,
+        now: Timestamp,
+    ) -> Result<Option<Parked>, Fault> {
+        self.inner.parked_repeat(conversation, sender, key, now).await
+    }
+
+    async fn list_parked(&self, query: ParkedQuery) -> Result<Vec<Parked>, Fault> {
+        self.inner.list_parked(query).await
+    }
+
+    async fn count_parked(&self) -> Result<ParkedCount, Fault> {
+        self.inner.count_parked().await
     }
 }
 

@@ -19,6 +19,7 @@ mod asking;
 mod conflicts;
 mod consent;
 mod members;
+mod parking;
 mod reading;
 mod repeating;
 mod sending;
@@ -41,6 +42,7 @@ const CASES: &[&[Case]] = &[
     conflicts::CASES,
     consent::CASES,
     members::CASES,
+    parking::CASES,
     reading::CASES,
     repeating::CASES,
     sending::CASES,

@@ -62,6 +62,9 @@ enum Place {
 pub(crate) struct Backend {
     interest: Mutex<Option<Interest>>,
     asked: Mutex<Vec<Question>>,
+    /// What the endpoints say that come after one that had a message wait; nothing, if nobody says otherwise.
+    afterwards: Mutex<Option<Answer>>,
+    asked_after: Mutex<Vec<(Question, String)>>,
 }
 
 /// What a backend wants to be asked, and what it answers.
@@ -79,17 +82,34 @@ pub(crate) struct Clockwork {
 impl Stage {
     /// Has the accounts a, b and c, and a backend that is not interested.
     pub(crate) async fn new(kind: Kind) -> Self {
-        let place = Arc::new(Place::new(kind).await);
+        let stage = Self::on(Arc::new(Place::new(kind).await)).await;
+        let accounts = ["a", "b", "c"].map(|id| NewAccount::bare(id.into())).to_vec();
+        stage.run(&Actor::System, ImportAccounts { accounts, existing: Existing::Refuse }).await.unwrap();
+        stage
+    }
+
+    /// The app after a restart: nothing is known but what is stored. Nobody else may have a clone of it.
+    pub(crate) async fn restarted(self) -> Self {
+        let (place, now) = (self.place.clone(), self.clock.now.load(Ordering::SeqCst));
+        drop(self);
+        let stage = Self::on(place).await;
+        stage.clock.set(now - NOW.millis());
+        stage
+    }
+
+    async fn on(place: Arc<Place>) -> Self {
         let store = Arc::new(Interposed::new(place.open().await));
-        let backend = Arc::new(Backend { interest: Mutex::default(), asked: Mutex::default() });
+        let backend = Arc::new(Backend {
+            interest: Mutex::default(),
+            asked: Mutex::default(),
+            afterwards: Mutex::default(),
+            asked_after: Mutex::default(),
+        });
         let clock = Arc::new(Clockwork { now: AtomicI64::new(NOW.millis()), drawn: AtomicU64::new(0) });
         let words = RestrictedWords::new(&["forbidden".into()]).unwrap();
         let settings = Settings { restricted_words: words, max_message_bytes: 1000 };
         let chat = Arc::new(Chat::new(store.clone(), backend.clone(), clock.clone(), settings));
-        let stage = Self { chat, store, backend, clock, place };
-        let accounts = ["a", "b", "c"].map(|id| NewAccount::bare(id.into())).to_vec();
-        stage.run(&Actor::System, ImportAccounts { accounts, existing: Existing::Refuse }).await.unwrap();
-        stage
+        Self { chat, store, backend, clock, place }
     }
 
     /// That of another app, over the same kind of store.
@@ -146,6 +166,20 @@ impl Stage {
     /// b, the only plain member of "g", is muted until then. No command does this yet, nor what follows.
     pub(crate) async fn mute_b(&self, until: Timestamp) {
         self.place.sql(&format!("UPDATE member SET muted_until = {} WHERE role = 0", until.millis())).await;
+    }
+
+    /// So many messages wait, of which nobody knows anything.
+    pub(crate) async fn many_wait(&self, count: u64) {
+        let statement = match self.place.kind() {
+            Kind::Sqlite => format!(
+                "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {count})
+                 INSERT INTO parked SELECT 'x' || n, 0, 9000000000000000, 1, NULL, '' FROM n"
+            ),
+            Kind::Postgres => format!(
+                "INSERT INTO parked SELECT 0, 'x' || n, 0, 9000000000000000, 1, NULL, '' FROM generate_series(1, {count}) n"
+            ),
+        };
+        assert_eq!(self.place.execute(&statement).await, count);
     }
 
     /// b is an admin of "g".
@@ -271,6 +305,28 @@ impl Backend {
         *self.interest.lock().unwrap() = Some(Interest { in_messages_only, answer: Arc::new(answer) });
     }
 
+    /// From now on, those that come after the first one answer like this.
+    pub(crate) fn answers_afterwards<F>(&self, answer: impl Fn(Message) -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = Verdict> + Send + 'static,
+    {
+        let answer: Answer = Arc::new(move |question| match question {
+            Question::BeforeSend(message) => Box::pin(answer(*message)),
+            other => panic!("only messages wait: {other:?}"),
+        });
+        *self.afterwards.lock().unwrap() = Some(answer);
+    }
+
+    /// What those were asked that come after another one, and after which.
+    pub(crate) fn asked_after(&self) -> Vec<(Message, String)> {
+        let asked = self.asked_after.lock().unwrap().clone();
+        let messages = asked.into_iter().filter_map(|(question, endpoint)| match question {
+            Question::BeforeSend(message) => Some((*message, endpoint)),
+            _ => None,
+        });
+        messages.collect()
+    }
+
     /// Which messages it was asked about, in order.
     pub(crate) fn asked(&self) -> Vec<Message> {
         let messages = self.questions().into_iter().filter_map(|question| match question {
@@ -299,6 +355,15 @@ impl Callbacks for Backend {
         self.asked.lock().unwrap().push(question.clone());
         let answer = self.interest.lock().unwrap().as_ref().expect("it asks only if it has an answer").answer.clone();
         answer(question).await
+    }
+
+    async fn ask_after(&self, question: Question, endpoint: &str) -> Verdict {
+        self.asked_after.lock().unwrap().push((question.clone(), endpoint.to_owned()));
+        let answer = self.afterwards.lock().unwrap().clone();
+        match answer {
+            Some(answer) => answer(question).await,
+            None => Verdict::Allow,
+        }
     }
 }
 

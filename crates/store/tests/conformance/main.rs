@@ -39,6 +39,7 @@ mod log;
 mod members;
 mod nodes;
 mod odd_ids;
+mod parked;
 mod pauses;
 #[path = "../support/plain.rs"]
 mod plain;
@@ -78,6 +79,7 @@ const NOUNS: &[&[Case]] = &[
     log::CASES,
     members::CASES,
     odd_ids::CASES,
+    parked::CASES,
     pauses::CASES,
     reopening::CASES,
     repeats::CASES,

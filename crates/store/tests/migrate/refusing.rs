@@ -173,6 +173,7 @@ async fn a_difference_in_what_is_noted_of_endpoints_is_found() {
         ("DELETE FROM letter WHERE state = 0 AND endpoint = 'idle'", "letters here"),
         ("UPDATE letter_count SET dead = dead + 1 WHERE endpoint = 'idle'", "how many letters \"idle\" has"),
         ("UPDATE pause SET reason = 'gone'", "pauses"),
+        ("UPDATE parked SET data = replace(data, 'review', 'another') WHERE state = 0", "parked messages"),
         ("UPDATE behind SET attempts = 4 WHERE attempts = 5", "the conversation of the group \"g\""),
         ("UPDATE cursor SET started = 1000000 WHERE endpoint = 'new'", "what \"new\" is owed nothing of"),
     ]
@@ -197,7 +198,7 @@ async fn a_letter_of_no_event_is_named() {
 
 /// What the migrations after the first have made.
 const UNDO: &str =
-    "DROP TABLE dataset; DROP TABLE letter; DROP TABLE letter_count; DROP TABLE attempt; DROP TABLE pause;
+    "DROP TABLE dataset; DROP TABLE parked; DROP TABLE letter; DROP TABLE letter_count; DROP TABLE attempt; DROP TABLE pause;
      DROP TABLE milestone; DROP TABLE gap; DROP INDEX event_to_trim; ALTER TABLE cursor DROP COLUMN started;
      ALTER TABLE behind DROP COLUMN attempts; ALTER TABLE behind DROP COLUMN since; ALTER TABLE behind DROP COLUMN due;
      DELETE FROM refinery_schema_history WHERE version > 1";

@@ -98,6 +98,7 @@ async fn a_source_that_has_changed_is_noticed() {
         ("UPDATE conversation SET read_a = 2 WHERE head > 3", "its conversations"),
         ("INSERT INTO cursor VALUES ('app', 0, 3, 0)", "its cursors"),
         ("INSERT INTO pause VALUES ('app', 'gone', '', 0)", "its pauses"),
+        ("UPDATE parked SET data = replace(data, 'review', 'another') WHERE state = 0", "its parked messages"),
         ("INSERT INTO letter VALUES ('app', 0, 1, '\"app\"', printf('%032x', 1), '', 0, '', 0, 0)", "its letters"),
         (
             "INSERT INTO event SELECT 9999, conversation, NULL, NULL, time, NULL, NULL, data FROM event LIMIT 1",

@@ -3,8 +3,11 @@
 use chat::conversation::ConversationId;
 use chat::event::{EndpointPause, Event, LogEntry, Position, Shard, Subject};
 use chat::id::Timestamp;
-use chat::message::{Keeping, RepeatKey};
+use chat::message::park::{DecidedBy, Decision, Outcome, Parked, ParkedQuery};
+use chat::message::{Keeping, Message, RepeatKey};
+use chat::policy::Exempt;
 use chat::port::{CommitError, Write};
+use chat::question::Otherwise;
 use webhook::ledger::{Behind, Letter, LetterQuery, LetterState, Pause, PauseReason, Progress, Trouble};
 
 use crate::fixtures::{
@@ -49,9 +52,30 @@ pub(crate) async fn populate(store: &Fresh) {
     }
     store.send_reading(message("b", direct("a", "b"))).await;
     store.commit(repeatable(message("a", direct("a", "b")), for_ever("again"))).await.unwrap();
+    store.write(parked().into_iter().map(|parked| Write::Park(Box::new(parked))).collect()).await;
     for endpoint in ["app", "idle"] {
         store.write(vec![put(dissolved("h")), Write::Append(Box::new(paused(endpoint)))]).await;
     }
+}
+
+/// One that waits, with a repeat key, and one that was decided.
+fn parked() -> [Parked; 2] {
+    let waiting = Parked {
+        message: message("a", in_group("g")),
+        repeat: Some(for_ever("parked")),
+        exempt: Exempt::default(),
+        reads: true,
+        modified: false,
+        endpoint: "review".into(),
+        since: NOW,
+        until: at(1000),
+        otherwise: Otherwise::Allow,
+        round: 2,
+        decision: None,
+    };
+    let decision = Decision { time: at(5), by: DecidedBy::Deadline, outcome: Outcome::Discarded };
+    let decided = message("c", direct("c", "b"));
+    [waiting.clone(), Parked { message: decided, decision: Some(decision), ..waiting }]
 }
 
 fn paused(endpoint: &str) -> Event {
@@ -110,6 +134,15 @@ async fn noted(store: &Fresh) -> Vec<String> {
             lines.extend(troubled.map(|(subject, trouble)| format!("{endpoint} {subject:?} {trouble:?}")));
         }
     }
+    let mut all = store.list_parked(ParkedQuery::Waiting { after: None, limit: 10 }).await.unwrap();
+    all.extend(store.list_parked(ParkedQuery::Decided { up_to: at(1_000_000), limit: 10 }).await.unwrap());
+    for one in all {
+        let Message { conversation, sender, .. } = &one.message;
+        lines.push(format!("{one:?}"));
+        let found = store.parked_repeat(conversation, sender, &for_ever("parked"), NOW).await.unwrap();
+        assert_eq!(found, Some(one), "it is in its conversation's shard, and found by its key");
+    }
+    lines.push(format!("{:?}", store.count_parked().await.unwrap()));
     let query = LetterQuery { limit: 10_000, ..LetterQuery::default() };
     for letter in store.letters(&query).await.unwrap() {
         // It is where its event is.
@@ -171,7 +204,7 @@ async fn there_and_back(one: Database, other: Database, back: Database) {
     let before = look(&store).await;
     assert!(before.1.values().map(Vec::len).sum::<usize>() > 100, "there is much to tell");
     let count = |words: &str| before.0.iter().filter(|line| line.contains(words)).count();
-    assert!(count("Letter {") > 100 && count("Trouble {") == 1 && count("TooManyDead") == 1);
+    assert!(count("Letter {") > 100 && count("Trouble {") == 1 && count("TooManyDead") == 1 && count("Parked {") == 2);
     drop(store);
 
     let summary = move_all(&one, &other).await;

@@ -118,6 +118,8 @@ impl Codec for Words {
         match body {
             b"yes" => Ok(Verdict::Allow),
             b"no" => Ok(no()),
+            b"new" => Ok(Verdict::Modify(renamed("new").into())),
+            b"later" => Ok(Verdict::Park(Box::new(ParkTerms::new(Some(seconds(60)), None)))),
             _ => Err(Unreadable("neither yes nor no".to_owned())),
         }
     }
@@ -153,6 +155,10 @@ impl Clock for NoClock {
 
 fn no() -> Verdict {
     Verdict::Reject(Refusal::Rejected { code: None, info: "no".to_owned(), detail: String::new() })
+}
+
+fn renamed(name: &str) -> MessageEdit {
+    MessageEdit { sender_name: Some(name.to_owned()), ..MessageEdit::default() }
 }
 
 fn failed(failure: AskFailure) -> Verdict {
@@ -574,4 +580,50 @@ async fn many_who_are_asked_may_call_us_back() {
         assert!(began.elapsed() < DEADLINE * 2, "{:?} with {concurrency} places", began.elapsed());
         assert_eq!((play.breaker().state, play.breaker().failures), (State::Closed, 0));
     }
+}
+
+/// Endpoints of these names, each with a receiver of its own that says one thing.
+fn row(receivers: [(&str, &'static str); 4], on_failures: OnFailures) -> (Asker, Vec<Arc<Backend>>) {
+    let plays = receivers.map(|(name, says)| {
+        let settings = EndpointSettings { name: name.to_owned(), on_failures, ..settings() };
+        Play::new(settings, Manner::Answers(Duration::ZERO, 200, says))
+    });
+    let endpoints = plays.iter().map(|play| play.endpoint.clone()).collect();
+    (Asker::new(endpoints, Arc::new(NoClock)), plays.map(|play| play.backend).into())
+}
+
+fn asked_each(backends: &[Arc<Backend>]) -> Vec<usize> {
+    backends.iter().map(|backend| backend.asked.lock().unwrap().len()).collect()
+}
+
+/// Whoever wants a message to wait is the last to be asked for now, and what was made of the message waits with it.
+#[tokio::test(start_paused = true)]
+async fn a_verdict_that_comes_later_says_whose_it_is_and_what_was_made_of_it_before() {
+    for (bad_body, when_full) in [(OnFailure::Allow, Otherwise::Allow), (OnFailure::Reject, Otherwise::Reject)] {
+        let on_failures = OnFailures { bad_body: Some(bad_body), ..OnFailures::default() };
+        let receivers = [("first", "new"), ("review", "later"), ("third", "yes"), ("fourth", "no")];
+        let (asker, backends) = row(receivers, on_failures);
+        let terms = ParkTerms { endpoint: "review".to_owned(), edit: renamed("new"), when_full, ..later() };
+        assert_eq!(asker.ask(question("quick")).await, Verdict::Park(Box::new(terms)));
+        assert_eq!(asked_each(&backends), [1, 1, 0, 0]);
+
+        assert_eq!(asker.ask_after(question("quick"), "review").await, no());
+        assert_eq!(asked_each(&backends), [1, 1, 1, 1], "those after it, and nobody twice");
+        assert_eq!(asker.ask_after(question("quick"), "third").await, no());
+        assert_eq!(asker.ask_after(question("quick"), "fourth").await, Verdict::Allow);
+        assert_eq!(asked_each(&backends), [1, 1, 1, 2]);
+    }
+}
+
+/// Nobody knows any more who came after it; better twice than never.
+#[tokio::test(start_paused = true)]
+async fn after_an_endpoint_that_is_gone_all_are_asked() {
+    let receivers = [("first", "yes"), ("second", "new"), ("third", "yes"), ("fourth", "yes")];
+    let (asker, backends) = row(receivers, OnFailures::default());
+    assert_eq!(asker.ask_after(question("quick"), "gone").await, Verdict::Modify(renamed("new").into()));
+    assert_eq!(asked_each(&backends), [1, 1, 1, 1]);
+}
+
+fn later() -> ParkTerms {
+    ParkTerms::new(Some(seconds(60)), None)
 }

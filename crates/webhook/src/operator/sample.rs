@@ -292,6 +292,7 @@ fn verdict(verdict: Result<Verdict, crate::codec::Unreadable>) -> (&'static str,
         Ok(Verdict::Allow) => ("allow", true, "it goes on".to_owned()),
         Ok(Verdict::Modify(_)) => ("modify", true, "it goes on, changed".to_owned()),
         Ok(Verdict::Discard) => ("discard", true, "it is dropped, and looks sent".to_owned()),
+        Ok(Verdict::Park(_)) => ("pending", true, "it waits for a verdict that comes later".to_owned()),
         Ok(Verdict::Reject(Refusal::Rejected { code, info, .. })) => {
             let code = code.map_or_else(|| "the usual code".to_owned(), |code| format!("code {code}"));
             ("reject", true, format!("it is refused with {code}: {info:?}"))

@@ -418,6 +418,21 @@ impl Judge {
         watched.replay.is_empty() && watched.owed.values().all(BTreeMap::is_empty)
     }
 
+    /// Whether this life of the process has nothing left to tell an endpoint: an orderly stop must then save that all is
+    /// told. What an earlier life was told of, and did not save, this one tells again.
+    pub(crate) fn is_done(&self, endpoint: usize) -> bool {
+        let (plan, watched) = (&self.plan.endpoints[endpoint], &self.watched[endpoint]);
+        self.facts.iter().all(|(place, fact)| {
+            let is_after_start = watched.started.get(&place.0).is_some_and(|started| place.1 > *started);
+            let accepted_in = watched.tellings.get(place).and_then(|telling| telling.accepted_in);
+            !is_after_start
+                || !subscribes(plan, fact.command)
+                || watched.was_saved(*place, &fact.subject)
+                || watched.lettered.contains_key(place)
+                || accepted_in == Some(watched.life)
+        })
+    }
+
     /// Whether an endpoint is owed nothing but letters.
     pub(crate) fn owes_letters_only(&self, endpoint: usize) -> bool {
         self.watched[endpoint].owed.values().all(BTreeMap::is_empty)

@@ -139,6 +139,8 @@ impl Process {
             self.start();
         }
         self.wait_until_content().await;
+        let numbers = 0..world.plan.endpoints.len();
+        let is_done = world.judge(|judge| numbers.clone().all(|number| judge.is_done(number)));
         self.stop().await;
         // Nothing is told again after an orderly stop. (A pause that is announced only then is told, and may be refused.)
         let (repeated, events) = world.judge(|judge| (judge.repeated, judge.figures.events));
@@ -149,8 +151,7 @@ impl Process {
             let are_content = (0..world.plan.endpoints.len()).all(|number| judge.is_content(number));
             are_content && !(may_repeat && lives > 1)
         };
-        let is_saved = lock(&world.disk).is_all_told();
-        if is_saved && world.judge(is_quiet) {
+        if is_done && world.judge(is_quiet) {
             self.start();
             tokio::time::sleep(Duration::from_secs(20)).await;
             world.judge(|judge| {

@@ -83,13 +83,6 @@ impl Disk {
         self.ends.get(&shard).copied().unwrap_or_default()
     }
 
-    /// Whether every cursor stands at the end, and nothing is behind.
-    pub(crate) fn is_all_told(&self) -> bool {
-        let mut cursors = self.rows.cursors.iter();
-        cursors.all(|((_, shard), cursor)| cursor.position >= self.end(*shard))
-            && self.rows.behind.values().all(BTreeMap::is_empty)
-    }
-
     /// Where the next event of a shard will be.
     pub(crate) fn next(&self, shard: Shard) -> Position {
         Position(self.end(shard).0 + 1)

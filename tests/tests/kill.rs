@@ -17,8 +17,10 @@ use tests::traffic::{Round, Traffic, endpoints};
 use tests::{Cluster, Follower, Receiver, Server, Setup, Store, say};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-/// Long enough for a round to have some commits, progress saved and calls in flight; short, because there are many.
-const LONGEST_LOAD: Duration = Duration::from_millis(250);
+/// Long enough for a round to have commits, progress saved and calls in flight, over PostgreSQL too.
+const LONGEST_LOAD: Duration = Duration::from_millis(500);
+/// The same over SQLite, which is faster: there the rounds are many.
+const LONGEST_OF_MANY: Duration = Duration::from_millis(250);
 /// One round in so many is killed while it starts.
 const STARTUP_KILLS: u64 = 10;
 
@@ -29,6 +31,7 @@ fn number_from(variable: &str) -> Option<u64> {
 /// A server under load, round after round.
 struct Siege {
     rounds: u64,
+    longest_load: Duration,
     rng: StdRng,
     since: Instant,
     backend: Receiver,
@@ -39,7 +42,7 @@ struct Siege {
 }
 
 impl Siege {
-    async fn begin(rounds: u64, setup: Setup) -> Self {
+    async fn begin(rounds: u64, longest_load: Duration, setup: Setup) -> Self {
         let rounds = number_from("RINGBACK_KILL_ROUNDS").unwrap_or(rounds);
         let seed = number_from("RINGBACK_SEED").unwrap_or_else(|| u64::from(rand::random::<u32>()));
         say(&format!("kill: {rounds} rounds, RINGBACK_SEED={seed}"));
@@ -50,7 +53,7 @@ impl Siege {
         let endpoints = endpoints(&backend).map(|endpoint| endpoint.secret(SECRET));
         let server = endpoints.into_iter().fold(setup, Setup::endpoint).start().await;
         let traffic = Traffic::prepare(&server, rng.random()).await;
-        Self { rounds, rng, since, backend, server, traffic, hit: 0 }
+        Self { rounds, longest_load, rng, since, backend, server, traffic, hit: 0 }
     }
 
     /// Has everybody send for a random while. In one round of many the server has died while it started before.
@@ -64,7 +67,7 @@ impl Siege {
             self.server.ready().await;
         }
         let load = self.traffic.begin(&self.server);
-        tokio::time::sleep(LONGEST_LOAD.mul_f64(self.rng.random())).await;
+        tokio::time::sleep(self.longest_load.mul_f64(self.rng.random())).await;
         self.hit += usize::from(load.is_busy());
         load
     }
@@ -110,9 +113,11 @@ impl Siege {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_when_it_is_killed_hundreds_of_times() {
-    // A start takes longer there.
-    let rounds = if Store::of_the_environment() == Store::Postgres { 100 } else { 300 };
-    let mut siege = Siege::begin(rounds, Setup::new()).await;
+    let (rounds, longest_load) = match Store::of_the_environment() {
+        Store::Postgres => (100, LONGEST_LOAD),
+        _ => (300, LONGEST_OF_MANY),
+    };
+    let mut siege = Siege::begin(rounds, longest_load, Setup::new()).await;
     for round in 1..=siege.rounds {
         let load = siege.load(round).await;
         siege.kill_and_restart(load).await;
@@ -128,7 +133,7 @@ async fn nothing_is_lost_when_it_or_postgresql_is_killed_fifty_times() {
     }
     let mut postgres = Cluster::start().await;
     let database = postgres.create_database("ringback").await;
-    let mut siege = Siege::begin(50, Setup::new().on_postgres(database)).await;
+    let mut siege = Siege::begin(50, LONGEST_LOAD, Setup::new().on_postgres(database)).await;
     siege.server.expect_errors();
     siege.traffic.expect_errors();
     for round in 1..=siege.rounds {

@@ -2,7 +2,8 @@
 //!
 //! In each round messages are sent while the endpoint refuses connections; then it comes up, and what
 //! it accepts is timed from the first call to the last. The recorded requests are then sent again,
-//! byte for byte, by a bare pooled client to a sink of the same kind.
+//! byte for byte, by a bare pooled client to a sink of the same kind. All that twice: with a receiver that
+//! answers at once, and with one that takes a while.
 
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,8 @@ use crate::tencent::{App, random_bytes};
 use crate::verify::verify;
 use crate::{Common, Result, at_least};
 
+/// Far more than any answer takes here.
+const TIMEOUT_SECONDS: u32 = 2;
 /// Connections that make the backlog; they are not what is measured.
 const SENDERS: usize = 64;
 /// A dead endpoint is probed every 15 s at the latest; without a new call for four times that, none will come.
@@ -38,6 +41,9 @@ pub(crate) struct Args {
     /// One-to-one conversations that the events are spread over; within one, calls go one after the other.
     #[arg(long, default_value_t = 400, value_parser = at_least::<1>)]
     conversations: usize,
+    /// Milliseconds that the slower of the two receivers takes for an answer.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    late_ms: u64,
     /// Bytes of text in a message.
     #[arg(long, default_value_t = 250)]
     text_bytes: usize,
@@ -45,7 +51,7 @@ pub(crate) struct Args {
     store: store::Choice,
 }
 
-/// What one round found.
+/// What one round found with one of the receivers.
 struct Round {
     first_call_after: f64,
     rate: f64,
@@ -79,9 +85,15 @@ pub(crate) fn run(runtime: &Runtime, common: &Common, args: &Args) -> Result<Rep
     let machine = Machine::ask(&common.parent())?;
     let (app, key, sink) = (App::invent()?, random_bytes()?, Sink::reserve()?);
     let secret = format!("whsec_{}", STANDARD.encode(key));
-    let endpoint = Endpoint { sink: sink.address(), concurrency: args.concurrency, secret };
+    let endpoint = Endpoint {
+        name: "sink".to_owned(),
+        sink: sink.address(),
+        concurrency: args.concurrency,
+        secret,
+        timeout: TIMEOUT_SECONDS,
+    };
     let store = Store::start(runtime, &common.parent(), &args.store)?;
-    let server = Server::start(&binary, &common.parent(), &store, &app, Some(&endpoint))?;
+    let server = Server::start(&binary, &common.parent(), &store, &app, &[endpoint])?;
     let plan = Plan {
         server: server.http,
         connections: SENDERS,
@@ -90,23 +102,25 @@ pub(crate) fn run(runtime: &Runtime, common: &Common, args: &Args) -> Result<Rep
     };
     let load = Load::prepare(runtime, &plan, &app).map_err(|e| server.explain(e))?;
     let mut run = Run { runtime, args, server, store, load, key };
-    let rounds = run.rounds(sink, common.rounds).map_err(|e| run.server.explain(e))?;
+    let [instant, late] = run.rounds(sink, common.rounds).map_err(|e| run.server.explain(e))?;
 
     let settings = json!({
         "events": args.events, "rounds": common.rounds, "concurrency": args.concurrency,
-        "conversations": args.conversations, "text-bytes": args.text_bytes, "store": args.store.in_words(),
+        "conversations": args.conversations, "text-bytes": args.text_bytes, "late-ms": args.late_ms,
+        "store": args.store.in_words(),
     });
     let mut report = Report::new("callbacks", machine, binary.display().to_string(), settings);
-    report.sections = sections(&rounds, args.store.store);
-    if !rounds.iter().all(|round| round.rested) {
+    report.sections = sections(&instant, args.store.store, "a receiver that answers at once");
+    report.sections.extend(sections(&late, args.store.store, &format!("one that takes {} ms", args.late_ms)));
+    if !instant.iter().chain(&late).all(|round| round.rested) {
         report.cautions.push(NEVER_RESTED.to_owned());
     }
     Ok(report)
 }
 
-fn sections(rounds: &[Round], store: Kind) -> Vec<Section> {
+fn sections(rounds: &[Round], store: Kind, receiver: &str) -> Vec<Section> {
     let of = |value: fn(&Round) -> f64| rounds.iter().map(value).collect::<Vec<_>>();
-    let mut drain = Section::new("Ringback: a backlog drains")
+    let mut drain = Section::new(format!("Ringback: a backlog drains to {receiver}"))
         .metric("events, first call to last", "events/s", of(|r| r.rate))
         .metric("events, the middle 80 %", "events/s", of(|r| r.steady_rate))
         .metric("server CPU", "µs/event", of(|r| r.server_cpu));
@@ -119,7 +133,7 @@ fn sections(rounds: &[Round], store: Kind) -> Vec<Section> {
             .metric("first call after the endpoint came up", "s", of(|r| r.first_call_after))
             .metric("calls beyond one per event", "", of(|r| r.repeats))
             .metric("sends while the endpoint was down", "msg/s", of(|r| r.backlog_rate)),
-        Section::new("Raw limit: the same POSTs from a bare client")
+        Section::new("Raw limit: the same POSTs from a bare client to its like")
             .metric("calls", "calls/s", of(|r| r.bare_rate))
             .metric("client CPU", "µs/call", of(|r| r.bare_cpu))
             .metric("sink CPU", "µs/call", of(|r| r.bare_sink_cpu))
@@ -133,25 +147,28 @@ fn sections(rounds: &[Round], store: Kind) -> Vec<Section> {
 }
 
 impl Run<'_> {
-    fn rounds(&mut self, mut sink: Sink, count: u32) -> Result<Vec<Round>> {
+    /// Those with the receiver that answers at once, and those with the other.
+    fn rounds(&mut self, mut sink: Sink, count: u32) -> Result<[Vec<Round>; 2]> {
         let address = sink.address();
-        let mut rounds = Vec::new();
+        let mut rounds = [Vec::new(), Vec::new()];
         for number in 1..=count {
             eprintln!("round {number} of {count}");
-            rounds.push(self.round(sink)?);
-            sink = Sink::reserve_at(address)?;
+            for (rounds, late_ms) in rounds.iter_mut().zip([0, self.args.late_ms]) {
+                rounds.push(self.round(sink, Duration::from_millis(late_ms))?);
+                sink = Sink::reserve_at(address)?;
+            }
         }
         Ok(rounds)
     }
 
-    fn round(&mut self, sink: Sink) -> Result<Round> {
+    fn round(&mut self, sink: Sink, late: Duration) -> Result<Round> {
         let events = self.args.events;
         let backlog = self.load.drive(self.runtime, Until::Sent(events))?;
 
         self.store.settle(self.runtime)?;
 
         let (up, cpu, store_cpu) = (Instant::now(), process(self.server.pid())?, self.store.cpu()?);
-        let sink = sink.open(true)?;
+        let sink = sink.open_late(true, late)?;
         wait_until_drained(&sink, events)?;
         // The last answers are still on their way, and so might repeats be.
         let rested = wait_until_quiet(|| process(self.server.pid()))?;
@@ -161,7 +178,7 @@ impl Run<'_> {
 
         let bare_sink = Sink::reserve()?;
         let bare_address = bare_sink.address();
-        let bare_sink = bare_sink.open(true)?;
+        let bare_sink = bare_sink.open_late(true, late)?;
         let requests: Vec<_> = calls.into_iter().map(|call| call.request).collect();
         let (count, bytes) = (requests.len(), requests.iter().map(|r| r.body().len()).sum::<usize>());
         let bare = replay(self.runtime, requests, bare_address, self.args.concurrency)?;

@@ -14,6 +14,8 @@ use crate::{Failure, Result};
 
 /// Longer than any honest stall; then the server hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Digits of a time stamp, in microseconds; a text that has one is at least so long.
+pub(crate) const STAMP_DIGITS: usize = 16;
 /// `multiaccount_import` takes no more.
 const ACCOUNTS_PER_IMPORT: usize = 100;
 
@@ -32,13 +34,15 @@ pub(crate) enum Until {
     Elapsed(Duration),
     /// Send this many messages altogether, the conversations in turn.
     Sent(usize),
+    /// The same, so many a second, however long the answers take.
+    Paced(usize, f64),
 }
 
 /// What a stretch of sending came to.
 pub(crate) struct Tally {
     /// From the first send to the last acknowledgement.
     pub(crate) elapsed: Duration,
-    /// Of every acknowledged message, ascending.
+    /// Of every acknowledged message, ascending. If paced, from when it was due.
     pub(crate) latencies: Vec<Duration>,
 }
 
@@ -55,6 +59,8 @@ struct Sender {
     conversations: Vec<Conversation>,
     body: Vec<u8>,
     random: u64,
+    /// Each text begins with the time since then.
+    stamped_since: Option<Instant>,
 }
 
 struct Conversation {
@@ -105,10 +111,16 @@ impl Load {
                     conversations: own.map(|(from, to)| Conversation { from, to, sent: 0 }).collect(),
                     body: Vec::new(),
                     random: 0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(lane as u64 + 1),
+                    stamped_since: None,
                 });
             }
             Ok(Self { senders })
         })
+    }
+
+    /// From now on each text begins with when it was sent, see `stamp`.
+    pub(crate) fn stamp(&mut self, since: Instant) {
+        self.senders.iter_mut().for_each(|sender| sender.stamped_since = Some(since));
     }
 
     /// Sends on all connections at once and waits for the last acknowledgement.
@@ -121,13 +133,23 @@ impl Load {
                 tasks.spawn(async move {
                     let latencies = match until {
                         Until::Elapsed(time) => sender.send_until(start + time).await,
-                        Until::Sent(total) => sender.send(total / lanes + usize::from(lane < total % lanes)).await,
+                        Until::Sent(total) => sender.send(share(total, lanes, lane)).await,
+                        Until::Paced(total, rate) => {
+                            // The connections take turns.
+                            let due = |i: usize| start + Duration::from_secs_f64((i * lanes + lane) as f64 / rate);
+                            sender.send_paced(share(total, lanes, lane), due).await
+                        }
                     };
                     latencies.map(|latencies| (sender, latencies))
                 });
             }
             let mut latencies = Vec::new();
-            let limit = PATIENCE + if let Until::Elapsed(time) = until { time } else { PATIENCE };
+            let limit = PATIENCE
+                + match until {
+                    Until::Elapsed(time) => time,
+                    Until::Sent(_) => PATIENCE,
+                    Until::Paced(total, rate) => Duration::from_secs_f64(total as f64 / rate),
+                };
             timeout(limit, async {
                 while let Some(done) = tasks.join_next().await {
                     let (sender, own) = done??;
@@ -169,8 +191,21 @@ impl Sender {
         Ok(latencies)
     }
 
+    async fn send_paced(&mut self, count: usize, due: impl Fn(usize) -> Instant) -> Result<Vec<Duration>> {
+        let mut latencies = Vec::with_capacity(count);
+        for i in 0..count {
+            tokio::time::sleep_until(due(i).into()).await;
+            self.send_one(i % self.conversations.len()).await?;
+            latencies.push(due(i).elapsed());
+        }
+        Ok(latencies)
+    }
+
     async fn send_one(&mut self, conversation: usize) -> Result<()> {
         let msg_random = self.random() as u32;
+        if let Some(since) = self.stamped_since {
+            self.text.replace_range(..STAMP_DIGITS, &stamp(since.elapsed()));
+        }
         self.conversations[conversation].next_message(&self.text, msg_random, &mut self.body);
         expect_ok(self.connection.post(&self.target, &self.body).await?)
     }
@@ -197,6 +232,21 @@ impl Conversation {
         )
         .expect("writing to memory does not fail");
     }
+}
+
+/// What a lane's part is of so many.
+fn share(total: usize, lanes: usize, lane: usize) -> usize {
+    total / lanes + usize::from(lane < total % lanes)
+}
+
+/// Microseconds, in the same number of digits always. `stamped` reads it.
+fn stamp(time: Duration) -> String {
+    format!("{:0STAMP_DIGITS$}", time.as_micros())
+}
+
+/// When a text was sent that `Load::stamp` had marked.
+pub(crate) fn stamped(text: &str) -> Option<Duration> {
+    text.get(..STAMP_DIGITS)?.parse().ok().map(Duration::from_micros)
 }
 
 async fn import_accounts(plan: &Plan, app: &App) -> Result<()> {
@@ -265,6 +315,34 @@ mod tests {
         assert_eq!(received.len(), 1 + 25 + timed.latencies.len());
         let body: serde_json::Value = serde_json::from_slice(received[1].request.body()).unwrap();
         assert_eq!(body["MsgBody"][0]["MsgContent"]["Text"].as_str().unwrap().len(), 50);
+    }
+
+    #[test]
+    fn paced_sends_are_due_one_after_the_other_and_say_when_they_were_sent() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let app = App::invent().unwrap();
+        let sink = Sink::reserve().unwrap();
+        let server = sink.address();
+        let sink = sink.open(true).unwrap();
+        let plan = Plan { server, connections: 3, conversations: 10, text_bytes: 50 };
+        let mut load = Load::prepare(&runtime, &plan, &app).unwrap();
+        sink.take();
+        let start = Instant::now();
+        load.stamp(start);
+        let tally = load.drive(&runtime, Until::Paced(10, 200.0)).unwrap();
+        assert_eq!(tally.latencies.len(), 10);
+        let mut sent: Vec<_> = sink
+            .close()
+            .unwrap()
+            .calls
+            .iter()
+            .map(|call| {
+                let body: serde_json::Value = serde_json::from_slice(call.request.body()).unwrap();
+                stamped(body["MsgBody"][0]["MsgContent"]["Text"].as_str().unwrap()).unwrap()
+            })
+            .collect();
+        sent.sort_unstable();
+        assert!(sent.len() == 10 && sent[9] >= Duration::from_millis(45) && sent[9] <= start.elapsed(), "{sent:?}");
     }
 
     #[test]

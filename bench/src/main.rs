@@ -8,7 +8,9 @@
 mod bare_client;
 mod callbacks;
 mod clock;
+mod endpoints;
 mod event_table;
+mod hang;
 mod http;
 mod load;
 mod machine;
@@ -51,6 +53,10 @@ enum Command {
     Send(send::Args),
     /// Delivery of a backlog of after-callbacks, beside the same POSTs from a bare HTTP client.
     Callbacks(callbacks::Args),
+    /// Sends while a receiver hangs on every after-callback, beside sends without callbacks.
+    Hang(hang::Args),
+    /// Many endpoints of which some are dead, beside the same without the dead ones.
+    Endpoints(endpoints::Args),
     /// How PostgreSQL runs the server's statements once there are millions of events.
     Plans(plans::Args),
     /// Ways of giving positions to events in PostgreSQL: what they cost, and whether a reader misses any.
@@ -102,6 +108,8 @@ fn run(cli: &Cli) -> Result<()> {
     let report = match &cli.command {
         Command::Send(args) => send::run(&runtime, &cli.common, args)?,
         Command::Callbacks(args) => callbacks::run(&runtime, &cli.common, args)?,
+        Command::Hang(args) => hang::run(&runtime, &cli.common, args)?,
+        Command::Endpoints(args) => endpoints::run(&runtime, &cli.common, args)?,
         Command::Plans(args) => plans::run(&runtime, &cli.common, args)?,
         Command::Positions(args) => positions::run(&runtime, &cli.common, args)?,
     };

@@ -63,8 +63,8 @@ pub(crate) fn run(runtime: &Runtime, common: &Common, args: &Args) -> Result<Rep
     });
     let mut report = Report::new("plans", machine, binary.display().to_string(), settings);
     let (app, store) = (App::invent()?, Store::from(postgres));
-    let start = |endpoint: Option<&Endpoint>| -> Result<(Server, Load)> {
-        let server = Server::start(&binary, &common.parent(), &store, &app, endpoint)?;
+    let start = |endpoints: &[Endpoint]| -> Result<(Server, Load)> {
+        let server = Server::start(&binary, &common.parent(), &store, &app, endpoints)?;
         let plan = Plan {
             server: server.http,
             connections: SENDERS,
@@ -76,7 +76,7 @@ pub(crate) fn run(runtime: &Runtime, common: &Common, args: &Args) -> Result<Rep
     };
 
     eprintln!("making tables and conversations");
-    let (server, mut load) = start(None)?;
+    let (server, mut load) = start(&[])?;
     load.drive(runtime, Until::Sent(args.conversations)).map_err(|e| server.explain(e))?;
     drop((load, server));
     eprintln!("filling them with {} events", args.events);
@@ -85,9 +85,9 @@ pub(crate) fn run(runtime: &Runtime, common: &Common, args: &Args) -> Result<Rep
     eprintln!("sending and calling back");
     let sink = Sink::reserve()?;
     let secret = format!("whsec_{}", STANDARD.encode(random_bytes()?));
-    let endpoint = Endpoint { sink: sink.address(), concurrency: SENDERS, secret };
+    let endpoint = Endpoint { name: "sink".to_owned(), sink: sink.address(), concurrency: SENDERS, secret, timeout: 2 };
     let sink = sink.open(true)?;
-    let (server, mut load) = start(Some(&endpoint))?;
+    let (server, mut load) = start(&[endpoint])?;
     // The same messages as before, which are recognised: they warm up caches and prepared statements.
     load.drive(runtime, Until::Sent(args.conversations)).map_err(|e| server.explain(e))?;
     wait_until_quiet(|| process(server.pid()))?;

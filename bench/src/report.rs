@@ -106,16 +106,9 @@ impl Table {
 impl Metric {
     /// One value per round.
     pub(crate) fn new(name: &'static str, unit: &'static str, rounds: Vec<f64>) -> Self {
-        let mut sorted = rounds.clone();
-        sorted.sort_by(f64::total_cmp);
-        let at = |i: usize| sorted.get(i).copied().unwrap_or(f64::NAN);
-        let (middle, last) = (sorted.len() / 2, sorted.len().saturating_sub(1));
-        let median = if sorted.len().is_multiple_of(2) {
-            f64::midpoint(at(middle.saturating_sub(1)), at(middle))
-        } else {
-            at(middle)
-        };
-        Self { name, unit, aim: None, median, min: at(0), max: at(last), rounds, ranged: false }
+        let pick = |better: fn(f64, f64) -> f64| rounds.iter().copied().reduce(better).unwrap_or(f64::NAN);
+        let (min, max, median) = (pick(f64::min), pick(f64::max), median(&rounds));
+        Self { name, unit, aim: None, median, min, max, rounds, ranged: false }
     }
 
     /// Has a table show the range too.
@@ -217,6 +210,15 @@ fn figure(value: f64) -> String {
         grouped.push(digit);
     }
     grouped
+}
+
+/// The middle one of some values, or the mean of the two in the middle.
+pub(crate) fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let at = |i: usize| sorted.get(i).copied().unwrap_or(f64::NAN);
+    let middle = sorted.len() / 2;
+    if sorted.len().is_multiple_of(2) { f64::midpoint(at(middle.saturating_sub(1)), at(middle)) } else { at(middle) }
 }
 
 /// The value that `share` of the sorted values do not exceed (nearest rank).

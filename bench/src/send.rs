@@ -96,7 +96,7 @@ pub(crate) fn run(runtime: &Runtime, common: &Common, args: &Args) -> Result<Rep
     let machine = Machine::ask(&common.parent())?;
     let app = App::invent()?;
     let store = Store::start(runtime, &common.parent(), &args.store)?;
-    let server = Server::start(&binary, &common.parent(), &store, &app, None)?;
+    let server = Server::start(&binary, &common.parent(), &store, &app, &[])?;
     let plan = Plan {
         server: server.http,
         connections: args.connections,

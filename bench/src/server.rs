@@ -30,10 +30,14 @@ pub(crate) struct Server {
 
 /// An endpoint that is told of one-to-one messages.
 pub(crate) struct Endpoint {
+    /// Also the path of its URL.
+    pub(crate) name: String,
     pub(crate) sink: SocketAddr,
     pub(crate) concurrency: usize,
     /// `whsec_` and base64.
     pub(crate) secret: String,
+    /// How long a call may take, in seconds.
+    pub(crate) timeout: u32,
 }
 
 impl Server {
@@ -55,11 +59,11 @@ impl Server {
         parent: &Path,
         store: &Store,
         app: &App,
-        endpoint: Option<&Endpoint>,
+        endpoints: &[Endpoint],
     ) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("ringback-bench-").tempdir_in(parent)?;
         let config = dir.path().join("ringback.toml");
-        fs::write(&config, configuration(store, app, endpoint)?)?;
+        fs::write(&config, configuration(store, app, endpoints)?)?;
         let mut command = Command::new(binary);
         command.arg("serve").arg("--config").arg(config).arg("--data-dir").arg(dir.path().join("data"));
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"RINGBACK_")) {
@@ -145,18 +149,18 @@ pub(crate) fn disk_bytes(dir: &Path) -> Result<u64> {
     Ok(sum)
 }
 
-fn configuration(store: &Store, app: &App, endpoint: Option<&Endpoint>) -> Result<String> {
+fn configuration(store: &Store, app: &App, endpoints: &[Endpoint]) -> Result<String> {
     let App { sdkappid, key, admin } = app;
     let mut toml = format!(
         "[server]\nlisten = \"127.0.0.1:0\"\ngateway = \"127.0.0.1:0\"\n\
          [tencent]\nsdkappid = {sdkappid}\nkey = \"{key}\"\nadmins = [\"{admin}\"]\n{}",
         store.configuration()
     );
-    if let Some(Endpoint { sink, concurrency, secret }) = endpoint {
+    for Endpoint { name, sink, concurrency, secret, timeout } in endpoints {
         write!(
             toml,
-            "[[endpoint]]\nname = \"sink\"\ndialect = \"tencent\"\nurl = \"http://{sink}/callback\"\n\
-             commands = [\"C2C.CallbackAfterSendMsg\"]\ntimeout = \"2s\"\nconcurrency = {concurrency}\nsecret = \"{secret}\"\n"
+            "[[endpoint]]\nname = \"{name}\"\ndialect = \"tencent\"\nurl = \"http://{sink}/{name}\"\n\
+             commands = [\"C2C.CallbackAfterSendMsg\"]\ntimeout = \"{timeout}s\"\nconcurrency = {concurrency}\nsecret = \"{secret}\"\n"
         )?;
     }
     Ok(toml)
@@ -185,7 +189,7 @@ mod tests {
     }
 
     fn start(binary: &Path) -> Result<Server> {
-        Server::start(binary, &std::env::temp_dir(), &Store::default(), &App::invent()?, None)
+        Server::start(binary, &std::env::temp_dir(), &Store::default(), &App::invent()?, &[])
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub(crate) struct Sink {
 
 /// A port that accepts every request.
 pub(crate) struct OpenSink {
-    distinct: Arc<AtomicUsize>,
+    inbox: Arc<Inbox>,
     stop: oneshot::Sender<()>,
     thread: JoinHandle<Result<Recording>>,
 }
@@ -75,10 +75,15 @@ impl Sink {
 
     /// Starts to accept. Without `keep` the requests are answered and forgotten.
     pub(crate) fn open(self, keep: bool) -> Result<OpenSink> {
+        self.open_late(keep, Duration::ZERO)
+    }
+
+    /// The same, and each answer comes so much later than it could.
+    pub(crate) fn open_late(self, keep: bool, late: Duration) -> Result<OpenSink> {
         let (stop, stopped) = oneshot::channel();
         let (listening, is_listening) = std::sync::mpsc::sync_channel(1);
-        let inbox = Arc::new(Inbox::default());
-        let distinct = Arc::clone(&inbox.distinct);
+        let kept = Arc::new(Inbox::default());
+        let inbox = Arc::clone(&kept);
         let thread = std::thread::spawn(move || {
             // Dropping the runtime at the end closes every connection.
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -89,7 +94,7 @@ impl Sink {
                     loop {
                         let (stream, _) = listener.accept().await?;
                         stream.set_nodelay(true)?;
-                        tokio::spawn(serve(stream, keep.then(|| Arc::clone(&inbox))));
+                        tokio::spawn(serve(stream, keep.then(|| Arc::clone(&inbox)), late));
                     }
                 };
                 tokio::select! {
@@ -102,14 +107,19 @@ impl Sink {
             Ok(Recording { calls, cpu: clock::this_thread()? })
         });
         is_listening.recv().map_err(|_| "the sink could not listen")?;
-        Ok(OpenSink { distinct, stop, thread })
+        Ok(OpenSink { inbox: kept, stop, thread })
     }
 }
 
 impl OpenSink {
     /// How many different calls (by `webhook-id`) have arrived.
     pub(crate) fn distinct(&self) -> usize {
-        self.distinct.load(Ordering::Relaxed)
+        self.inbox.distinct.load(Ordering::Relaxed)
+    }
+
+    /// Hands over what came since the last time, and stays open.
+    pub(crate) fn take(&self) -> Vec<Call> {
+        std::mem::take(&mut self.inbox.lock().calls)
     }
 
     /// Closes all connections and hands over what came.
@@ -123,7 +133,7 @@ impl OpenSink {
 #[derive(Default)]
 struct Inbox {
     received: Mutex<Received>,
-    distinct: Arc<AtomicUsize>,
+    distinct: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -149,7 +159,7 @@ impl Inbox {
 }
 
 /// One connection, until the peer or the sink closes it.
-async fn serve(stream: TcpStream, inbox: Option<Arc<Inbox>>) {
+async fn serve(stream: TcpStream, inbox: Option<Arc<Inbox>>, late: Duration) {
     let answer = service_fn(move |request: Request<Incoming>| {
         let inbox = inbox.clone();
         async move {
@@ -158,6 +168,9 @@ async fn serve(stream: TcpStream, inbox: Option<Arc<Inbox>>) {
             let body = body.collect().await?.to_bytes();
             if let Some(inbox) = inbox {
                 inbox.keep(Request::from_parts(head, body));
+            }
+            if !late.is_zero() {
+                tokio::time::sleep(late).await;
             }
             let mut response = Response::new(Full::new(Bytes::from_static(ANSWER)));
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

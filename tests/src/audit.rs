@@ -42,6 +42,13 @@ impl Stored {
         self.messages.len()
     }
 
+    /// How many messages each conversation has, if any; ascending.
+    pub fn lengths(&self) -> Vec<usize> {
+        let mut lengths: Vec<_> = self.order.values().map(Vec::len).collect();
+        lengths.sort_unstable();
+        lengths
+    }
+
     /// Exactly what was acked is stored, as it was acked.
     pub fn is_exactly(&self, acked: &BTreeMap<String, Ack>) {
         for (words, ack) in acked {

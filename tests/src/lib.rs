@@ -21,7 +21,8 @@
 //! - [`store`]: where it keeps its data: every scenario is played over SQLite and over PostgreSQL.
 //! - [`postgres`]: a PostgreSQL server to be killed, frozen and replaced.
 //! - [`disk`]: a disk that can be full.
-//! - [`traffic`]: many who send while things die; [`audit`]: whether what they were promised is true.
+//! - [`traffic`]: many who send while things die; [`audit`]: whether what they were promised is true;
+//!   [`follower`]: whether the headers alone prove that nothing was missed.
 //! - [`stage`]: the usual cast, ready to play.
 //! - [`wire`]: what a body looks like: its shape, its steady part, the seed documents' samples.
 //! - [`cli`]: the binary as a command; [`http`]: one plain HTTP client; [`wait`]: deadlines.
@@ -35,6 +36,7 @@ use std::io::Write;
 pub mod audit;
 pub mod cli;
 pub mod disk;
+pub mod follower;
 pub mod http;
 pub mod openim;
 pub mod postgres;
@@ -50,6 +52,7 @@ pub mod wait;
 pub mod wire;
 
 pub use disk::{Disk, Kind};
+pub use follower::Follower;
 pub use openim::OpenIm;
 pub use postgres::Cluster;
 pub use receiver::{Answer, Call, Gate, Receiver};

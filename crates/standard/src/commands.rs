@@ -28,10 +28,6 @@ pub(crate) const BATCH: &str = "batch";
 
 /// What is told.
 pub(crate) const EVENTS: [&str; 4] = [MESSAGE_SENT, MESSAGE_NOT_SENT, GROUP_CHANGED, ENDPOINT_PAUSED];
-        place += 1;
-    }
-    all
-};
 
 /// What is asked.
 pub(crate) const QUESTIONS: [&str; 7] = [

@@ -116,6 +116,8 @@ pub struct Deliverer {
     letters: Letters,
     /// Which reader has its turn next.
     turn: usize,
+    /// Whether letters come first where there is one place only.
+    is_letters_turn: bool,
     flights: JoinSet<Attempted>,
     /// What is told by which task.
     calling: HashMap<task::Id, Flight>,
@@ -190,6 +192,7 @@ impl Deliverer {
             readers,
             letters,
             turn: 0,
+            is_letters_turn: false,
             flights: JoinSet::new(),
             calling: HashMap::new(),
             background: JoinSet::new(),
@@ -328,8 +331,9 @@ impl Deliverer {
         // A lane of which nothing is told may be long: what is left of it waits for its next turn.
         let mut reads = 0;
         while self.flights.len() < allowed && reads < MAX_READS {
-            // Letters get a place of four; more only if the lanes leave them.
-            let letters_first = self.letters.calling() * 4 < allowed && allowed > 1;
+            // Letters get a place of four, or every second turn of the only place; more only if the lanes leave them.
+            let is_their_turn = allowed > 1 || self.is_letters_turn;
+            let letters_first = self.letters.calling() * 4 < allowed && is_their_turn;
             if !self.take_rate(now) {
                 return;
             }
@@ -340,6 +344,7 @@ impl Deliverer {
                 self.give_rate_back();
                 break;
             }
+            self.is_letters_turn = !self.is_letters_turn;
         }
         if reads >= MAX_READS {
             self.changed();

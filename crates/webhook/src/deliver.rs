@@ -44,7 +44,7 @@ use self::handle::{Handle, Instruction, Shown};
 use self::health::{Allowance, Health};
 use self::letters::{LetterChanges, Letters, Place};
 use self::rate::Rate;
-use self::reader::{Reader, Saved};
+use self::reader::Reader;
 use self::telling::{Attempted, Telling};
 use crate::endpoint::Endpoint;
 use crate::lanes::{LaneKey, Next};
@@ -162,7 +162,7 @@ struct Item {
 
 /// What became of something that went on beside the calls.
 enum Done {
-    Progress(usize, Saved),
+    Progress(usize, Result<(), Fault>),
     Letters(LetterChanges, Result<(), Fault>),
     Attempts(Result<(), Fault>),
     Pause(Result<(), Fault>),
@@ -252,6 +252,7 @@ impl Deliverer {
         // What is being saved now, and then what came after it, or could not be saved before.
         self.wait_for_saves().await;
         self.readers.iter_mut().for_each(Reader::save_at_once);
+        self.readers.iter_mut().for_each(|reader| reader.lanes.let_cursor_go());
         self.save();
         self.wait_for_saves().await;
     }

@@ -49,6 +49,8 @@ pub(crate) struct Lanes<W> {
     kept: usize,
     kept_most: usize,
     behind: usize,
+    /// Lanes that were told further than the log has been read, as after a restart.
+    ahead: BTreeSet<(Position, LaneKey)>,
     read_to: Position,
     /// Lanes whose being behind is not saved as it is.
     unsaved: BTreeSet<LaneKey>,
@@ -72,9 +74,13 @@ struct Lane<W> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LaneState {
+    /// It was told further than the log has been read.
+    Idle,
     Ready,
     Calling,
     Resting(Instant),
+    /// What has left it is not saved yet.
+    Held,
 }
 
 /// That a lane's first event has failed.
@@ -115,6 +121,7 @@ impl<W> Lanes<W> {
             kept: 0,
             kept_most: KEPT_BEHIND / share.max(1),
             behind: behind.len(),
+            ahead: BTreeSet::new(),
             read_to,
             unsaved: BTreeSet::new(),
         };
@@ -122,12 +129,21 @@ impl<W> Lanes<W> {
             let key = LaneKey::from(subject);
             let due = trouble.as_ref().map(&due);
             let failed = trouble.zip(due).map(|trouble| Failed { trouble: Some(trouble), ..Failed::default() });
-            let state = due.map_or(LaneState::Ready, LaneState::Resting);
-            match due {
-                Some(due) => lanes.resting.push(Reverse((due, key.clone()))),
-                None => lanes.ready.push_back(key.clone()),
+            let is_ahead = told >= read_to;
+            let state = match due {
+                Some(due) => LaneState::Resting(due),
+                None if is_ahead => LaneState::Idle,
+                None => LaneState::Ready,
+            };
+            match state {
+                LaneState::Resting(due) => lanes.resting.push(Reverse((due, key.clone()))),
+                LaneState::Ready => lanes.ready.push_back(key.clone()),
+                LaneState::Idle | LaneState::Calling | LaneState::Held => {}
             }
-            let (behind, rest_after) = (Some(told), Some(told));
+            if is_ahead {
+                lanes.ahead.insert((told, key.clone()));
+            }
+            let (behind, rest_after) = (Some(told), (!is_ahead).then_some(told));
             lanes.lanes.insert(key, Lane { failed, behind, rest_after, ..Lane::in_state(state) });
         }
         lanes
@@ -195,11 +211,38 @@ impl<W> Lanes<W> {
     /// The next event of the log is nobody's business here.
     pub(crate) fn skip(&mut self, position: Position) {
         self.read_to = position;
+        self.catch_up_with_those_ahead();
+    }
+
+    /// Lanes that were told further than the log was read are told no further than it is read now: nothing is left of them.
+    /// One that is in trouble has an event somewhere: it is looked for.
+    fn catch_up_with_those_ahead(&mut self) {
+        while let Some((told, _)) = self.ahead.first()
+            && *told <= self.read_to
+            && let Some((_, key)) = self.ahead.pop_first()
+        {
+            let Some(lane) = self.lanes.get_mut(&key).filter(|lane| lane.state == LaneState::Idle) else { continue };
+            if lane.failed.is_none() {
+                self.close(&key);
+            } else {
+                lane.state = LaneState::Ready;
+                self.ready.push_back(key);
+            }
+        }
+    }
+
+    fn is_told_of(&self, key: &LaneKey, position: Position) -> bool {
+        let behind = self.lanes.get(key).and_then(|lane| lane.behind);
+        behind.is_some_and(|told| position <= told)
     }
 
     /// The next event of the log waits in its lane.
     pub(crate) fn push(&mut self, key: LaneKey, position: Position, work: W) {
-        self.read_to = position;
+        let is_told = !self.ahead.is_empty() && self.is_told_of(&key, position);
+        self.skip(position);
+        if is_told {
+            return;
+        }
         let lane = self.lanes.entry(key.clone()).or_insert_with(|| {
             self.ready.push_back(key.clone());
             Lane::in_state(LaneState::Ready)
@@ -213,6 +256,10 @@ impl<W> Lanes<W> {
             return;
         }
         lane.queue.push_back((position, Arc::new(work)));
+        if lane.state == LaneState::Idle {
+            lane.state = LaneState::Ready;
+            self.ready.push_back(key);
+        }
         if lane.behind.is_none() {
             self.untold.insert(position);
         } else {
@@ -245,21 +292,54 @@ impl<W> Lanes<W> {
     pub(crate) fn next(&mut self, limit: usize) -> Option<Next<W>> {
         let key = self.ready.pop_front()?;
         let lane = self.lanes.get_mut(&key)?;
-        lane.state = LaneState::Calling;
         if lane.queue.is_empty() {
-            // A lane without anything to tell is closed.
-            let after = lane.rest_after?;
+            // A lane without anything to tell is closed, unless it is ahead of what was read.
+            let unread = lane.behind.filter(|told| *told < self.read_to);
+            let Some(after) = lane.rest_after.or(unread) else {
+                lane.state = LaneState::Idle;
+                return self.next(limit);
+            };
+            lane.state = LaneState::Calling;
             let room = self.kept_most.saturating_sub(self.kept).clamp(1, LANE_LENGTH);
             return Some(Next::Read(key, after, room));
         }
+        lane.state = LaneState::Calling;
         let limit = if lane.is_alone { 1 } else { limit.max(1) };
         let works: Vec<_> = lane.queue.iter().take(limit).map(|(_, work)| work.clone()).collect();
         lane.calling = works.len();
         Some(Next::Tell(key, works))
     }
 
-    /// The first `count` events that [`Self::next`] gave are done with: told, or a letter from now on.
+    /// The first `count` events that [`Self::next`] gave are told.
     pub(crate) fn done(&mut self, key: &LaneKey, count: usize) {
+        self.go_on(key, count, LaneState::Ready);
+    }
+
+    /// The first event is a letter from now on. The lane goes on when that is saved ([`Self::release`]): else, if we died
+    /// before, the event would be told after those that follow it.
+    pub(crate) fn take_out(&mut self, key: &LaneKey) {
+        self.go_on(key, 1, LaneState::Held);
+    }
+
+    /// What was taken out is saved.
+    pub(crate) fn release(&mut self, key: &LaneKey) {
+        let Some(lane) = self.lanes.get_mut(key).filter(|lane| lane.state == LaneState::Held) else { return };
+        if lane.queue.is_empty() && lane.rest_after.is_none() {
+            return self.close(key);
+        }
+        lane.state = LaneState::Ready;
+        self.ready.push_back(key.clone());
+    }
+
+    /// Nothing more is told: every lane that holds the cursor has a position of its own, so that what others were told is
+    /// not told again.
+    pub(crate) fn let_cursor_go(&mut self) {
+        let mut keys: Vec<_> = self.lanes.keys().cloned().collect();
+        keys.sort();
+        keys.iter().for_each(|key| self.fall_behind(key));
+    }
+
+    fn go_on(&mut self, key: &LaneKey, count: usize, state: LaneState) {
         let Some(lane) = self.lanes.get_mut(key) else { return };
         if lane.state == LaneState::Ready {
             // The operator skips it while it waits for its turn, of which there must be no second one.
@@ -278,10 +358,11 @@ impl<W> Lanes<W> {
         if lane.behind.is_some() {
             self.unsaved.insert(key.clone());
         }
-        if lane.queue.is_empty() && lane.rest_after.is_none() {
-            self.close(key);
-        } else {
-            lane.state = LaneState::Ready;
+        if state == LaneState::Ready && lane.queue.is_empty() && lane.rest_after.is_none() {
+            return self.close(key);
+        }
+        lane.state = state;
+        if state == LaneState::Ready {
             self.ready.push_back(key.clone());
         }
     }

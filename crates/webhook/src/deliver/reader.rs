@@ -1,6 +1,6 @@
 //! One shard of the log, as a deliverer reads it: what is read and not yet told, and how far that is saved.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use chat::Fault;
@@ -15,7 +15,7 @@ use super::telling::Telling;
 use super::{AGAIN_AFTER, UNREAD_AGAIN_AFTER};
 use crate::endpoint::Endpoint;
 use crate::lanes::{LaneKey, Lanes};
-use crate::ledger::{Cursor, Ledger, Letter, Progress, Trouble};
+use crate::ledger::{Cursor, Ledger, Letter, LetterQuery, Progress, Trouble};
 
 /// How many events are read from the log at once.
 const READ_BATCH: usize = 256;
@@ -36,18 +36,15 @@ pub(super) struct Reader {
     /// The newest event of a subject that the endpoint was owed.
     newest: HashMap<Subject, EventId>,
     remembered: usize,
+    /// Letters about events that the cursor has not passed: those are not told in their lanes any more.
+    known_letters: BTreeSet<Position>,
     saved: Position,
-    is_saving: bool,
+    /// What is being saved.
+    saving: Option<Progress>,
     /// After progress could not be saved: when to try again.
     save_again_at: Option<Instant>,
     /// After the log could not be read: when to try again.
     read_again_at: Option<Instant>,
-}
-
-/// What became of saving progress.
-pub(super) struct Saved {
-    pub(super) progress: Progress,
-    pub(super) result: Result<(), Fault>,
 }
 
 impl Reader {
@@ -74,6 +71,7 @@ impl Reader {
         let (now, wall) = (Instant::now(), clock.now());
         let due = |trouble: &Trouble| now + wait_until(trouble.due, wall, endpoint.telling.schedule.longest());
         let lanes = Lanes::new(cursor.position, behind, share, due);
+        let known_letters = letters_after(name, shard, cursor.position, ledger).await?;
         Ok(Self {
             shard,
             head,
@@ -82,8 +80,9 @@ impl Reader {
             letters: Vec::new(),
             newest: HashMap::new(),
             remembered: REMEMBERED / share.max(1),
+            known_letters,
             saved: cursor.position,
-            is_saving: false,
+            saving: None,
             save_again_at: None,
             read_again_at: None,
         })
@@ -116,6 +115,10 @@ impl Reader {
             };
             let (subject, position) = (entry.event.subject(), entry.position);
             let previous = self.succeed(&subject, entry.event.id());
+            if self.known_letters.remove(&position) {
+                self.lanes.skip(position);
+                continue;
+            }
             let event = (endpoint.telling.order == Order::Unordered).then_some(position);
             self.lanes.push(LaneKey { subject, event }, position, Telling::new(entry, command, self.started, previous));
         }
@@ -177,29 +180,36 @@ impl Reader {
 
     /// What has changed since it was saved; none while that is being saved, or soon after it could not be.
     pub(super) fn unsaved(&mut self) -> Option<Progress> {
-        if self.is_saving || self.save_again_at.is_some_and(|at| at > Instant::now()) {
+        if self.saving.is_some() || self.save_again_at.is_some_and(|at| at > Instant::now()) {
             return None;
         }
         let cursor = self.lanes.cursor();
         let behind = self.lanes.take_unsaved();
         let letters = std::mem::take(&mut self.letters);
-        self.is_saving = cursor != self.saved || !behind.is_empty() || !letters.is_empty();
-        self.is_saving.then_some(Progress { cursor, behind, letters })
+        if cursor != self.saved || !behind.is_empty() || !letters.is_empty() {
+            self.saving = Some(Progress { cursor, behind, letters });
+        }
+        self.saving.clone()
     }
 
-    pub(super) fn saved(&mut self, endpoint: &str, Saved { progress, result }: Saved) {
-        self.is_saving = false;
+    /// What was being saved is, or is not. Returns whether there are new letters.
+    pub(super) fn saved(&mut self, endpoint: &str, result: Result<(), Fault>) -> bool {
+        let Some(progress) = self.saving.take() else { return false };
         match result {
-            Ok(()) => self.saved = progress.cursor,
+            Ok(()) => {
+                self.saved = progress.cursor;
+                progress.letters.iter().for_each(|letter| self.lanes.release(&letter.subject.clone().into()));
+                !progress.letters.is_empty()
+            }
             // Until it is, a crash would repeat more.
             Err(fault) => {
                 self.lanes.not_saved(progress.behind.into_iter().map(|(subject, _)| subject));
                 self.letters.splice(0..0, progress.letters);
                 self.save_again_at = Some(Instant::now() + AGAIN_AFTER);
-                if fault.is_unavailable() {
-                    return;
+                if !fault.is_unavailable() {
+                    tracing::warn!(endpoint, shard = self.shard.0, %fault, "progress could not be saved");
                 }
-                tracing::warn!(endpoint, shard = self.shard.0, %fault, "progress could not be saved");
+                false
             }
         }
     }
@@ -210,8 +220,37 @@ impl Reader {
     }
 
     /// What was being saved is neither known to be saved nor not: it is saved again.
-    pub(super) fn save_broke_off(&mut self) {
-        self.is_saving = false;
+    pub(super) fn save_broke_off(&mut self, endpoint: &str) {
+        self.saved(endpoint, Err(Fault::new("saving broke off")));
+    }
+}
+
+/// Where the letters of an endpoint are that its cursor has not passed.
+async fn letters_after(
+    endpoint: &str,
+    shard: Shard,
+    cursor: Position,
+    ledger: &dyn Ledger,
+) -> Result<BTreeSet<Position>, Fault> {
+    let mut places = BTreeSet::new();
+    let mut after = cursor;
+    loop {
+        let query = LetterQuery {
+            endpoint: Some(endpoint.to_owned()),
+            after: Some((endpoint.to_owned(), shard, after)),
+            limit: READ_BATCH,
+            ..LetterQuery::default()
+        };
+        let page = ledger.letters(&query).await?;
+        let is_last = page.len() < READ_BATCH;
+        let of_shard = page.iter().filter(|letter| letter.shard == shard).map(|letter| letter.position);
+        let before = places.len();
+        places.extend(of_shard);
+        match places.last() {
+            // The cursor is held back by no more than the window, so that there are few.
+            Some(last) if !is_last && places.len() == before + READ_BATCH => after = *last,
+            _ => return Ok(places),
+        }
     }
 }
 

@@ -4,7 +4,6 @@ use chat::Fault;
 use tokio::task;
 use tokio::time::Instant;
 
-use super::reader::{Reader, Saved};
 use super::{AGAIN_AFTER, Deliverer, Done, letters};
 
 impl Deliverer {
@@ -16,8 +15,7 @@ impl Deliverer {
                 is_any = true;
                 let (ledger, endpoint, shard) = (self.parts.ledger.clone(), self.endpoint.clone(), reader.shard);
                 self.background.spawn(async move {
-                    let result = ledger.save_progress(&endpoint.name, shard, progress.clone()).await;
-                    Done::Progress(place, Saved { progress, result })
+                    Done::Progress(place, ledger.save_progress(&endpoint.name, shard, progress).await)
                 });
             }
         }
@@ -46,10 +44,8 @@ impl Deliverer {
             }
         };
         match done {
-            Ok(Done::Progress(place, saved)) => {
-                let has_letters = !saved.progress.letters.is_empty() && saved.result.is_ok();
-                self.readers[place].saved(endpoint, saved);
-                if has_letters {
+            Ok(Done::Progress(place, result)) => {
+                if self.readers[place].saved(endpoint, result) {
                     self.letters.look_again();
                 }
             }
@@ -79,7 +75,7 @@ impl Deliverer {
             },
             Err(error) => {
                 tracing::error!(endpoint, %error, "saving broke off");
-                self.readers.iter_mut().for_each(Reader::save_broke_off);
+                self.readers.iter_mut().for_each(|reader| reader.save_broke_off(endpoint));
                 self.letters.save_broke_off();
                 (self.is_noting, self.is_pausing) = (false, false);
             }

@@ -57,7 +57,15 @@ impl Deliverer {
                 }
                 false
             }
-            Outcome::Refused | Outcome::Later(_) => self.health.refused(key, now, random),
+            Outcome::Refused => self.health.refused(key, now, random),
+            Outcome::Later(after) => {
+                let is_down_now = self.health.refused(key, now, random);
+                // Of an endpoint that is up it says something about that event only.
+                if self.health.is_down() {
+                    self.health.hold(now + after.min(LONGEST_RETRY_AFTER));
+                }
+                is_down_now
+            }
             Outcome::Busy(after) => {
                 self.health.hold(now + after.min(LONGEST_RETRY_AFTER));
                 self.health.refused(key, now, random)
@@ -180,7 +188,7 @@ impl Deliverer {
         let subject = key.subject.clone();
         let shard = reader.shard;
         reader.letters.push(Letter { endpoint, shard, position, subject, event, command, state, why, attempts, at });
-        reader.lanes.done(key, 1);
+        reader.lanes.take_out(key);
     }
 
     pub(super) fn settle_letter(&mut self, place: Place, attempted: &Attempted) {

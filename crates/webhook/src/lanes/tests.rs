@@ -307,3 +307,57 @@ fn events_of_an_unordered_endpoint_do_not_wait_for_each_other() {
     lanes.done(&first.0, 1);
     assert_eq!((lanes.cursor(), lanes.all_told()), (Position(2), Position(2)));
 }
+
+#[test]
+fn a_lane_that_was_told_further_than_the_log_is_read_is_told_nothing_twice() {
+    let mut lanes = behind(65, vec![("a", 92), ("b", 70)]);
+    assert!(lanes.next(1).is_none(), "there is nothing to read for them yet");
+    for position in [70, 80, 92] {
+        push(&mut lanes, "a", position);
+    }
+    assert_eq!((take(&mut lanes), lanes.len()), (None, 0), "all of that was told");
+    assert_eq!(lanes.take_unsaved(), [(subject("a"), None), (subject("b"), None)]);
+    push(&mut lanes, "a", 93);
+    assert_eq!(take(&mut lanes), Some((lane("a"), 93)));
+
+    let mut lanes = behind(65, vec![("a", 92)]);
+    push(&mut lanes, "b", 91);
+    push(&mut lanes, "a", 95);
+    assert_eq!(take(&mut lanes), Some((lane("b"), 91)));
+    assert_eq!(take(&mut lanes), Some((lane("a"), 95)), "and nothing is left out");
+}
+
+#[test]
+fn a_lane_goes_on_when_what_left_it_is_saved() {
+    let mut lanes = empty(0);
+    for position in 1..=2 {
+        push(&mut lanes, "a", position);
+    }
+    assert_eq!(take(&mut lanes), Some((lane("a"), 1)));
+    lanes.take_out(&lane("a"));
+    assert_eq!((take(&mut lanes), lanes.cursor()), (None, Position(1)));
+    lanes.release(&lane("a"));
+    assert_eq!(take(&mut lanes), Some((lane("a"), 2)));
+    lanes.take_out(&lane("a"));
+    push(&mut lanes, "a", 3);
+    assert_eq!(take(&mut lanes), None, "nor does what comes later overtake it");
+    lanes.release(&lane("a"));
+    assert_eq!(take(&mut lanes), Some((lane("a"), 3)));
+    lanes.take_out(&lane("a"));
+    lanes.release(&lane("a"));
+    assert_eq!((lanes.len(), lanes.cursor()), (0, Position(3)));
+}
+
+#[test]
+fn at_the_end_no_lane_holds_the_cursor() {
+    let mut lanes = empty(0);
+    for (position, name) in [(1, "a"), (2, "b"), (3, "a")] {
+        push(&mut lanes, name, position);
+    }
+    take(&mut lanes);
+    assert_eq!(take(&mut lanes), Some((lane("b"), 2)));
+    lanes.done(&lane("b"), 1);
+    assert_eq!(lanes.cursor(), Position(0));
+    lanes.let_cursor_go();
+    assert_eq!((lanes.cursor(), lanes.take_unsaved()), (Position(3), vec![(subject("a"), Some(up_to(0)))]));
+}

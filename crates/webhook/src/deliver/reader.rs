@@ -36,7 +36,8 @@ pub(super) struct Reader {
     /// The newest event of a subject that the endpoint was owed.
     newest: HashMap<Subject, EventId>,
     remembered: usize,
-    /// Letters about events that the cursor has not passed: those are not told in their lanes any more.
+    /// Where there are letters about events that the cursor, or what lags behind it, has not passed since the start: those
+    /// are not told in their lanes any more.
     known_letters: BTreeSet<Position>,
     saved: Position,
     /// What is being saved.
@@ -71,7 +72,7 @@ impl Reader {
         let (now, wall) = (Instant::now(), clock.now());
         let due = |trouble: &Trouble| now + wait_until(trouble.due, wall, endpoint.telling.schedule.longest());
         let lanes = Lanes::new(cursor.position, behind, share, due);
-        let known_letters = letters_after(name, shard, cursor.position, ledger).await?;
+        let known_letters = letters_after(name, shard, lanes.all_told(), ledger).await?;
         Ok(Self {
             shard,
             head,
@@ -115,7 +116,7 @@ impl Reader {
             };
             let (subject, position) = (entry.event.subject(), entry.position);
             let previous = self.succeed(&subject, entry.event.id());
-            if self.known_letters.remove(&position) {
+            if self.known_letters.contains(&position) {
                 self.lanes.skip(position);
                 continue;
             }
@@ -140,9 +141,13 @@ impl Reader {
                 let has_more = entries.len() == limit;
                 let read = entries.last().map(|entry| entry.position);
                 let (mut previous, started) = (None, self.started);
+                let known_letters = &self.known_letters;
                 let telling = |entry: LogEntry| {
                     let command = endpoint.tells(&entry.event)?;
                     let known = previous.replace(entry.event.id()).map(Some);
+                    if known_letters.contains(&entry.position) {
+                        return None;
+                    }
                     Some((entry.position, Telling::new(entry, command, started, known)))
                 };
                 let events = entries.into_iter().filter_map(telling).collect();
@@ -198,6 +203,9 @@ impl Reader {
         match result {
             Ok(()) => {
                 self.saved = progress.cursor;
+                if !self.known_letters.is_empty() {
+                    self.known_letters = self.known_letters.split_off(&Position(self.lanes.all_told().0 + 1));
+                }
                 progress.letters.iter().for_each(|letter| self.lanes.release(&letter.subject.clone().into()));
                 !progress.letters.is_empty()
             }
@@ -247,7 +255,7 @@ async fn letters_after(
         let before = places.len();
         places.extend(of_shard);
         match places.last() {
-            // The cursor is held back by no more than the window, so that there are few.
+            // As many as there are: at most `max_dead_letters`, and what is to be told again.
             Some(last) if !is_last && places.len() == before + READ_BATCH => after = *last,
             _ => return Ok(places),
         }

@@ -559,9 +559,7 @@ impl Watched {
         let in_flight: Vec<Place> = self.calls.values().flatten().copied().collect();
         let is_alone =
             !in_flight.iter().any(|other| *other == place || is_ordered && self.is_of(*other, &fact.subject));
-        // A death between giving up an event and saving that makes it an event like any other again; and one before the
-        // cursor has passed a letter has it told both ways.
-        let passed_by = self.passed.get(&place).copied().filter(|(_, in_life)| is_ordered && *in_life == life);
+        let passed_by = self.passed.get(&place).copied().filter(|_| is_ordered);
         let is_both = self.is_both(place);
         let was_saved = self.was_saved(place, &fact.subject) && !is_letter;
         let is_after_start = self.started.get(&place.0).is_some_and(|started| place.1 > *started);
@@ -601,7 +599,7 @@ impl Watched {
     }
 
     fn is_both(&self, place: Place) -> bool {
-        self.lettered.get(&place).is_some_and(|in_life| *in_life < self.life || self.is_doubtful)
+        self.lettered.contains_key(&place) && self.is_doubtful
     }
 
     fn is_of(&self, place: Place, subject: &Subject) -> bool {

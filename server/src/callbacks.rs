@@ -1,24 +1,28 @@
 //! `ringback callbacks`: what an operator asks a running server, and has it do, about the calls that it makes.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use self::client::{Client, percent};
 use crate::cli::{CallbacksArgs, CallbacksCommand, ParkedCommand, ParkedList, ReplayArgs};
 use crate::clock::SystemClock;
 use crate::config::{Config, Sources};
 use crate::failure::Failure;
 use crate::log::has_colours;
+use crate::remote::{Remote, RemoteError, percent};
 
-mod client;
 mod show;
 mod table;
+
+/// The longest that takes is a replay of a million letters: a minute or two.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Carries out one command.
 pub(crate) async fn run(args: CallbacksArgs) -> Result<(), Failure> {
     let CallbacksArgs { command, server, json, place } = args;
     let config = Config::load(&Sources::of_process(place.config, place.data_dir))?;
-    let client = Client::of(&config, server.as_deref())?;
-    let answer = ask(&client, &command).await?;
+    let remote = Remote::new(server.as_ref(), &config)?.waiting(PATIENCE);
+    let answer = ask(&remote, &command).await?;
     let text = if json {
         answer.to_string()
     } else {
@@ -35,61 +39,61 @@ pub(crate) async fn run(args: CallbacksArgs) -> Result<(), Failure> {
     }
 }
 
-async fn ask(client: &Client, command: &CallbacksCommand) -> Result<Value, Failure> {
-    let of = |endpoint: &str, rest: &str| format!("/callbacks/endpoints/{}{rest}", percent(endpoint));
+async fn ask(remote: &Remote, command: &CallbacksCommand) -> Result<Value, RemoteError> {
+    let of = |endpoint: &str, rest: &str| format!("/admin/callbacks/endpoints/{}{rest}", percent(endpoint));
     match command {
-        CallbacksCommand::Status { endpoint: None } => client.get("/callbacks").await,
-        CallbacksCommand::Status { endpoint: Some(endpoint) } => client.get(&of(endpoint, "")).await,
+        CallbacksCommand::Status { endpoint: None } => remote.get("/admin/callbacks").await,
+        CallbacksCommand::Status { endpoint: Some(endpoint) } => remote.get(&of(endpoint, "")).await,
         CallbacksCommand::Pending { endpoint, limit } => {
             let names = match endpoint {
                 Some(name) => vec![name.clone()],
-                None => names(&client.get("/callbacks").await?),
+                None => names(&remote.get("/admin/callbacks").await?),
             };
             let mut all = Vec::new();
             for name in names {
-                all.push(client.get(&of(&name, &format!("/pending?limit={limit}"))).await?);
+                all.push(remote.get(&of(&name, &format!("/pending?limit={limit}"))).await?);
             }
             Ok(json!({ "endpoints": all }))
         }
         CallbacksCommand::Dead { endpoint, limit, after } => {
-            let mut path = format!("/callbacks/dead?limit={limit}");
+            let mut path = format!("/admin/callbacks/dead?limit={limit}");
             for (name, value) in [("endpoint", endpoint), ("after", after)] {
                 if let Some(value) = value {
                     path.push_str(&format!("&{name}={}", percent(value)));
                 }
             }
-            client.get(&path).await
+            remote.get(&path).await
         }
-        CallbacksCommand::Show { event } => client.get(&format!("/callbacks/events/{}", percent(event))).await,
-        CallbacksCommand::Replay(replay) => client.post("/callbacks/replay", &wanted(replay)).await,
+        CallbacksCommand::Show { event } => remote.get(&format!("/admin/callbacks/events/{}", percent(event))).await,
+        CallbacksCommand::Replay(replay) => remote.post("/admin/callbacks/replay", &wanted(replay)).await,
         CallbacksCommand::Skip { event, endpoint } => {
-            let path = format!("/callbacks/events/{}/skip", percent(event));
-            client.post(&path, &json!({ "endpoints": endpoint })).await
+            let path = format!("/admin/callbacks/events/{}/skip", percent(event));
+            remote.post(&path, &json!({ "endpoints": endpoint })).await
         }
-        CallbacksCommand::Pause { endpoint, why } => client.post(&of(endpoint, "/pause"), &json!({ "why": why })).await,
-        CallbacksCommand::Resume { endpoint } => client.post(&of(endpoint, "/resume"), &json!({})).await,
+        CallbacksCommand::Pause { endpoint, why } => remote.post(&of(endpoint, "/pause"), &json!({ "why": why })).await,
+        CallbacksCommand::Resume { endpoint } => remote.post(&of(endpoint, "/resume"), &json!({})).await,
         CallbacksCommand::Parked { command, list } => match command {
-            None => client.get(&page(list)).await,
-            Some(ParkedCommand::List(list)) => client.get(&page(list)).await,
-            Some(ParkedCommand::Allow { id }) => decide(client, id, json!({ "verdict": "allow" })).await,
-            Some(ParkedCommand::Discard { id }) => decide(client, id, json!({ "verdict": "discard" })).await,
+            None => remote.get(&page(list)).await,
+            Some(ParkedCommand::List(list)) => remote.get(&page(list)).await,
+            Some(ParkedCommand::Allow { id }) => decide(remote, id, json!({ "verdict": "allow" })).await,
+            Some(ParkedCommand::Discard { id }) => decide(remote, id, json!({ "verdict": "discard" })).await,
             Some(ParkedCommand::Reject { id, code, info }) => {
-                decide(client, id, json!({ "verdict": "reject", "code": code, "info": info })).await
+                decide(remote, id, json!({ "verdict": "reject", "code": code, "info": info })).await
             }
         },
         CallbacksCommand::Test { endpoint, command } => {
-            client.post(&of(endpoint, "/test"), &json!({ "command": command })).await
+            remote.post(&of(endpoint, "/test"), &json!({ "command": command })).await
         }
     }
 }
 
 fn page(list: &ParkedList) -> String {
     let after = list.after.as_deref().map_or_else(String::new, |after| format!("&after={}", percent(after)));
-    format!("/parked?limit={}{after}", list.limit)
+    format!("/admin/parked?limit={}{after}", list.limit)
 }
 
-async fn decide(client: &Client, id: &str, verdict: Value) -> Result<Value, Failure> {
-    client.post(&format!("/parked/{}", percent(id)), &verdict).await
+async fn decide(remote: &Remote, id: &str, verdict: Value) -> Result<Value, RemoteError> {
+    remote.post(&format!("/admin/parked/{}", percent(id)), &verdict).await
 }
 
 fn names(status: &Value) -> Vec<String> {

@@ -187,8 +187,8 @@ pub(crate) struct CallbacksArgs {
     #[command(subcommand)]
     pub(crate) command: CallbacksCommand,
     /// The running server [default: where server.listen says, on this machine]
-    #[arg(long, global = true, value_name = "URL")]
-    pub(crate) server: Option<String>,
+    #[arg(long, global = true, value_name = "URL", value_parser = Base::parse)]
+    pub(crate) server: Option<Base>,
     /// Print the admin API's answer as it is: one JSON object
     #[arg(long, global = true)]
     pub(crate) json: bool,

@@ -34,6 +34,7 @@ pub(crate) struct Remote {
     base: Base,
     token: Secret,
     http: Http,
+    patience: Duration,
 }
 
 /// Where a server or a backend is, without a path at its end: `http://127.0.0.1:10002`.
@@ -81,6 +82,12 @@ impl Base {
         format!("{}{path}", self.origin)
     }
 
+    /// The URL of a path below the base's own: the admin API may stand below one, behind a proxy.
+    fn below(&self, path: &str) -> String {
+        let own = self.path.split('?').next().unwrap_or_default();
+        format!("{}{}{path}", self.origin, own.trim_end_matches('/'))
+    }
+
     pub(crate) fn is_https(&self) -> bool {
         self.origin.starts_with("https:")
     }
@@ -111,7 +118,12 @@ impl Remote {
             eprintln!("ringback: the admin token goes to {base} unencrypted; https would be better");
         }
         let http = Http::new(base.is_https()).map_err(Failure::work)?;
-        Ok(Self { base, token, http })
+        Ok(Self { base, token, http, patience: ANSWER_WITHIN })
+    }
+
+    /// Waits longer for answers.
+    pub(crate) fn waiting(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// Where it is.
@@ -121,16 +133,12 @@ impl Remote {
 
     /// Reads something.
     pub(crate) async fn get(&self, path: &str) -> Result<Value, RemoteError> {
-        let response = self.send(Method::GET, path, Bytes::new()).await?;
-        let body = read(response.into_body()).await?;
-        serde_json::from_slice(&body).map_err(|_| RemoteError::Strange(format!("{} answered no JSON", self.base)))
+        self.read(self.send(Method::GET, path, Bytes::new()).await?).await
     }
 
-    /// Sends something, and reads of the answer only whether it was accepted.
-    pub(crate) async fn post(&self, path: &str, body: &impl Serialize) -> Result<(), RemoteError> {
-        let response = self.open(path, body).await?;
-        // What is not read cannot be followed by another request on the same connection.
-        read(response.into_body()).await.map(drop)
+    /// Sends something, and reads what became of it.
+    pub(crate) async fn post(&self, path: &str, body: &impl Serialize) -> Result<Value, RemoteError> {
+        self.read(self.open(path, body).await?).await
     }
 
     /// Sends something, and leaves the answer's body to the caller.
@@ -143,16 +151,16 @@ impl Remote {
     async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Response<Incoming>, RemoteError> {
         let request = Request::builder()
             .method(method)
-            .uri(self.base.at(path))
+            .uri(self.base.below(path))
             .header(AUTHORIZATION, format!("Bearer {}", self.token.expose()))
             .header(CONTENT_TYPE, "application/json")
             .body(Full::new(body))
             // The path or the token hold what cannot be sent; neither is shown.
             .map_err(|_| RemoteError::Strange("the request could not be built".to_owned()))?;
-        let response = match tokio::time::timeout(ANSWER_WITHIN, self.http.request(request)).await {
+        let response = match tokio::time::timeout(self.patience, self.http.request(request)).await {
             Ok(response) => response.map_err(|words| RemoteError::Unreachable(format!("{}: {words}", self.base)))?,
             Err(_) => {
-                let words = format!("{} did not answer within {} s", self.base, ANSWER_WITHIN.as_secs());
+                let words = format!("{} did not answer within {} s", self.base, self.patience.as_secs());
                 return Err(RemoteError::Unreachable(words));
             }
         };
@@ -174,6 +182,41 @@ impl Remote {
             }
         }
     }
+}
+
+impl Remote {
+    /// The JSON of an answer; none for an answer that says nothing.
+    async fn read(&self, response: Response<Incoming>) -> Result<Value, RemoteError> {
+        let body = read(response.into_body()).await?;
+        if body.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&body).map_err(|_| RemoteError::Strange(format!("{} answered no JSON", self.base)))
+    }
+}
+
+impl From<RemoteError> for Failure {
+    fn from(error: RemoteError) -> Self {
+        match error {
+            // A wrong request or token is the caller's to mend.
+            RemoteError::Refused { status: StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED, words } => {
+                Self::usage(words)
+            }
+            RemoteError::Unreachable(words) => {
+                Self::work(format!("no server answers (is it running? --server): {words}"))
+            }
+            error => Self::work(error),
+        }
+    }
+}
+
+/// A text as one segment of a path, or one value of a query.
+pub(crate) fn percent(text: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(byte).collect()
 }
 
 /// Where the configured server is, from this machine.
@@ -243,6 +286,18 @@ mod tests {
             let words = Base::parse(wrong).unwrap_err();
             assert!(words.contains("right would be") && !words.contains("hush"), "{wrong}: {words}");
         }
+    }
+
+    #[test]
+    fn a_server_may_stand_below_a_path() {
+        let below = |url| Base::parse(url).unwrap().below("/admin/callbacks");
+        assert_eq!(below("http://127.0.0.1:10002/"), "http://127.0.0.1:10002/admin/callbacks");
+        assert_eq!(below("https://chat.example.com/ringback"), "https://chat.example.com/ringback/admin/callbacks");
+    }
+
+    #[test]
+    fn names_cannot_leave_their_place() {
+        assert_eq!(percent("a/../b?c&d=é"), "a%2F..%2Fb%3Fc%26d%3D%C3%A9");
     }
 
     #[test]

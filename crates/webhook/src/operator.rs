@@ -189,6 +189,8 @@ impl Operator {
         let (standing, figures) = (handle.standing(), handle.figures(now));
         let mut gaps = self.parts.ledger.gaps(&endpoint.name).await?;
         gaps.drain(..gaps.len().saturating_sub(SHOWN_GAPS));
+        // The deliverer's own count is from its last look.
+        let letters = self.parts.ledger.count_letters(&endpoint.name).await?;
         let commands = match &endpoint.commands {
             Commands::All => vec!["*".to_owned()],
             Commands::Only(commands) => commands.iter().cloned().collect(),
@@ -210,8 +212,8 @@ impl Operator {
             success: (figures.calls > 0).then_some(figures.success),
             p50_millis: figures.p50,
             p99_millis: figures.p99,
-            dead: standing.letters.dead,
-            replay: standing.letters.replay,
+            dead: letters.dead,
+            replay: letters.replay,
             gaps,
             breaker: BreakerStatus::of(endpoint.breaker()),
         })

@@ -17,7 +17,7 @@ use chat::refusal::AskFailure;
 use chat::{Actor, Fault, Origin};
 use http_body_util::Full;
 use hyper::Request;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::*;
 use crate::codec::{Call, Codec, Unreadable};
@@ -46,6 +46,10 @@ struct World {
     gaps: Mutex<Vec<Gap>>,
     /// Letters that are counted and not there.
     claimed: Mutex<u64>,
+    /// Writing letters fails from this time on, counted from 1.
+    fails_from: Mutex<Option<usize>>,
+    /// Writing letters waits for a permit of this.
+    gate: Mutex<Option<Arc<Semaphore>>>,
 }
 
 fn at(millis: i64) -> Timestamp {
@@ -183,6 +187,14 @@ impl Ledger for World {
 
     async fn put_letters(&self, letters: Vec<Letter>) -> Result<(), Fault> {
         self.puts.lock().unwrap().push(letters.len());
+        let gate = self.gate.lock().unwrap().clone();
+        if let Some(gate) = gate {
+            gate.acquire().await.unwrap().forget();
+        }
+        let puts = self.puts.lock().unwrap().len();
+        if self.fails_from.lock().unwrap().is_some_and(|from| puts >= from) {
+            return Err(Fault::unavailable("the database is away"));
+        }
         let mut there = self.letters.lock().unwrap();
         there.extend(letters.into_iter().map(|one| ((one.endpoint.clone(), one.shard, one.position), one)));
         Ok(())
@@ -308,7 +320,7 @@ impl Transport for Nobody {
 }
 
 /// Endpoints by these names, which were there before the first event, and the deliverers that do not run.
-async fn operator(world: &Arc<World>, names: &[(&str, Commands)]) -> (Operator, Vec<Deliverer>) {
+async fn operator(world: &Arc<World>, names: &[(&str, Commands)]) -> (Arc<Operator>, Vec<Deliverer>) {
     let clock: Arc<dyn Clock> = Arc::new(Noon);
     let parts = Parts { log: world.clone(), ledger: world.clone(), clock, announcer: world.clone() };
     let (mut handles, mut deliverers) = (Vec::new(), Vec::new());
@@ -331,10 +343,10 @@ async fn operator(world: &Arc<World>, names: &[(&str, Commands)]) -> (Operator, 
         deliverers.push(deliverer);
         handles.push(handle);
     }
-    (Operator::new(handles, parts), deliverers)
+    (Arc::new(Operator::new(handles, parts)), deliverers)
 }
 
-async fn app(world: &Arc<World>) -> (Operator, Vec<Deliverer>) {
+async fn app(world: &Arc<World>) -> (Arc<Operator>, Vec<Deliverer>) {
     operator(world, &[("app", Commands::All)]).await
 }
 
@@ -609,6 +621,65 @@ async fn too_many_letters_are_refused_in_words() {
     assert_eq!(operator.replay(&hour).await.unwrap().endpoints[0].letters, 3);
     // Those that are there are not counted twice.
     assert_eq!(operator.replay(&hour).await.unwrap().endpoints[0].already, 3);
+}
+
+/// How many more instructions a deliverer that does not run takes.
+async fn room(handle: &Handle) -> usize {
+    let mut room = 0;
+    while tokio::time::timeout(Duration::ZERO, handle.letters_changed()).await.is_ok() {
+        room += 1;
+    }
+    room
+}
+
+/// What was written before the store failed is told at once, and not when somebody replays something else.
+#[tokio::test(start_paused = true)]
+async fn a_replay_that_breaks_off_is_told_of_to_the_deliverer() {
+    let world = Arc::new(World::default());
+    let (operator, _kept) = operator(&world, &[("app", Commands::All), ("other", Commands::All)]).await;
+    for number in 0..1_500_u32 {
+        put(&world, letter("app", &world.say(Shard(0), "g", NOW - HOUR, number.into()), LetterState::Dead));
+    }
+    let dead = replay(Selection::Dead(at(NOW - HOUR), at(NOW)));
+    for (fails_from, written) in [(2, 1_000), (3, 1_000)] {
+        *world.fails_from.lock().unwrap() = Some(fails_from);
+        let failed = operator.replay(&dead).await;
+        assert!(matches!(failed, Err(OperatorError::Fault(_))), "{failed:?}");
+        let again = world.states().iter().filter(|(.., state)| *state == LetterState::Replay).count();
+        assert_eq!(again, written);
+    }
+    // Twice: the second one wrote nothing, as far as it knows.
+    assert_eq!(room(operator.handle("other").unwrap()).await - room(operator.handle("app").unwrap()).await, 2);
+}
+
+/// Whoever asked for it hangs up; and the next one counts what it has written.
+#[tokio::test(start_paused = true)]
+async fn a_replay_goes_on_without_its_caller_and_the_next_waits_for_it() {
+    let world = Arc::new(World::default());
+    let (operator, _kept) = app(&world).await;
+    let all: Vec<_> = (0..6_u8).map(|number| world.say(Shard(0), "g", NOW - HOUR, number.into())).collect();
+    world.told("app", Shard(0), 6);
+    *world.claimed.lock().unwrap() = MAX_LETTERS - 3;
+    let gate = Arc::new(Semaphore::new(0));
+    *world.gate.lock().unwrap() = Some(gate.clone());
+    let of = |entries: &[LogEntry]| {
+        replay(Selection::Events(entries.iter().map(|entry| entry.event.id().to_string()).collect()))
+    };
+    let (first, second) = (of(&all[..3]), of(&all[3..]));
+    let hung_up = tokio::time::timeout(Duration::from_secs(1), operator.replay(&first)).await;
+    assert!(hung_up.is_err() && world.puts.lock().unwrap().len() == 1, "{hung_up:?}");
+    assert!(operator.replay(&Replay { dry_run: true, ..first.clone() }).await.unwrap().dry_run, "looking does not wait");
+
+    let open_later = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        gate.add_permits(10);
+    };
+    let (refused, ()) = tokio::join!(operator.replay(&second), open_later);
+    assert!(
+        matches!(&refused, Err(OperatorError::Conflict(words)) if words.contains("1000003 letters")),
+        "{refused:?}"
+    );
+    assert_eq!(world.states().len(), 3);
 }
 
 #[test]

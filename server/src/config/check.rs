@@ -227,7 +227,8 @@ fn endpoint(mut raw: raw::Endpoint, place: &str, guard: &Guard, problems: &mut P
         // An address that would be refused at each call had better be refused now. Names are judged by what they lead to.
         Ok(host) => {
             if let Err(refused) = guard.check_host(&host) {
-                let words = format!("found {:?}: {refused}; right would be a host that may be called", raw.url);
+                let found = without_query(&raw.url);
+                let words = format!("found {found:?}: {refused}; right would be a host that may be called");
                 problems.unavailable(key("url"), &words);
             }
         }
@@ -433,7 +434,7 @@ fn is_name(name: &str) -> bool {
 
 /// A URL's host; or what is wrong with the URL, without repeating one that holds a password.
 fn check_url(url: &str) -> Result<String, String> {
-    let found = || format!("found {url:?}");
+    let found = || format!("found {:?}", without_query(url));
     if url.contains('#') {
         return Err(format!("{}: what follows `#` is never sent", found()));
     }
@@ -447,6 +448,11 @@ fn check_url(url: &str) -> Result<String, String> {
     let has_port = authority.as_str().len() > authority.host().len();
     let is_reachable = !has_port || authority.port_u16().is_some_and(|port| port > 0);
     if is_web && !authority.host().is_empty() && is_reachable { Ok(authority.host().to_owned()) } else { Err(found()) }
+}
+
+/// A query may hold a secret, and what is wrong is before it.
+fn without_query(url: &str) -> &str {
+    url.split('?').next().unwrap_or_default()
 }
 
 fn signing_secrets(Secrets(secrets): &Secrets) -> Result<SigningSecrets, String> {

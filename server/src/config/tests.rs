@@ -254,6 +254,8 @@ fn wrong_values_of_endpoints() {
         ("url", "\"http://example.com:0/\""),
         ("url", "\"http://user:hush@example.com/\""),
         ("url", "\"http://example.com/#part\""),
+        ("url", "\"ftp://example.com/?token=hush\""),
+        ("url", "\"http://example.com/?token=hush#part\""),
         ("commands", "[]"),
         ("commands", "[\"callbackAfterSendSingleMsgCommand\"]"),
         ("commands", "[\"\"]"),
@@ -453,6 +455,7 @@ fn urls_that_may_not_be_called() {
         let (problem, _) = wrong(&at(host, ""));
         assert!(problem.starts_with("endpoint[app].url: found \"http://"), "{problem}");
         assert!(problem.contains("refused by the egress guard") && problem.contains("right would be"), "{problem}");
+        assert!(!problem.contains("a=1"), "{problem}");
     }
     let allow = "[callbacks]\nallow = [\"10.0.0.0/8\", \"192.168.0.1\", \"fd00::/8\"]";
     for host in ["10.0.0.1", "192.168.0.1", "[fd00::1]", "backend", "example.com", "8.8.8.8"] {

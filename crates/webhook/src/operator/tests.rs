@@ -20,6 +20,7 @@ use hyper::Request;
 use tokio::sync::{Semaphore, watch};
 
 use super::*;
+use crate::asking::CommandSettings;
 use crate::codec::{Call, Codec, Unreadable};
 use crate::deliver::{Announcer, Deliverer};
 use crate::endpoint::{Endpoint, EndpointSettings, OnFailure};
@@ -44,6 +45,7 @@ struct World {
     cursors: Mutex<BTreeMap<(String, Shard), Cursor>>,
     behind: Mutex<Vec<(chat::event::Subject, Behind)>>,
     gaps: Mutex<Vec<Gap>>,
+    attempts: Mutex<Vec<Attempt>>,
     /// Letters that are counted and not there.
     claimed: Mutex<u64>,
     /// Writing letters fails from this time on, counted from 1.
@@ -208,8 +210,8 @@ impl Ledger for World {
         Ok(())
     }
 
-    async fn attempts(&self, _: EventId) -> Result<Vec<Attempt>, Fault> {
-        Ok(Vec::new())
+    async fn attempts(&self, event: EventId) -> Result<Vec<Attempt>, Fault> {
+        Ok(self.attempts.lock().unwrap().iter().filter(|attempt| attempt.event == event).cloned().collect())
     }
 
     async fn note_time(&self, _: Timestamp, _: Vec<(Shard, Position)>) -> Result<(), Fault> {
@@ -319,25 +321,84 @@ impl Transport for Nobody {
     }
 }
 
+/// Asks about messages.
+struct Curious;
+
+impl Codec for Curious {
+    fn knows(&self, command: &str) -> bool {
+        self.commands().contains(&command)
+    }
+
+    fn commands(&self) -> Vec<&'static str> {
+        vec!["Ask", "Ask too"]
+    }
+
+    fn is_question(&self, _: &str) -> bool {
+        true
+    }
+
+    fn asks(&self, _: &Question) -> &'static [&'static str] {
+        &["Ask", "Ask too"]
+    }
+
+    fn question(&self, command: &'static str, question: &Question) -> Call {
+        Plain.question(command, question)
+    }
+
+    fn verdict(&self, _: &'static str, _: &Question, _: &[u8]) -> Result<Verdict, Unreadable> {
+        Ok(Verdict::Allow)
+    }
+
+    fn tells(&self, _: &Event) -> Option<&'static str> {
+        None
+    }
+
+    fn telling(&self, command: &'static str, entry: &LogEntry) -> Result<Call, Fault> {
+        Plain.telling(command, entry)
+    }
+
+    fn url(&self, call: &Call, now: Timestamp) -> String {
+        Plain.url(call, now)
+    }
+
+    fn acknowledges(&self, _: &[u8]) -> bool {
+        true
+    }
+}
+
+/// Never answers.
+struct Silence;
+
+#[async_trait]
+impl Transport for Silence {
+    async fn exchange(&self, _: Request<Full<Bytes>>) -> Result<Answer, CallFailure> {
+        std::future::pending().await
+    }
+}
+
+fn settings(name: &str) -> EndpointSettings {
+    EndpointSettings {
+        name: name.to_owned(),
+        commands: Commands::All,
+        timeout: Duration::from_secs(1),
+        on_failure: OnFailure::Allow,
+        on_failures: Default::default(),
+        by_command: BTreeMap::new(),
+        telling: Default::default(),
+        filter: Default::default(),
+        headers: Default::default(),
+        concurrency: 1,
+        secret: None,
+    }
+}
+
 /// Endpoints by these names, which were there before the first event, and the deliverers that do not run.
 async fn operator(world: &Arc<World>, names: &[(&str, Commands)]) -> (Arc<Operator>, Vec<Deliverer>) {
     let clock: Arc<dyn Clock> = Arc::new(Noon);
     let parts = Parts { log: world.clone(), ledger: world.clone(), clock, announcer: world.clone() };
     let (mut handles, mut deliverers) = (Vec::new(), Vec::new());
     for (name, commands) in names {
-        let settings = EndpointSettings {
-            name: (*name).to_owned(),
-            commands: commands.clone(),
-            timeout: Duration::from_secs(1),
-            on_failure: OnFailure::Allow,
-            on_failures: Default::default(),
-            by_command: BTreeMap::new(),
-            telling: Default::default(),
-            filter: Default::default(),
-            headers: Default::default(),
-            concurrency: 1,
-            secret: None,
-        };
+        let settings = EndpointSettings { commands: commands.clone(), ..settings(name) };
         let endpoint = Arc::new(Endpoint::new(settings, Arc::new(Plain), Arc::new(Nobody)).unwrap());
         let (deliverer, handle) = Deliverer::open(endpoint, SHARDS.to_vec(), parts.clone()).await.unwrap();
         deliverers.push(deliverer);
@@ -502,6 +563,61 @@ async fn what_became_of_an_event_is_told_apart() {
     world.behind.lock().unwrap().push((all[1].event.subject(), behind));
     let told = operator.told("app", Shard(0)).await.unwrap().unwrap();
     assert!(!told.is_told(&all[1]) && told.is_told(&all[0]));
+}
+
+/// Its letter is shown, however many there are of endpoints that are not configured any more.
+#[tokio::test]
+async fn letters_of_forgotten_endpoints_hide_none() {
+    let world = Arc::new(World::default());
+    let entry = world.say(Shard(0), "g", NOW - HOUR, 1);
+    let (operator, _kept) = app(&world).await;
+    for name in ["a", "aa", "aaa", "app"] {
+        put(&world, letter(name, &entry, LetterState::Dead));
+    }
+    let shown = operator.show(&entry.event.id().to_string()).await.unwrap();
+    assert_eq!(shown.endpoints.len(), 1);
+    assert_eq!((shown.endpoints[0].state, shown.endpoints[0].refused), (Owed::Dead, 10));
+}
+
+/// Refused is what was answered with a no: not what nobody answered, nor what was accepted and replayed.
+#[tokio::test]
+async fn what_was_never_refused_is_not_said_to_be() {
+    let world = Arc::new(World::default());
+    let entry = world.say(Shard(0), "g", NOW - HOUR, 1);
+    let (operator, _kept) = app(&world).await;
+    world.told("app", Shard(0), 1);
+    let outcomes =
+        ["unreachable", "timeout", "told", "bad_status", "not_acknowledged", "busy", "gone", "told", "bad_status"];
+    let noted = outcomes.iter().zip(0..).map(|(outcome, second)| Attempt {
+        endpoint: "app".to_owned(),
+        event: entry.event.id(),
+        command: "Sent".to_owned(),
+        time: at(NOW - HOUR + second * 1000),
+        took: 5,
+        outcome: (*outcome).to_owned(),
+        status: None,
+        detail: String::new(),
+    });
+    *world.attempts.lock().unwrap() = noted.collect();
+    for (known, refused) in [(9, 3), (8, 3), (3, 0)] {
+        world.attempts.lock().unwrap().truncate(known);
+        let shown = operator.show(&entry.event.id().to_string()).await.unwrap();
+        assert_eq!((shown.endpoints[0].state, shown.endpoints[0].refused), (Owed::Told, refused), "{known}");
+    }
+}
+
+/// A test waits as long as a question of that command would.
+#[tokio::test(start_paused = true)]
+async fn a_test_has_the_deadline_of_its_command() {
+    let own = CommandSettings { timeout: Some(Duration::from_secs(7)), ..CommandSettings::default() };
+    let settings = EndpointSettings { by_command: BTreeMap::from([("Ask".to_owned(), own)]), ..settings("app") };
+    let endpoint = Endpoint::new(settings, Arc::new(Curious), Arc::new(Silence)).unwrap();
+    for (command, seconds) in [("Ask", 7), ("Ask too", 1)] {
+        let began = tokio::time::Instant::now();
+        let tested = test(&endpoint, &Noon, command).await.unwrap();
+        assert_eq!((tested.outcome, tested.deadline_millis), ("timeout", seconds * 1000), "{command}");
+        assert_eq!(began.elapsed().as_secs(), seconds, "{command}");
+    }
 }
 
 #[tokio::test]
@@ -689,6 +805,11 @@ fn secrets_in_a_url_are_blanked() {
         ("http://h/p?a=1&Sign=abc&RequestTime=7", "http://h/p?a=1&Sign=…&RequestTime=7"),
         ("http://h/p?TOKEN=x&key=y&monkey=z&token=", "http://h/p?TOKEN=…&key=…&monkey=z&token="),
         ("http://h/p?access_token=a=b&flag", "http://h/p?access_token=…&flag"),
+        ("http://h/p?X-Amz-Signature=x&X-Amz-Date=y", "http://h/p?X-Amz-Signature=…&X-Amz-Date=y"),
+        ("http://h/p?api-key=x&client_secret=y&sig.v1=z", "http://h/p?api-key=…&client_secret=…&sig.v1=…"),
+        ("http://h/p?accessToken=x&secretKey=y&APIKEY=z", "http://h/p?accessToken=…&secretKey=…&APIKEY=…"),
+        ("http://h/p?authtoken=x&webhooksecret=y&code=z", "http://h/p?authtoken=…&webhooksecret=…&code=…"),
+        ("http://h/p?design=a&author=b&keys=c&zipcode=d", "http://h/p?design=a&author=b&keys=c&zipcode=d"),
     ] {
         assert_eq!(show::without_secrets(url), expected);
     }

@@ -241,7 +241,8 @@ impl Operator {
         }
         if let Some(last) = attempts.iter().rposition(|attempt| attempt.outcome == "told") {
             // An attempt that nobody answered, and one that was accepted before a replay, refused nothing.
-            let refused = attempts[..last].iter().filter(|attempt| REFUSALS.contains(&attempt.outcome.as_str())).count();
+            let refused =
+                attempts[..last].iter().filter(|attempt| REFUSALS.contains(&attempt.outcome.as_str())).count();
             let refused = u32::try_from(refused).unwrap_or(u32::MAX);
             return Ok(Fate { refused, ..Fate::new(Owed::Told, "it accepted it") });
         }

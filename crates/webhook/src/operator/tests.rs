@@ -784,7 +784,10 @@ async fn a_replay_goes_on_without_its_caller_and_the_next_waits_for_it() {
     let (first, second) = (of(&all[..3]), of(&all[3..]));
     let hung_up = tokio::time::timeout(Duration::from_secs(1), operator.replay(&first)).await;
     assert!(hung_up.is_err() && world.puts.lock().unwrap().len() == 1, "{hung_up:?}");
-    assert!(operator.replay(&Replay { dry_run: true, ..first.clone() }).await.unwrap().dry_run, "looking does not wait");
+    assert!(
+        operator.replay(&Replay { dry_run: true, ..first.clone() }).await.unwrap().dry_run,
+        "looking does not wait"
+    );
 
     let open_later = async {
         tokio::time::sleep(Duration::from_secs(1)).await;

@@ -209,9 +209,14 @@ fn answers() {
     assert_eq!(found(&slow(1000)), [""; 0]);
     assert_eq!(found(&slow(1001)), ["Warn slow"]);
     // The command's own deadline counts, and not its endpoint's.
-    let own = |deadline| with(|facts| (facts.calls[0].tested.deadline_millis, facts.timeout) = deadline);
-    assert_eq!(found(&own((9, Duration::from_secs(2)))), ["Warn slow"]);
-    assert_eq!(found(&own((10, Duration::from_millis(7)))), [""; 0]);
+    let own = |took, deadline, timeout| {
+        with(|facts| {
+            (facts.calls[0].tested.took_millis, facts.calls[0].tested.deadline_millis) = (took, deadline);
+            facts.timeout = Duration::from_millis(timeout);
+        })
+    };
+    assert_eq!(found(&own(5, 9, 2000)), ["Warn slow"]);
+    assert_eq!(found(&own(100, 200, 10)), [""; 0]);
 }
 
 #[test]

@@ -7,24 +7,22 @@
 
 use std::time::{Duration, Instant};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
 use crate::bare_client::replay;
 use crate::clock::{NEVER_RESTED, micros_each, process, wait_until_quiet};
-use crate::load::{Load, Plan, Until};
+use crate::load::Until;
 use crate::machine::Machine;
 use crate::report::{Report, Section};
-use crate::server::{Endpoint, Server};
+use crate::server::{Endpoint, Server, USUAL_TIMEOUT};
+use crate::side::{Side, Traffic, Usual};
 use crate::sink::{OpenSink, Recording, Sink};
-use crate::store::{self, Kind, Store};
-use crate::tencent::{App, random_bytes};
+use crate::store::Kind;
+use crate::tencent::random_bytes;
 use crate::verify::verify;
 use crate::{Common, Result, at_least};
 
-/// Far more than any answer takes here.
-const TIMEOUT_SECONDS: u32 = 2;
 /// Connections that make the backlog; they are not what is measured.
 const SENDERS: usize = 64;
 /// A dead endpoint is probed every 15 s at the latest; without a new call for four times that, none will come.
@@ -44,11 +42,8 @@ pub(crate) struct Args {
     /// Milliseconds that the slower of the two receivers takes for an answer.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1_000))]
     late_ms: u64,
-    /// Bytes of text in a message.
-    #[arg(long, default_value_t = 250)]
-    text_bytes: usize,
     #[command(flatten)]
-    store: store::Choice,
+    usual: Usual,
 }
 
 /// What one round found with one of the receivers.
@@ -72,10 +67,7 @@ struct Round {
 struct Run<'a> {
     runtime: &'a Runtime,
     args: &'a Args,
-    // The server ends before its store does.
-    server: Server,
-    store: Store,
-    load: Load,
+    side: Side,
     /// What the server signs with.
     key: [u8; 32],
 }
@@ -83,35 +75,28 @@ struct Run<'a> {
 pub(crate) fn run(runtime: &Runtime, common: &Common, args: &Args) -> Result<Report> {
     let binary = Server::find(common)?;
     let machine = Machine::ask(&common.parent())?;
-    let (app, key, sink) = (App::invent()?, random_bytes()?, Sink::reserve()?);
-    let secret = format!("whsec_{}", STANDARD.encode(key));
+    let (key, sink) = (random_bytes()?, Sink::reserve()?);
     let endpoint = Endpoint {
         name: "sink".to_owned(),
         sink: sink.address(),
         concurrency: args.concurrency,
-        secret,
-        timeout: TIMEOUT_SECONDS,
+        key,
+        timeout: USUAL_TIMEOUT,
     };
-    let store = Store::start(runtime, &common.parent(), &args.store)?;
-    let server = Server::start(&binary, &common.parent(), &store, &app, &[endpoint])?;
-    let plan = Plan {
-        server: server.http,
-        connections: SENDERS,
-        conversations: args.conversations,
-        text_bytes: args.text_bytes,
-    };
-    let load = Load::prepare(runtime, &plan, &app).map_err(|e| server.explain(e))?;
-    let mut run = Run { runtime, args, server, store, load, key };
-    let [instant, late] = run.rounds(sink, common.rounds).map_err(|e| run.server.explain(e))?;
+    let traffic =
+        Traffic { connections: SENDERS, conversations: args.conversations, text_bytes: args.usual.text_bytes };
+    let side = Side::start(runtime, common, &args.usual.store, traffic, &[endpoint])?;
+    let mut run = Run { runtime, args, side, key };
+    let [instant, late] = run.rounds(sink, common.rounds).map_err(|e| run.side.server.explain(e))?;
 
     let settings = json!({
         "events": args.events, "rounds": common.rounds, "concurrency": args.concurrency,
-        "conversations": args.conversations, "text-bytes": args.text_bytes, "late-ms": args.late_ms,
-        "store": args.store.in_words(),
+        "conversations": args.conversations, "text-bytes": args.usual.text_bytes, "late-ms": args.late_ms,
+        "store": args.usual.store.in_words(),
     });
     let mut report = Report::new("callbacks", machine, binary.display().to_string(), settings);
-    report.sections = sections(&instant, args.store.store, "a receiver that answers at once");
-    report.sections.extend(sections(&late, args.store.store, &format!("one that takes {} ms", args.late_ms)));
+    report.sections = sections(&instant, args.usual.store.store, "a receiver that answers at once");
+    report.sections.extend(sections(&late, args.usual.store.store, &format!("one that takes {} ms", args.late_ms)));
     if !instant.iter().chain(&late).all(|round| round.rested) {
         report.cautions.push(NEVER_RESTED.to_owned());
     }
@@ -163,16 +148,17 @@ impl Run<'_> {
 
     fn round(&mut self, sink: Sink, late: Duration) -> Result<Round> {
         let events = self.args.events;
-        let backlog = self.load.drive(self.runtime, Until::Sent(events))?;
+        let backlog = self.side.load.drive(self.runtime, Until::Sent(events))?;
 
-        self.store.settle(self.runtime)?;
+        self.side.store.settle(self.runtime)?;
 
-        let (up, cpu, store_cpu) = (Instant::now(), process(self.server.pid())?, self.store.cpu()?);
+        let (up, cpu, store_cpu) = (Instant::now(), process(self.side.server.pid())?, self.side.store.cpu()?);
         let sink = sink.open_late(true, late)?;
         wait_until_drained(&sink, events)?;
         // The last answers are still on their way, and so might repeats be.
-        let rested = wait_until_quiet(|| process(self.server.pid()))?;
-        let (cpu, store_cpu) = (process(self.server.pid())? - cpu, self.store.cpu()?.saturating_sub(store_cpu));
+        let rested = wait_until_quiet(|| process(self.side.server.pid()))?;
+        let (cpu, store_cpu) =
+            (process(self.side.server.pid())? - cpu, self.side.store.cpu()?.saturating_sub(store_cpu));
         let Recording { calls, cpu: sink_cpu } = sink.close()?;
         let drain = verify(&calls, events, &self.key)?;
 

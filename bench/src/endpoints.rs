@@ -8,26 +8,24 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
 use crate::callbacks::wait_until_drained;
 use crate::clock::{NEVER_RESTED, micros_each, process, wait_until_quiet};
-use crate::load::{Load, Plan, STAMP_DIGITS, Until, stamped};
+use crate::load::{STAMP_DIGITS, Until, stamped};
 use crate::machine::Machine;
-use crate::report::{Report, Section, percentile};
+use crate::report::{Report, Section, percentile_millis};
 use crate::send::seconds;
-use crate::server::{Endpoint, Server};
+use crate::server::{Endpoint, Server, USUAL_TIMEOUT};
+use crate::side::{Side, Traffic};
 use crate::sink::{Call, OpenSink, Sink};
-use crate::store::{self, Store};
-use crate::tencent::{App, random_bytes};
+use crate::store;
+use crate::tencent::random_bytes;
 use crate::verify::verify;
 use crate::{Common, Result, at_least};
 
-/// Far more than an answer of a healthy one takes; those that never answer are found dead by it.
-const TIMEOUT_SECONDS: u32 = 2;
 /// Longer than any call to one that never answers.
 const NEVER: Duration = Duration::from_secs(3_600);
 /// Connections of a sender.
@@ -64,11 +62,8 @@ pub(crate) struct Args {
 }
 
 /// A server, and its healthy endpoints' receiver.
-struct Side {
-    // The server ends before its store does.
-    server: Server,
-    store: Store,
-    load: Load,
+struct Told {
+    side: Side,
     sink: OpenSink,
     /// Calls, without repeats, that its healthy endpoints got so far.
     told: usize,
@@ -106,7 +101,7 @@ struct Dead {
 
 /// Of a callback, when it was sent.
 #[derive(Deserialize)]
-struct Told {
+struct Sent {
     #[serde(rename = "MsgBody")]
     body: Vec<Element>,
 }
@@ -131,23 +126,15 @@ pub(crate) fn run(runtime: &Runtime, common: &Common, args: &Args) -> Result<Rep
     let machine = Machine::ask(&common.parent())?;
     let run = Run { runtime, args, key: random_bytes()?, since: Instant::now() };
     let dead = Dead::start(args.dead)?;
-    let start = |dead: Vec<Endpoint>| -> Result<Side> {
-        let app = App::invent()?;
+    let traffic = Traffic { connections: SENDERS, conversations: args.conversations, text_bytes: args.text_bytes };
+    let start = |dead: Vec<Endpoint>| -> Result<Told> {
         let sink = Sink::reserve()?;
         let healthy = (0..run.healthy()).map(|n| run.endpoint(format!("healthy{n}"), sink.address()));
         let endpoints: Vec<_> = dead.into_iter().chain(healthy).collect();
         let sink = sink.open(true)?;
-        let store = Store::start(runtime, &common.parent(), &args.store)?;
-        let server = Server::start(&binary, &common.parent(), &store, &app, &endpoints)?;
-        let plan = Plan {
-            server: server.http,
-            connections: SENDERS,
-            conversations: args.conversations,
-            text_bytes: args.text_bytes,
-        };
-        let mut load = Load::prepare(runtime, &plan, &app).map_err(|e| server.explain(e))?;
-        load.stamp(run.since);
-        Ok(Side { server, store, load, sink, told: 0 })
+        let mut side = Side::start(runtime, common, &args.store, traffic, &endpoints)?;
+        side.load.stamp(run.since);
+        Ok(Told { side, sink, told: 0 })
     };
     let mut sides = [start(Vec::new())?, start(dead.endpoints(&run))?];
     let settings = json!({
@@ -158,17 +145,17 @@ pub(crate) fn run(runtime: &Runtime, common: &Common, args: &Args) -> Result<Rep
     let mut report = Report::new("endpoints", machine, binary.display().to_string(), settings);
 
     // Not measured: the first message of every conversation, which creates it.
-    for side in &mut sides {
-        run.stretch(side, Until::Sent(args.conversations)).map_err(|e| side.server.explain(e))?;
-        wait_until_quiet(|| process(side.server.pid()))?;
+    for told in &mut sides {
+        run.stretch(told, Until::Sent(args.conversations)).map_err(|e| told.side.server.explain(e))?;
+        wait_until_quiet(|| process(told.side.server.pid()))?;
     }
     let mut rounds = [Vec::new(), Vec::new()];
     for number in 1..=common.rounds {
         eprintln!("round {number} of {}", common.rounds);
         for place in 0..sides.len() {
             let which = (place + number as usize) % sides.len();
-            let side = &mut sides[which];
-            rounds[which].push(run.round(side).map_err(|e| side.server.explain(e))?);
+            let told = &mut sides[which];
+            rounds[which].push(run.round(told).map_err(|e| told.side.server.explain(e))?);
         }
     }
 
@@ -215,22 +202,22 @@ impl Run<'_> {
     }
 
     fn endpoint(&self, name: String, sink: std::net::SocketAddr) -> Endpoint {
-        let secret = format!("whsec_{}", STANDARD.encode(self.key));
-        Endpoint { name, sink, concurrency: self.args.concurrency, secret, timeout: TIMEOUT_SECONDS }
+        // Those that never answer are found dead by it.
+        Endpoint { name, sink, concurrency: self.args.concurrency, key: self.key, timeout: USUAL_TIMEOUT }
     }
 
     /// Sends, waits until the healthy endpoints have it all, and checks it. Gives the latencies of the sends and how long
     /// they took; how long all took; and of each event how late it was, ascending, with the number of repeats.
-    fn stretch(&self, side: &mut Side, until: Until) -> Result<Stretch> {
+    fn stretch(&self, told: &mut Told, until: Until) -> Result<Stretch> {
         let start = Instant::now();
-        let tally = side.load.drive(self.runtime, until)?;
+        let tally = told.side.load.drive(self.runtime, until)?;
         let messages = tally.latencies.len();
-        side.told += messages * self.healthy();
-        wait_until_drained(&side.sink, side.told)?;
+        told.told += messages * self.healthy();
+        wait_until_drained(&told.sink, told.told)?;
         let drained = start.elapsed();
         // A repeat may be on its way yet.
-        let rested = wait_until_quiet(|| process(side.server.pid()))?;
-        let calls = side.sink.take();
+        let rested = wait_until_quiet(|| process(told.side.server.pid()))?;
+        let calls = told.sink.take();
 
         let mut lags = Vec::with_capacity(calls.len());
         let mut ids = HashSet::new();
@@ -255,23 +242,23 @@ impl Run<'_> {
         Ok(Stretch { latencies: tally.latencies, sent_in: tally.elapsed, drained, lags, repeats, rested })
     }
 
-    fn round(&self, side: &mut Side) -> Result<Round> {
-        side.store.settle(self.runtime)?;
-        let cpu = process(side.server.pid())?;
+    fn round(&self, told: &mut Told) -> Result<Round> {
+        told.side.store.settle(self.runtime)?;
+        let cpu = process(told.side.server.pid())?;
         let count = (self.args.rate * self.args.seconds).ceil() as usize;
-        let steady = self.stretch(side, Until::Paced(count, self.args.rate))?;
-        let burst = self.stretch(side, Until::Sent(self.args.burst))?;
-        let cpu = process(side.server.pid())? - cpu;
+        let steady = self.stretch(told, Until::Paced(count, self.args.rate))?;
+        let burst = self.stretch(told, Until::Sent(self.args.burst))?;
+        let cpu = process(told.side.server.pid())? - cpu;
         let events = |stretch: &Stretch| stretch.lags.len();
         Ok(Round {
             send_rate: burst.latencies.len() as f64 / burst.sent_in.as_secs_f64(),
-            send_p99: millis(&burst.latencies, 0.99),
+            send_p99: percentile_millis(&burst.latencies, 0.99),
             drain_rate: events(&burst) as f64 / burst.drained.as_secs_f64(),
             cpu: micros_each(cpu, events(&steady) + events(&burst)),
-            steady_send_p99: millis(&steady.latencies, 0.99),
-            lag_p50: millis(&steady.lags, 0.5),
-            lag_p99: millis(&steady.lags, 0.99),
-            lag_max: millis(&steady.lags, 1.0),
+            steady_send_p99: percentile_millis(&steady.latencies, 0.99),
+            lag_p50: percentile_millis(&steady.lags, 0.5),
+            lag_p99: percentile_millis(&steady.lags, 0.99),
+            lag_max: percentile_millis(&steady.lags, 1.0),
             repeats: (steady.repeats + burst.repeats) as f64,
             rested: steady.rested && burst.rested,
         })
@@ -325,13 +312,9 @@ fn sections(without: &[Round], with: &[Round], args: &Args) -> Vec<Section> {
 
 /// When the message of a callback was sent.
 fn sent_at(call: &Call) -> Result<Duration> {
-    let told: Told = serde_json::from_slice(call.request.body())?;
-    let stamp = told.body.first().and_then(|element| stamped(&element.content.text));
+    let sent: Sent = serde_json::from_slice(call.request.body())?;
+    let stamp = sent.body.first().and_then(|element| stamped(&element.content.text));
     stamp.ok_or_else(|| "a callback whose text does not begin with when it was sent".into())
-}
-
-fn millis(sorted: &[Duration], share: f64) -> f64 {
-    percentile(sorted, share).as_secs_f64() * 1e3
 }
 
 fn rate(text: &str) -> std::result::Result<f64, String> {

@@ -287,7 +287,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::sink::Sink;
+    use crate::sink::{Call, OpenSink, Sink};
 
     #[test]
     fn no_two_conversations_have_the_same_pair() {
@@ -300,47 +300,41 @@ mod tests {
         assert_eq!(pairs.len(), 2_000);
     }
 
+    /// Three connections over ten conversations, with texts of 50 bytes, to a sink that keeps what it gets.
+    fn prepared() -> (Runtime, OpenSink, Load) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let sink = Sink::reserve().unwrap();
+        let plan = Plan { server: sink.address(), connections: 3, conversations: 10, text_bytes: 50 };
+        let sink = sink.open(true).unwrap();
+        let load = Load::prepare(&runtime, &plan, &App::invent().unwrap()).unwrap();
+        (runtime, sink, load)
+    }
+
+    fn text_of(call: &Call) -> String {
+        let body: serde_json::Value = serde_json::from_slice(call.request.body()).unwrap();
+        body["MsgBody"][0]["MsgContent"]["Text"].as_str().unwrap().to_owned()
+    }
+
     #[test]
     fn sends_in_order_and_counts_every_message() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let app = App::invent().unwrap();
-        let sink = Sink::reserve().unwrap();
-        let server = sink.address();
-        let sink = sink.open(true).unwrap();
-        let plan = Plan { server, connections: 3, conversations: 10, text_bytes: 50 };
-        let mut load = Load::prepare(&runtime, &plan, &app).unwrap();
+        let (runtime, sink, mut load) = prepared();
         assert_eq!(load.drive(&runtime, Until::Sent(25)).unwrap().latencies.len(), 25);
         let timed = load.drive(&runtime, Until::Elapsed(Duration::from_millis(20))).unwrap();
         let received = sink.close().unwrap().calls;
         assert_eq!(received.len(), 1 + 25 + timed.latencies.len());
-        let body: serde_json::Value = serde_json::from_slice(received[1].request.body()).unwrap();
-        assert_eq!(body["MsgBody"][0]["MsgContent"]["Text"].as_str().unwrap().len(), 50);
+        assert_eq!(text_of(&received[1]).len(), 50);
     }
 
     #[test]
     fn paced_sends_are_due_one_after_the_other_and_say_when_they_were_sent() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let app = App::invent().unwrap();
-        let sink = Sink::reserve().unwrap();
-        let server = sink.address();
-        let sink = sink.open(true).unwrap();
-        let plan = Plan { server, connections: 3, conversations: 10, text_bytes: 50 };
-        let mut load = Load::prepare(&runtime, &plan, &app).unwrap();
+        let (runtime, sink, mut load) = prepared();
         sink.take();
         let start = Instant::now();
         load.stamp(start);
         let tally = load.drive(&runtime, Until::Paced(10, 200.0)).unwrap();
         assert_eq!(tally.latencies.len(), 10);
-        let mut sent: Vec<_> = sink
-            .close()
-            .unwrap()
-            .calls
-            .iter()
-            .map(|call| {
-                let body: serde_json::Value = serde_json::from_slice(call.request.body()).unwrap();
-                stamped(body["MsgBody"][0]["MsgContent"]["Text"].as_str().unwrap()).unwrap()
-            })
-            .collect();
+        let calls = sink.close().unwrap().calls;
+        let mut sent: Vec<_> = calls.iter().map(|call| stamped(&text_of(call)).unwrap()).collect();
         sent.sort_unstable();
         assert!(sent.len() == 10 && sent[9] >= Duration::from_millis(45) && sent[9] <= start.elapsed(), "{sent:?}");
     }

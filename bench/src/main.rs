@@ -2,7 +2,7 @@
 //!
 //! A command is one file with `Args` and `run` (`send.rs`, `callbacks.rs`); `run` returns a `Report`.
 //! What the commands share: `server.rs` starts the real binary, `store.rs` what it stores in, `load.rs` sends messages,
-//! `sink.rs` receives callbacks, `clock.rs` reads CPU time, `report.rs` prints.
+//! `side.rs` puts the three together, `sink.rs` receives callbacks, `clock.rs` reads CPU time, `report.rs` prints.
 //! To add one (`connect`, `chat`, `fanout`): write its file, add it to `Command` below, explain it in `README.md`.
 
 mod bare_client;
@@ -22,6 +22,7 @@ mod raw_sqlite;
 mod report;
 mod send;
 mod server;
+mod side;
 mod sink;
 mod store;
 mod tencent;

@@ -7,7 +7,6 @@
 mod fill;
 mod noted;
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
@@ -18,7 +17,7 @@ use crate::load::{Load, Plan, Until};
 use crate::machine::Machine;
 use crate::postgres::{self, Postgres};
 use crate::report::{Metric, Report, Table};
-use crate::server::{Endpoint, Server};
+use crate::server::{Endpoint, Server, USUAL_TIMEOUT};
 use crate::sink::Sink;
 use crate::store::{DATABASE, Store};
 use crate::tencent::{App, random_bytes};
@@ -84,8 +83,8 @@ pub(crate) fn run(runtime: &Runtime, common: &Common, args: &Args) -> Result<Rep
 
     eprintln!("sending and calling back");
     let sink = Sink::reserve()?;
-    let secret = format!("whsec_{}", STANDARD.encode(random_bytes()?));
-    let endpoint = Endpoint { name: "sink".to_owned(), sink: sink.address(), concurrency: SENDERS, secret, timeout: 2 };
+    let (name, key) = ("sink".to_owned(), random_bytes()?);
+    let endpoint = Endpoint { name, sink: sink.address(), concurrency: SENDERS, key, timeout: USUAL_TIMEOUT };
     let sink = sink.open(true)?;
     let (server, mut load) = start(&[endpoint])?;
     // The same messages as before, which are recognised: they warm up caches and prepared statements.

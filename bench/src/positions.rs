@@ -23,7 +23,7 @@ use crate::event_table::SHARDS;
 use crate::load::text;
 use crate::machine::Machine;
 use crate::postgres::{self, Postgres};
-use crate::report::{Metric, Report, Table, percentile};
+use crate::report::{Metric, Report, Table, percentile_millis};
 use crate::send::DISTURBED;
 use crate::{Common, Result, at_least};
 
@@ -143,19 +143,15 @@ fn table(title: &str, lines: &[Line]) -> Table {
             Metric::new("rows/s", "", of(|o| o.rows as f64 / o.elapsed.as_secs_f64())).ranged(),
             Metric::new("PostgreSQL CPU", "µs/row", of(|o| micros_each(o.cpu, o.rows))),
             Metric::new("reader's", "µs/row", of(|o| micros_each(o.reader_cpu, o.rows))),
-            Metric::new("commit p50", "ms", of(|o| millis(&o.latencies, 0.5))),
-            Metric::new("p99", "ms", of(|o| millis(&o.latencies, 0.99))),
-            Metric::new("seen after p50", "ms", of(|o| millis(&o.late, 0.5))),
-            Metric::new("p99", "ms", of(|o| millis(&o.late, 0.99))),
+            Metric::new("commit p50", "ms", of(|o| percentile_millis(&o.latencies, 0.5))),
+            Metric::new("p99", "ms", of(|o| percentile_millis(&o.latencies, 0.99))),
+            Metric::new("seen after p50", "ms", of(|o| percentile_millis(&o.late, 0.5))),
+            Metric::new("p99", "ms", of(|o| percentile_millis(&o.late, 0.99))),
             Metric::new("never seen", "of 100,000", of(|o| o.missed as f64 * 1e5 / o.rows as f64)).ranged(),
         ];
         table.row(vec![load.batch.to_string(), load.writers.to_string(), scheme.name().to_owned()], metrics);
     }
     table
-}
-
-fn millis(sorted: &[Duration], share: f64) -> f64 {
-    percentile(sorted, share).as_secs_f64() * 1e3
 }
 
 /// With more writers than shards, some would have none of their own.

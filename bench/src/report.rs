@@ -1,6 +1,7 @@
 //! A table for people and the same as JSON for plots.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -221,8 +222,13 @@ pub(crate) fn median(values: &[f64]) -> f64 {
     if sorted.len().is_multiple_of(2) { f64::midpoint(at(middle.saturating_sub(1)), at(middle)) } else { at(middle) }
 }
 
+/// The same of times, in milliseconds.
+pub(crate) fn percentile_millis(sorted: &[Duration], share: f64) -> f64 {
+    percentile(sorted, share).as_secs_f64() * 1e3
+}
+
 /// The value that `share` of the sorted values do not exceed (nearest rank).
-pub(crate) fn percentile<T: Copy + Default>(sorted: &[T], share: f64) -> T {
+fn percentile<T: Copy + Default>(sorted: &[T], share: f64) -> T {
     let rank = (sorted.len() as f64 * share).ceil() as usize;
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
 }

@@ -14,8 +14,9 @@ use crate::load::{Load, Plan, Until};
 use crate::machine::Machine;
 use crate::raw_postgres::{self, RawPostgres};
 use crate::raw_sqlite::{BATCH, Inserted, RawSqlite};
-use crate::report::{Report, Section, percentile};
+use crate::report::{Report, Section, percentile_millis};
 use crate::server::{Server, disk_bytes};
+use crate::side::Usual;
 use crate::sink::Sink;
 use crate::store::{self, Store};
 use crate::tencent::App;
@@ -37,14 +38,11 @@ pub(crate) struct Args {
     /// One-to-one conversations, picked at random for each send.
     #[arg(long, default_value_t = 2_000, value_parser = at_least::<1>)]
     conversations: usize,
-    /// Bytes of text in a message.
-    #[arg(long, default_value_t = 250)]
-    text_bytes: usize,
     /// Bytes of body in a raw row [default: those of the request].
     #[arg(long)]
     row_bytes: Option<usize>,
     #[command(flatten)]
-    store: store::Choice,
+    usual: Usual,
 }
 
 /// What one round found; CPU in µs per message.
@@ -95,13 +93,13 @@ pub(crate) fn run(runtime: &Runtime, common: &Common, args: &Args) -> Result<Rep
     let binary = Server::find(common)?;
     let machine = Machine::ask(&common.parent())?;
     let app = App::invent()?;
-    let store = Store::start(runtime, &common.parent(), &args.store)?;
+    let store = Store::start(runtime, &common.parent(), &args.usual.store)?;
     let server = Server::start(&binary, &common.parent(), &store, &app, &[])?;
     let plan = Plan {
         server: server.http,
         connections: args.connections,
         conversations: args.conversations,
-        text_bytes: args.text_bytes,
+        text_bytes: args.usual.text_bytes,
     };
     let row = args.row_bytes.map_or_else(|| plan.sample_body(), |bytes| vec![b'x'; bytes]);
     let raw = match store.postgres() {
@@ -114,7 +112,7 @@ pub(crate) fn run(runtime: &Runtime, common: &Common, args: &Args) -> Result<Rep
     let load = Load::prepare(runtime, &plan, &app).map_err(|e| server.explain(e))?;
     let settings = json!({
         "seconds": args.seconds, "rounds": common.rounds, "connections": args.connections,
-        "conversations": args.conversations, "text-bytes": args.text_bytes, "store": args.store.in_words(),
+        "conversations": args.conversations, "text-bytes": args.usual.text_bytes, "store": args.usual.store.in_words(),
     });
     let mut report = Report::new("send", machine, binary.display().to_string(), settings);
     let mut run = Run { runtime, args, app: &app, plan, server, store, load, raw };
@@ -196,7 +194,7 @@ impl Run<'_> {
         let inserted = self.insert(messages)?;
         let bare = self.bare_http()?;
 
-        let millis = |share| percentile(&tally.latencies, share).as_secs_f64() * 1e3;
+        let millis = |share| percentile_millis(&tally.latencies, share);
         Ok(Round {
             messages,
             rate: messages as f64 / tally.elapsed.as_secs_f64(),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -21,6 +22,9 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 /// For an orderly stop, before it is killed.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
+/// How long a call may take where that is not what is measured, in seconds: far more than any answer takes.
+pub(crate) const USUAL_TIMEOUT: u32 = 2;
+
 /// A running server; dropping it stops it and removes its data.
 pub(crate) struct Server {
     child: Child,
@@ -34,8 +38,8 @@ pub(crate) struct Endpoint {
     pub(crate) name: String,
     pub(crate) sink: SocketAddr,
     pub(crate) concurrency: usize,
-    /// `whsec_` and base64.
-    pub(crate) secret: String,
+    /// What its calls are signed with.
+    pub(crate) key: [u8; 32],
     /// How long a call may take, in seconds.
     pub(crate) timeout: u32,
 }
@@ -156,11 +160,12 @@ fn configuration(store: &Store, app: &App, endpoints: &[Endpoint]) -> Result<Str
          [tencent]\nsdkappid = {sdkappid}\nkey = \"{key}\"\nadmins = [\"{admin}\"]\n{}",
         store.configuration()
     );
-    for Endpoint { name, sink, concurrency, secret, timeout } in endpoints {
+    for Endpoint { name, sink, concurrency, key, timeout } in endpoints {
+        let secret = STANDARD.encode(key);
         write!(
             toml,
             "[[endpoint]]\nname = \"{name}\"\ndialect = \"tencent\"\nurl = \"http://{sink}/{name}\"\n\
-             commands = [\"C2C.CallbackAfterSendMsg\"]\ntimeout = \"{timeout}s\"\nconcurrency = {concurrency}\nsecret = \"{secret}\"\n"
+             commands = [\"C2C.CallbackAfterSendMsg\"]\ntimeout = \"{timeout}s\"\nconcurrency = {concurrency}\nsecret = \"whsec_{secret}\"\n"
         )?;
     }
     Ok(toml)

@@ -14,10 +14,9 @@ use chat::{Actor, Chat, Fault, Origin};
 use store::{Durable, OpenError, Postgres, Sqlite, postgres};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use webhook::asking::{CommandSettings, OnFailures};
 use webhook::codec::Codec;
 use webhook::deliver::{Announcer, Parts};
-use webhook::endpoint::{Commands, EndpointSettings, OnFailure, WrongCommand};
+use webhook::endpoint::{Commands, EndpointSettings, WrongCommand};
 use webhook::keeper::Retention;
 use webhook::ledger::Pause;
 use webhook::transport::Transport;
@@ -199,21 +198,16 @@ pub(crate) fn endpoint_over(
     transport: Arc<dyn Transport>,
 ) -> Result<Endpoint, Failure> {
     let codec = codec(config, endpoint.dialect, &endpoint.url, endpoint.token.as_ref());
-    let commands = if endpoint.commands.iter().any(|command| command == "*") {
-        Commands::All
-    } else {
-        Commands::Only(endpoint.commands.iter().cloned().collect())
-    };
     let name = &endpoint.name;
     let settings = EndpointSettings {
         name: name.clone(),
-        commands,
+        commands: Commands::of(&endpoint.commands),
         filter: endpoint.filter.clone(),
         timeout: endpoint.timeout,
         telling: endpoint.telling.clone(),
-        on_failure: on_failure(endpoint.on_failure),
-        on_failures: on_failures(endpoint.on_failures),
-        by_command: endpoint.by_command.iter().map(|(name, command)| (name.clone(), of_command(command))).collect(),
+        on_failure: endpoint.on_failure,
+        on_failures: endpoint.on_failures,
+        by_command: endpoint.by_command.clone(),
         concurrency: usize::from(endpoint.concurrency),
         secret: endpoint.secret.clone(),
         headers: endpoint.headers.clone(),
@@ -230,28 +224,4 @@ pub(crate) fn endpoint_over(
             ),
         })
     })
-}
-
-fn of_command(command: &config::Command) -> CommandSettings {
-    CommandSettings {
-        timeout: command.timeout,
-        on_failure: command.on_failure.map(on_failure),
-        on_failures: on_failures(command.on_failures),
-    }
-}
-
-fn on_failures(by_kind: config::OnFailures) -> OnFailures {
-    OnFailures {
-        timeout: by_kind.timeout.map(on_failure),
-        connection_error: by_kind.connection_error.map(on_failure),
-        bad_status: by_kind.bad_status.map(on_failure),
-        bad_body: by_kind.bad_body.map(on_failure),
-    }
-}
-
-fn on_failure(configured: config::OnFailure) -> OnFailure {
-    match configured {
-        config::OnFailure::Allow => OnFailure::Allow,
-        config::OnFailure::Reject => OnFailure::Reject,
-    }
 }

@@ -5,17 +5,17 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chat::port::Clock;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand};
 use humantime_serde::re::humantime;
-use webhook::operator::MAX_PAGE;
 
-use crate::clock::SystemClock;
-use crate::config::Secret;
+use crate::config::{Dialect, Secret};
 use crate::listen::Replacement;
-use crate::moment;
 use crate::remote::Base;
+
+mod callbacks;
+
+pub(crate) use self::callbacks::{CallbacksArgs, CallbacksCommand, ParkedCommand, ParkedList, ReplayArgs};
 
 /// A self-hosted chat server that calls your backend back.
 ///
@@ -52,7 +52,7 @@ pub(crate) enum Command {
     #[command(after_help = MIGRATE_EXAMPLES)]
     Migrate(MigrateArgs),
     /// Look after the calls that a running server makes: what is told, what fails, what to tell again.
-    #[command(after_help = CALLBACKS_EXAMPLES)]
+    #[command(after_help = callbacks::EXAMPLES)]
     Callbacks(CallbacksArgs),
     /// Print the default configuration: every key, what it is for, and its default.
     #[command(after_help = CONFIG_EXAMPLES)]
@@ -115,7 +115,7 @@ pub(crate) struct ForwardArgs {
     pub(crate) server: Option<Base>,
     /// With --forward: how your backend is spoken to
     #[arg(long, value_name = "DIALECT", default_value = "tencent", requires = "forward",
-        value_parser = ["tencent", "openim", "standard"])]
+        value_parser = Dialect::NAMES)]
     pub(crate) dialect: String,
     /// With --forward: what it wants to be asked and told, with commas between; * is everything
     #[arg(long, value_name = "COMMANDS", default_value = "*", requires = "forward", value_delimiter = ',')]
@@ -182,163 +182,6 @@ pub(crate) struct MigrateArgs {
     pub(crate) shards: u16,
 }
 
-#[derive(Debug, Clone, Args)]
-pub(crate) struct CallbacksArgs {
-    #[command(subcommand)]
-    pub(crate) command: CallbacksCommand,
-    /// The running server [default: where server.listen says, on this machine]
-    #[arg(long, global = true, value_name = "URL", value_parser = Base::parse)]
-    pub(crate) server: Option<Base>,
-    /// Print the admin API's answer as it is: one JSON object
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) place: Place,
-}
-
-#[derive(Debug, Clone, Subcommand)]
-pub(crate) enum CallbacksCommand {
-    /// How each endpoint stands: state, lag, rate, success, latency, letters, breaker
-    #[command(after_help = CALLBACKS_STATUS_EXAMPLES)]
-    Status {
-        /// One endpoint only
-        endpoint: Option<String>,
-    },
-    /// What waits out of turn: conversations whose next event fails, and events that are to be told again
-    #[command(after_help = CALLBACKS_PENDING_EXAMPLES)]
-    Pending {
-        /// One endpoint only
-        endpoint: Option<String>,
-        /// At most so many of each kind, 1 to 1000
-        #[arg(long, value_name = "N", default_value = "20", value_parser = page)]
-        limit: usize,
-    },
-    /// The dead letters: events that were given up, and wait for you
-    #[command(after_help = CALLBACKS_DEAD_EXAMPLES)]
-    Dead {
-        /// One endpoint only
-        endpoint: Option<String>,
-        /// At most so many, 1 to 1000
-        #[arg(long, value_name = "N", default_value = "20", value_parser = page)]
-        limit: usize,
-        /// Go on where the page before has ended
-        #[arg(long, value_name = "PLACE")]
-        after: Option<String>,
-    },
-    /// One event: the request as it is sent, every attempt, and what became of it at each endpoint
-    #[command(after_help = CALLBACKS_SHOW_EXAMPLES)]
-    Show {
-        /// A webhook-id, an event's id, or SHARD:POSITION
-        event: String,
-    },
-    /// Tell events again
-    #[command(after_help = CALLBACKS_REPLAY_EXAMPLES)]
-    Replay(ReplayArgs),
-    /// Give up an event that fails, so that its conversation goes on; it becomes a dead letter
-    #[command(after_help = CALLBACKS_SKIP_EXAMPLES)]
-    Skip {
-        /// A webhook-id, an event's id, or SHARD:POSITION
-        event: String,
-        /// For this endpoint only; may be given several times
-        #[arg(long, value_name = "NAME")]
-        endpoint: Vec<String>,
-    },
-    /// Call an endpoint no more; its events wait
-    #[command(after_help = CALLBACKS_PAUSE_EXAMPLES)]
-    Pause {
-        /// Its name
-        endpoint: String,
-        /// Why, for whoever looks at the status
-        #[arg(long, value_name = "TEXT")]
-        why: Option<String>,
-    },
-    /// Call a paused endpoint again, or try one that is down at once
-    #[command(after_help = CALLBACKS_RESUME_EXAMPLES)]
-    Resume {
-        /// Its name
-        endpoint: String,
-    },
-    /// Messages that wait for a verdict: list them, or give it
-    #[command(after_help = CALLBACKS_PARKED_EXAMPLES, args_conflicts_with_subcommands = true)]
-    Parked {
-        #[command(subcommand)]
-        command: Option<ParkedCommand>,
-        #[command(flatten)]
-        list: ParkedList,
-    },
-    /// Send a signed sample of a command now, and show what the endpoint answers; exits with 1 if it fails
-    #[command(after_help = CALLBACKS_TEST_EXAMPLES)]
-    Test {
-        /// Its name
-        endpoint: String,
-        /// A callback command of its dialect
-        command: String,
-    },
-}
-
-#[derive(Debug, Clone, Args)]
-pub(crate) struct ParkedList {
-    /// At most so many, 1 to 100
-    #[arg(long, value_name = "N", default_value = "20", value_parser = parked_page)]
-    pub(crate) limit: usize,
-    /// Go on where the page before has ended
-    #[arg(long, value_name = "ID")]
-    pub(crate) after: Option<String>,
-}
-
-#[derive(Debug, Clone, Subcommand)]
-pub(crate) enum ParkedCommand {
-    /// Those that wait, the longest first; also what `parked` alone does
-    #[command(after_help = CALLBACKS_PARKED_EXAMPLES)]
-    List(ParkedList),
-    /// Send it
-    #[command(after_help = CALLBACKS_PARKED_EXAMPLES)]
-    Allow {
-        /// The message's id
-        id: String,
-    },
-    /// Refuse it; its sender gets that if they send it again
-    #[command(after_help = CALLBACKS_PARKED_EXAMPLES)]
-    Reject {
-        /// The message's id
-        id: String,
-        /// The app's own code for the sender
-        #[arg(long, value_name = "N", allow_hyphen_values = true)]
-        code: Option<i64>,
-        /// Words for the sender
-        #[arg(long, value_name = "TEXT")]
-        info: Option<String>,
-    },
-    /// Drop it; it looks sent if it is sent again
-    #[command(after_help = CALLBACKS_PARKED_EXAMPLES)]
-    Discard {
-        /// The message's id
-        id: String,
-    },
-}
-
-#[derive(Debug, Clone, Args)]
-pub(crate) struct ReplayArgs {
-    /// These events: webhook-ids, ids, or SHARD:POSITION
-    #[arg(value_name = "EVENT", conflicts_with_all = ["since", "until", "dead"], required_unless_present_any = ["since", "dead"])]
-    pub(crate) events: Vec<String>,
-    /// To this endpoint only; may be given several times [default: to all]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) endpoint: Vec<String>,
-    /// All events from this moment on: 2026-11-21T10:00:00Z, "10m ago", -10m
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = written_moment)]
-    pub(crate) since: Option<String>,
-    /// ... up to this one [default: now]
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = written_moment)]
-    pub(crate) until: Option<String>,
-    /// Only those that are dead letters
-    #[arg(long)]
-    pub(crate) dead: bool,
-    /// Only say what would be told again
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-}
-
 const EXAMPLES: &str = "\
 Try it:
   ringback demo                                       see the callbacks happen
@@ -360,7 +203,7 @@ Examples:
 The least configuration that calls a backend back:
   [[endpoint]]
   name = \"app\"
-  dialect = \"tencent\"                           # or \"openim\"
+  dialect = \"tencent\"                           # or \"openim\", \"standard\"
   url = \"http://127.0.0.1:9000/callback\"
   commands = [\"*\"]
 
@@ -427,85 +270,6 @@ Everything moves: accounts, groups, history, read marks, and what each endpoint 
 It may be interrupted; the same command goes on where it stopped. Until it has ended, and has compared both
 sides, nobody can serve the target. The source stays as it is.";
 
-const CALLBACKS_EXAMPLES: &str = "\
-Examples:
-  ringback callbacks status
-  ringback callbacks dead app
-  ringback callbacks replay --dead --endpoint app
-  ringback callbacks status --server https://chat.example.com --json | jq '.endpoints[].lag_seconds'
-
-It talks to a running server, and shows it the admin token: give the --config and --data-dir that `ringback serve`
-was given, or the token in RINGBACK_SERVER__ADMIN_TOKEN.
-Exit codes: 0 fine, 1 it failed or is not there, 2 wrong usage, configuration or token.";
-
-const CALLBACKS_STATUS_EXAMPLES: &str = "\
-Examples:
-  ringback callbacks status
-  watch -n 2 ringback callbacks status
-
-LAG is events in the log that the endpoint is not past yet, AGE how old the oldest of them is. RATE, OK, P50 and P99 are
-those of its newest 1,024 calls at most. States: up; down (it answers nobody, and is probed); held (it asked to be left
-alone); paused; full (nothing new is accepted, see when_full).";
-
-const CALLBACKS_PENDING_EXAMPLES: &str = "\
-Examples:
-  ringback callbacks pending
-  ringback callbacks pending app --limit 100";
-
-const CALLBACKS_DEAD_EXAMPLES: &str = "\
-Examples:
-  ringback callbacks dead
-  ringback callbacks dead app --limit 1000 --json | jq -r '.letters[].event'";
-
-const CALLBACKS_SHOW_EXAMPLES: &str = "\
-Examples:
-  ringback callbacks show 019aa5c1d2e37f0a8f54c1b2d3e4f506.app      what the receiver saw as webhook-id
-  ringback callbacks show 019aa5c1d2e37f0a8f54c1b2d3e4f506
-  ringback callbacks show 0:1234";
-
-const CALLBACKS_REPLAY_EXAMPLES: &str = "\
-Examples:
-  ringback callbacks replay 019aa5c1d2e37f0a8f54c1b2d3e4f506.app
-  ringback callbacks replay --endpoint app --since '2h ago' --until -30m --dry-run
-  ringback callbacks replay --dead
-  ringback callbacks replay --dead --endpoint app --since 2026-11-21T10:00:00Z
-
-Events are told again under the webhook-id that they had, beside what is new. What is not told yet comes anyway, and
-is left alone. Replaying twice is replaying once. An endpoint has at most 1,000,000 letters.";
-
-const CALLBACKS_SKIP_EXAMPLES: &str = "\
-Examples:
-  ringback callbacks pending app
-  ringback callbacks skip 019aa5c1d2e37f0a8f54c1b2d3e4f506.app
-  ringback callbacks replay 019aa5c1d2e37f0a8f54c1b2d3e4f506.app      when the receiver is mended";
-
-const CALLBACKS_PAUSE_EXAMPLES: &str = "\
-Examples:
-  ringback callbacks pause app --why 'database maintenance until 14:00'
-
-Calls under way are finished. Before-callbacks are still asked.";
-
-const CALLBACKS_RESUME_EXAMPLES: &str = "\
-Examples:
-  ringback callbacks resume app";
-
-const CALLBACKS_PARKED_EXAMPLES: &str = "\
-Examples:
-  ringback callbacks parked
-  ringback callbacks parked allow 019aa5c1d2e37f0a8f54c1b2d3e4f506
-  ringback callbacks parked reject 019aa5c1d2e37f0a8f54c1b2d3e4f506 --code 120001 --info 'be kind'
-  ringback callbacks parked --limit 100 --json | jq -r '.parked[].message.elements[].text'
-
-A message waits when an endpoint of the standard dialect answers {\"verdict\": \"pending\"}. Without a verdict its deadline
-decides. POST /admin/parked/ID does the same, and can change the message.";
-
-const CALLBACKS_TEST_EXAMPLES: &str = "\
-Examples:
-  ringback callbacks test app C2C.CallbackBeforeSendMsg
-  ringback callbacks test hooks callbackAfterSendGroupMsgCommand
-
-The call is about sample-alice, sample-bob and sample-group, whom nobody knows; its webhook-id begins with test-.";
-
 const CONFIG_EXAMPLES: &str = "\
 Examples:
   ringback config > ringback.toml
@@ -526,25 +290,6 @@ fn replacement(text: &str) -> Result<Replacement, String> {
 fn probability(text: &str) -> Result<f64, String> {
     let part: Option<f64> = text.parse().ok().filter(|part| (0.0..=1.0).contains(part));
     part.ok_or_else(|| "right would be a number from 0 to 1, such as 0.2".to_owned())
-}
-
-fn page(text: &str) -> Result<usize, String> {
-    let number: Option<usize> = text.parse().ok().filter(|number| (1..=MAX_PAGE).contains(number));
-    number.ok_or_else(|| format!("right would be a whole number from 1 to {MAX_PAGE}"))
-}
-
-/// Messages are longer than what else is listed.
-fn parked_page(text: &str) -> Result<usize, String> {
-    let number: Option<usize> = text.parse().ok().filter(|number| (1..=100).contains(number));
-    number.ok_or_else(|| "right would be a whole number from 1 to 100".to_owned())
-}
-
-/// The server reads it by its own clock; what it would not understand is refused here.
-fn written_moment(text: &str) -> Result<String, String> {
-    match moment::parse(text, SystemClock.now()) {
-        Some(_) => Ok(text.to_owned()),
-        None => Err(format!("right would be {}", moment::RIGHT)),
-    }
 }
 
 /// Ten minutes are longer than any caller waits.
@@ -593,14 +338,13 @@ mod tests {
         assert_eq!((args.platform, args.expire.as_secs()), (5, 7_776_000));
         let Command::Listen(args) = parse("ringback listen --replace a=b=c").unwrap().command else { panic!() };
         assert_eq!(args.addr.to_string(), "127.0.0.1:9000");
+        assert_eq!(args.replace, [Replacement { from: "a".to_owned(), to: "b=c".to_owned() }]);
         let Command::Callbacks(args) = parse("ringback callbacks replay --since -10m --dead --json").unwrap().command
         else {
             panic!()
         };
         let CallbacksCommand::Replay(replay) = args.command else { panic!() };
         assert_eq!((replay.since.as_deref(), replay.dead, args.json), (Some("-10m"), true, true));
-        let Command::Listen(args) = parse("ringback listen --replace a=b=c").unwrap().command else { panic!() };
-        assert_eq!(args.replace, [Replacement { from: "a".to_owned(), to: "b=c".to_owned() }]);
     }
 
     #[test]
@@ -628,6 +372,8 @@ mod tests {
             "ringback callbacks replay --until now",
             "ringback callbacks replay --since soon",
             "ringback callbacks dead --limit 0",
+            "ringback callbacks dead --limit 1001",
+            "ringback callbacks pending --limit many",
             "ringback callbacks test app",
             "ringback callbacks parked allow",
             "ringback callbacks parked --limit 101",

@@ -10,8 +10,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
+use webhook::asking::{CommandSettings, OnFailures};
 use webhook::deliver::settings::TellingSettings;
 use webhook::egress::Guard;
+use webhook::endpoint::OnFailure;
 use webhook::filter::Filter;
 use webhook::headers::CustomHeaders;
 use webhook::keeper::Retention;
@@ -49,7 +51,7 @@ pub(crate) struct Config {
 /// Where the server is and keeps what it has.
 #[derive(Debug, Clone)]
 pub(crate) struct Server {
-    /// REST of both dialects, console, metrics, health.
+    /// REST of both dialects, the admin API, metrics, health.
     pub(crate) listen: SocketAddr,
     /// OpenIM's WebSocket gateway; never the same as `listen`.
     pub(crate) gateway: SocketAddr,
@@ -136,7 +138,7 @@ pub(crate) struct Endpoint {
     pub(crate) telling: TellingSettings,
     pub(crate) on_failures: OnFailures,
     /// What single commands have of their own; each is subscribed to.
-    pub(crate) by_command: BTreeMap<String, Command>,
+    pub(crate) by_command: BTreeMap<String, CommandSettings>,
     /// Calls in flight at once; 1 to 1024.
     pub(crate) concurrency: u16,
     /// For Tencent's `Sign`; only where the dialect is Tencent's.
@@ -162,52 +164,17 @@ pub(crate) enum Dialect {
 }
 
 impl Dialect {
+    /// What can be configured.
+    pub(crate) const NAMES: [&str; 3] = [Self::Tencent.name(), Self::OpenIm.name(), Self::Standard.name()];
+
     /// As it is configured.
-    pub(crate) fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Tencent => "tencent",
             Self::OpenIm => "openim",
             Self::Standard => "standard",
         }
     }
-}
-
-/// What it means when a before-callback gets no usable answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum OnFailure {
-    #[default]
-    Allow,
-    Reject,
-}
-
-/// The same, by kind of failure; `None`: as the endpoint or the command says for all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct OnFailures {
-    pub(crate) timeout: Option<OnFailure>,
-    pub(crate) connection_error: Option<OnFailure>,
-    pub(crate) bad_status: Option<OnFailure>,
-    pub(crate) bad_body: Option<OnFailure>,
-}
-
-/// What one before-callback of an endpoint has of its own; `None`: as the endpoint says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Command {
-    /// 1 ms to 60 s.
-    pub(crate) timeout: Option<Duration>,
-    pub(crate) on_failure: Option<OnFailure>,
-    pub(crate) on_failures: OnFailures,
-}
-
-/// When an after-callback counts as told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Acknowledge {
-    /// Any 2xx.
-    #[default]
-    Status,
-    /// A 2xx whose body says so too: `ErrorCode` or `errCode` is 0; in the standard dialect, `ok` is not false.
-    Body,
 }
 
 impl Config {

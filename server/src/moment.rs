@@ -16,8 +16,7 @@ pub(crate) fn parse(text: &str, now: Timestamp) -> Option<Timestamp> {
     }
     let ago = text.strip_suffix("ago").map(str::trim_end).or_else(|| text.strip_prefix('-'));
     if let Some(ago) = ago {
-        let millis = i64::try_from(parse_duration(ago.trim()).ok()?.as_millis()).ok()?;
-        return Some(Timestamp::from_millis(now.millis().saturating_sub(millis)));
+        return Some(now.earlier(parse_duration(ago.trim()).ok()?));
     }
     let time = parse_rfc3339_weak(text).ok()?;
     let millis = time.duration_since(UNIX_EPOCH).ok()?.as_millis();

@@ -45,7 +45,7 @@ impl Server {
         let stop = CancellationToken::new();
         let delivering = app.start_delivering(&stop).await?;
         let tunnels = app.tunnels(&stop);
-        let routes = admin::callbacks::routes(delivering.operator.clone(), app.clock.clone());
+        let routes = admin::callbacks::routes(delivering.operator.clone(), tunnels.clone(), app.clock.clone());
         let routes = routes.merge(admin::parked::routes(app.chat.clone()));
         let routes = routes.merge(admin::tunnel::routes(tunnels.clone(), config));
         let admin = admin::guarded(admin_token.clone(), routes);

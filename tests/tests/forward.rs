@@ -190,6 +190,21 @@ async fn only_the_commands_that_are_wanted_come() {
 }
 
 #[tokio::test]
+async fn the_status_names_who_listens() {
+    let stage = stage().await;
+    let status = async || {
+        let mut command = ringback();
+        command.args(["callbacks", "status", "--server"]).arg(format!("http://{}", stage.server.http()));
+        command.arg("--data-dir").arg(stage.server.data_dir());
+        finish(command).await.out
+    };
+    assert!(status().await.contains("nobody is called back"));
+    let _forwarder = Forwarder::start(&stage.server, &stage.backend.url(""), &[]).await;
+    let shown = status().await;
+    assert!(shown.contains("\nlisten-") && shown.contains(": a client listens"), "{shown}");
+}
+
+#[tokio::test]
 async fn a_client_that_is_killed_is_missed_by_nobody_and_owed_nothing() {
     let mut stage = stage().await;
     let gate = tests::Gate::closed();

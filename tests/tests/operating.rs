@@ -535,6 +535,11 @@ async fn what_is_not_there_or_makes_no_sense_is_said_in_words() {
         ("/endpoints/app/pause", json!({"why": "two\nlines"}), 400, "why: "),
         ("/endpoints/app/pause", json!(7), 400, "not a JSON object"),
         ("/events/0:1/skip", json!({"endpoints": [1]}), 400, "endpoints: "),
+        ("/replay?dry_run=true", json!({"dead": true}), 400, "dry_run: there is no such field; it takes none"),
+        ("/endpoints/app/pause?why=x", json!({}), 400, "why: there is no such field"),
+        ("/endpoints/app/resume?now", json!({}), 400, "now: there is no such field"),
+        ("/endpoints/app/test?command=x", json!({"command": AFTER}), 400, "command: there is no such field"),
+        ("/events/0:1/skip?endpoint=app", json!({}), 400, "endpoint: there is no such field"),
     ] {
         let (found, answer) = admin.post(path, body.clone()).await;
         let words = answer["error"].as_str().unwrap_or_default();
@@ -554,6 +559,19 @@ async fn what_is_not_there_or_makes_no_sense_is_said_in_words() {
     }
     let reply = admin.send(Method::POST, "/replay", vec![b' '; 300 * 1024]).await;
     assert_eq!(reply.status, 413);
+    // What is beside the callbacks is as strict.
+    for (path, size, status, expected) in [
+        ("/admin/tunnel", 80 * 1024, 413, "larger than 65536 bytes"),
+        ("/admin/tunnel?dialect=openim", 2, 400, "dialect: there is no such field"),
+        ("/admin/tunnel/x/answer?call=1", 2, 400, "call: there is no such field"),
+        ("/admin/parked/x?verdict=allow", 2, 400, "verdict: there is no such field"),
+    ] {
+        let headers = [("authorization", format!("Bearer {}", admin.token))];
+        let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+        let reply = admin.http.send(Method::POST, path, &headers, vec![b' '; size]).await.expect("an answer");
+        let words = reply.json()["error"].as_str().expect("words").to_owned();
+        assert!(reply.status == status && words.contains(expected), "{path}: {} {words}", reply.status);
+    }
 }
 
 /// One wide line of each call says which trace it belongs to, who was called, about what, and what came of it.

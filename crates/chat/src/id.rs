@@ -4,6 +4,7 @@
 //! length, so that no id can be used to fill the disk.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -145,6 +146,21 @@ impl Timestamp {
     pub const fn seconds(self) -> i64 {
         self.0.div_euclid(1000)
     }
+
+    /// So much later; at most the last moment that there is.
+    pub fn later(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(millis_of(by)))
+    }
+
+    /// So much earlier; at least the first moment that there is.
+    pub fn earlier(self, by: Duration) -> Self {
+        Self(self.0.saturating_sub(millis_of(by)))
+    }
+}
+
+/// Whole milliseconds; those of 292 million years if it is longer.
+fn millis_of(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A message's number in its conversation: 1, 2, 3 … without gaps, assigned at commit.
@@ -161,5 +177,14 @@ mod tests {
         assert!(early < late && early.to_string() < late.to_string());
         assert_eq!(MessageId::parse(&early.to_string()), Some(early));
         assert_eq!(MessageId::parse("+0000000000000000000000000000001"), None);
+    }
+
+    #[test]
+    fn time_has_an_end_on_both_sides() {
+        let at = Timestamp::from_millis;
+        let second = Duration::from_secs(1);
+        assert_eq!((at(5).later(second), at(5).earlier(second)), (at(1_005), at(-995)));
+        assert_eq!((at(5).later(Duration::MAX), at(i64::MAX).later(second)), (at(i64::MAX), at(i64::MAX)));
+        assert_eq!((at(-5).earlier(Duration::MAX), at(i64::MIN).earlier(second)), (at(i64::MIN), at(i64::MIN)));
     }
 }

@@ -54,6 +54,16 @@ pub enum Commands {
     Only(BTreeSet<String>),
 }
 
+impl Commands {
+    /// As they are written: `*` among them is everything.
+    pub fn of(written: &[String]) -> Self {
+        match written.iter().any(|command| command == "*") {
+            true => Self::All,
+            false => Self::Only(written.iter().cloned().collect()),
+        }
+    }
+}
+
 /// What happens to a command when an endpoint could not be asked about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnFailure {

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use chat::Fault;
 use chat::event::{Position, Shard};
-use chat::id::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -71,7 +70,7 @@ impl Keeper {
                 if let Err(fault) = self.trim().await {
                     say("the log could not be trimmed", &fault);
                 }
-                let before = earlier(self.parts.clock.now(), self.retention.attempts);
+                let before = self.parts.clock.now().earlier(self.retention.attempts);
                 if let Err(fault) = self.parts.ledger.forget(before, self.retention.most_attempts).await {
                     say("old attempts could not be forgotten", &fault);
                 }
@@ -113,7 +112,7 @@ impl Keeper {
     async fn trim_shard(&self, shard: Shard, let_go: &[&String]) -> Result<(), Fault> {
         let now = self.parts.clock.now();
         let ledger = &self.parts.ledger;
-        let mut up_to = ledger.position_at(shard, earlier(now, self.retention.events.max(LEAST_AGE))).await?;
+        let mut up_to = ledger.position_at(shard, now.earlier(self.retention.events.max(LEAST_AGE))).await?;
         let mut owed = Vec::new();
         for endpoint in &self.endpoints {
             let Some(told) = self.told(endpoint, shard).await? else { continue };
@@ -149,12 +148,6 @@ impl Keeper {
         let behind = self.parts.ledger.behind(endpoint, shard).await?;
         Ok(Some(behind.iter().map(|(_, behind)| behind.told).min().unwrap_or(cursor.position).min(cursor.position)))
     }
-}
-
-/// A time of day, and so much earlier.
-fn earlier(time: Timestamp, by: Duration) -> Timestamp {
-    let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-    Timestamp::from_millis(time.millis().saturating_sub(millis))
 }
 
 /// A store that is away has said so itself.

@@ -11,11 +11,13 @@ mod show;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chat::Fault;
 use chat::event::{Position, Shard};
 use chat::id::EventId;
 use serde::Serialize;
+use tokio::sync::Mutex;
 
 pub use self::replay::{MAX_LETTERS, Replay, ReplayLetter, ReplayOf, Replayed, Selection};
 pub use self::sample::{Sample, Tested, sample, test};
@@ -41,6 +43,8 @@ const ALL_FAILING: usize = 20_000;
 pub struct Operator {
     handles: Vec<Handle>,
     parts: Parts,
+    /// Held by a replay that writes: what one counts, another must not change before it has written.
+    replaying: Arc<Mutex<()>>,
 }
 
 /// Why an operator did not get what was asked for.
@@ -149,7 +153,7 @@ pub struct Page {
 impl Operator {
     /// An operator of these endpoints.
     pub fn new(handles: Vec<Handle>, parts: Parts) -> Self {
-        Self { handles, parts }
+        Self { handles, parts, replaying: Arc::default() }
     }
 
     /// Its name's endpoint.

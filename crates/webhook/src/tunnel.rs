@@ -16,6 +16,7 @@ use bytes::Bytes;
 use chat::refusal::AskFailure;
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, StatusCode};
+use serde::Serialize;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
@@ -69,6 +70,17 @@ pub struct Lines {
     closed: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
+/// How a tunnel stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TunnelStatus {
+    /// Its endpoint's name.
+    pub tunnel: String,
+    /// Calls that the client has not answered yet.
+    pub in_flight: usize,
+    /// When the client was heard last: so many seconds ago.
+    pub silent_seconds: u64,
+}
+
 /// An answer to a call that nobody waits for any more: its deadline is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("nobody waits for this answer any more: the call's deadline is over")]
@@ -113,6 +125,12 @@ impl Tunnel {
         };
         let waiting = self.waiting().calls.remove(&call).ok_or(TooLate)?;
         waiting.send(result).map_err(|_| TooLate)
+    }
+
+    /// How it stands.
+    fn status(&self) -> TunnelStatus {
+        let silent_seconds = self.silence().as_secs();
+        TunnelStatus { tunnel: self.name.clone(), in_flight: self.waiting().calls.len(), silent_seconds }
     }
 
     /// How long the client was silent.

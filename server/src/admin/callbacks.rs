@@ -1,46 +1,35 @@
 //! `/admin/callbacks…`: the endpoints, their events and letters. Every path is in [`routes`], and in docs/OPERATING.md.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
-use axum::http::StatusCode;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::response::Response;
 use axum::routing::{get, post};
 use chat::id::Timestamp;
 use chat::port::Clock;
 use serde_json::json;
 use webhook::operator::{MAX_PAGE, Operator, OperatorError, Replay, Selection};
+use webhook::tunnel::Tunnels;
 
-use super::fields::Fields;
+use super::fields::{Body, Fields, MAX_BODY_BYTES, Name, Parameters, USUAL_PAGE, bytes, path, query};
 use super::{Problem, answer};
-
-/// A body holds up to 1,000 ids of events: 100 bytes each, and as much again to spare.
-pub(super) const MAX_BODY_BYTES: usize = 256 * 1024;
-
-/// So many rows in a page, if nobody says.
-pub(super) const USUAL_PAGE: usize = 100;
 
 /// An operator's reason for a pause is shown in tables and logs.
 const MAX_WHY_BYTES: usize = 500;
 
 type Answer = Result<Response, Problem>;
-pub(super) type Parameters = Result<Query<BTreeMap<String, String>>, QueryRejection>;
-pub(super) type Body = Result<Bytes, BytesRejection>;
-pub(super) type Name = Result<Path<String>, PathRejection>;
 
 /// What the routes work with.
 #[derive(Clone)]
 struct Desk {
     operator: Arc<Operator>,
+    tunnels: Arc<Tunnels>,
     clock: Arc<dyn Clock>,
 }
 
 /// The routes, to be put behind the token.
-pub(crate) fn routes(operator: Arc<Operator>, clock: Arc<dyn Clock>) -> Router {
+pub(crate) fn routes(operator: Arc<Operator>, tunnels: Arc<Tunnels>, clock: Arc<dyn Clock>) -> Router {
     Router::new()
         .route("/callbacks", get(status))
         .route("/callbacks/endpoints/{endpoint}", get(status_of))
@@ -53,13 +42,13 @@ pub(crate) fn routes(operator: Arc<Operator>, clock: Arc<dyn Clock>) -> Router {
         .route("/callbacks/events/{id}/skip", post(skip))
         .route("/callbacks/replay", post(replay))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .with_state(Desk { operator, clock })
+        .with_state(Desk { operator, tunnels, clock })
 }
 
 async fn status(State(desk): State<Desk>, parameters: Parameters) -> Answer {
     query(parameters, &[])?;
     let endpoints = desk.operator.status(None).await?;
-    Ok(answer(&json!({ "time": desk.clock.now(), "endpoints": endpoints })))
+    Ok(answer(&json!({ "time": desk.clock.now(), "endpoints": endpoints, "tunnels": desk.tunnels.list() })))
 }
 
 async fn status_of(State(desk): State<Desk>, name: Name, parameters: Parameters) -> Answer {
@@ -85,13 +74,15 @@ async fn show(State(desk): State<Desk>, id: Name, parameters: Parameters) -> Ans
     Ok(answer(&desk.operator.show(&path(id)?).await?))
 }
 
-async fn skip(State(desk): State<Desk>, id: Name, body: Body) -> Answer {
+async fn skip(State(desk): State<Desk>, id: Name, parameters: Parameters, body: Body) -> Answer {
+    query(parameters, &[])?;
     let endpoints = fields(body, &["endpoints"])?.texts("endpoints")?.unwrap_or_default();
     let (event, skipped) = desk.operator.skip(&path(id)?, &endpoints).await?;
     Ok(answer(&json!({ "event": event, "skipped": skipped })))
 }
 
-async fn pause(State(desk): State<Desk>, name: Name, body: Body) -> Answer {
+async fn pause(State(desk): State<Desk>, name: Name, parameters: Parameters, body: Body) -> Answer {
+    query(parameters, &[])?;
     let why = fields(body, &["why"])?.text("why")?.unwrap_or_else(|| "paused by the operator".to_owned());
     if why.len() > MAX_WHY_BYTES || why.chars().any(char::is_control) {
         let words = format!("why: right would be one line of at most {MAX_WHY_BYTES} bytes");
@@ -102,20 +93,24 @@ async fn pause(State(desk): State<Desk>, name: Name, body: Body) -> Answer {
     Ok(answer(&json!({ "endpoint": endpoint, "pause": pause })))
 }
 
-async fn resume(State(desk): State<Desk>, name: Name, body: Body) -> Answer {
+async fn resume(State(desk): State<Desk>, name: Name, parameters: Parameters, body: Body) -> Answer {
+    query(parameters, &[])?;
     fields(body, &[])?;
     let endpoint = path(name)?;
     let ended = desk.operator.resume(&endpoint).await?;
     Ok(answer(&json!({ "endpoint": endpoint, "ended": ended })))
 }
 
-async fn test(State(desk): State<Desk>, name: Name, body: Body) -> Answer {
+async fn test(State(desk): State<Desk>, name: Name, parameters: Parameters, body: Body) -> Answer {
+    query(parameters, &[])?;
     let command = fields(body, &["command"])?.text("command")?;
     let command = command.ok_or_else(|| Problem::bad("command: is missing; right would be a callback command"))?;
     Ok(answer(&desk.operator.test(&path(name)?, &command).await?))
 }
 
-async fn replay(State(desk): State<Desk>, body: Body) -> Answer {
+async fn replay(State(desk): State<Desk>, parameters: Parameters, body: Body) -> Answer {
+    // `?dry_run=true` must not replay in earnest.
+    query(parameters, &[])?;
     let mut fields = fields(body, &["endpoints", "events", "since", "until", "dead", "dry_run"])?;
     let now = desk.clock.now();
     let endpoints = fields.texts("endpoints")?.unwrap_or_default();
@@ -139,30 +134,8 @@ async fn replay(State(desk): State<Desk>, body: Body) -> Answer {
     Ok(answer(&desk.operator.replay(&Replay { endpoints, selection, dry_run }).await?))
 }
 
-pub(super) fn path(name: Name) -> Result<String, Problem> {
-    name.map(|Path(name)| name).map_err(|rejection| Problem::bad(rejection.body_text()))
-}
-
-pub(super) fn query(parameters: Parameters, known: &[&str]) -> Result<Fields, Problem> {
-    match parameters {
-        Ok(Query(parameters)) => Fields::of_query(parameters, known),
-        Err(rejection) => Err(Problem::bad(rejection.body_text())),
-    }
-}
-
 fn fields(body: Body, known: &[&str]) -> Result<Fields, Problem> {
-    Fields::of_body(&bytes(body)?, known)
-}
-
-pub(super) fn bytes(body: Body) -> Result<Bytes, Problem> {
-    match body {
-        Ok(body) => Ok(body),
-        Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(Problem {
-            status: StatusCode::PAYLOAD_TOO_LARGE,
-            message: format!("the body is larger than {MAX_BODY_BYTES} bytes"),
-        }),
-        Err(rejection) => Err(Problem::bad(rejection.body_text())),
-    }
+    Fields::of_body(&bytes(body, MAX_BODY_BYTES)?, known)
 }
 
 impl From<OperatorError> for Problem {

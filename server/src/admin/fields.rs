@@ -1,12 +1,55 @@
-//! The fields of a request to the admin API, each read once, with words that name it if it is wrong.
+//! What a request to the admin API holds: its path, its query and its body, and their fields, each read once, with words that
+//! name it if it is wrong.
 
 use std::collections::BTreeMap;
 
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
+use axum::extract::{Path, Query};
+use axum::http::StatusCode;
 use chat::id::Timestamp;
 use serde_json::{Map, Value};
 
 use super::Problem;
 use crate::moment;
+
+/// A body holds up to 1,000 ids of events: 100 bytes each, and as much again to spare.
+pub(crate) const MAX_BODY_BYTES: usize = 256 * 1024;
+
+/// So many rows in a page, if nobody says.
+pub(crate) const USUAL_PAGE: usize = 100;
+
+/// The query, as it comes.
+pub(crate) type Parameters = Result<Query<BTreeMap<String, String>>, QueryRejection>;
+/// The body, as it comes.
+pub(crate) type Body = Result<Bytes, BytesRejection>;
+/// What the path names, as it comes.
+pub(crate) type Name = Result<Path<String>, PathRejection>;
+
+/// What the path names.
+pub(crate) fn path(name: Name) -> Result<String, Problem> {
+    name.map(|Path(name)| name).map_err(|rejection| Problem::bad(rejection.body_text()))
+}
+
+/// The parameters of the query. None but `known` may be there.
+pub(crate) fn query(parameters: Parameters, known: &[&str]) -> Result<Fields, Problem> {
+    match parameters {
+        Ok(Query(parameters)) => Fields::of_query(parameters, known),
+        Err(rejection) => Err(Problem::bad(rejection.body_text())),
+    }
+}
+
+/// The body, of which the route takes at most so many bytes.
+pub(crate) fn bytes(body: Body, most: usize) -> Result<Bytes, Problem> {
+    match body {
+        Ok(body) => Ok(body),
+        Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(Problem {
+            status: StatusCode::PAYLOAD_TOO_LARGE,
+            message: format!("the body is larger than {most} bytes"),
+        }),
+        Err(rejection) => Err(Problem::bad(rejection.body_text())),
+    }
+}
 
 /// What stands in a body or a query.
 #[derive(Debug)]

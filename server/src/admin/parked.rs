@@ -8,17 +8,16 @@ use axum::response::Response;
 use axum::routing::get;
 use chat::id::MessageId;
 use chat::message::find_parked::{FindParked, ListParked};
-use chat::message::park::{DecidedBy, Outcome, Parked};
+use chat::message::park::{Outcome, Parked};
 use chat::message::release::ReleaseParked;
-use chat::question::Otherwise;
 use chat::{Actor, Chat, Command, Error, Origin, Refusal};
 use serde_json::{Value, json};
 
-use super::callbacks::{Body, MAX_BODY_BYTES, Name, Parameters, USUAL_PAGE, bytes, path, query};
+use super::fields::{Body, MAX_BODY_BYTES, Name, Parameters, USUAL_PAGE, bytes, path, query};
 use super::{Problem, answer};
 
 /// So many messages in a page: some 20 KB each, 2 MB.
-const MAX_PAGE: usize = 100;
+pub(crate) const MAX_PAGE: usize = 100;
 
 type Answer = Result<Response, Problem>;
 
@@ -48,9 +47,10 @@ async fn show(State(chat): State<Arc<Chat>>, name: Name, parameters: Parameters)
     Ok(answer(&shown(&parked)))
 }
 
-async fn decide(State(chat): State<Arc<Chat>>, name: Name, body: Body) -> Answer {
+async fn decide(State(chat): State<Arc<Chat>>, name: Name, parameters: Parameters, body: Body) -> Answer {
+    query(parameters, &[])?;
     let id = id(&path(name)?, "id")?;
-    let verdict = standard::read_late_verdict(&bytes(body)?).map_err(|unreadable| {
+    let verdict = standard::read_late_verdict(&bytes(body, MAX_BODY_BYTES)?).map_err(|unreadable| {
         Problem::bad(format!("the body is no verdict: {unreadable}; right would be {{\"verdict\": \"allow\"}}"))
     })?;
     let parked = run(&chat, ReleaseParked { id, verdict }).await?;
@@ -88,27 +88,20 @@ fn id(text: &str, field: &str) -> Result<MessageId, Problem> {
 /// A message that waits, or what became of it. Times are milliseconds since 1970.
 fn shown(parked: &Parked) -> Value {
     let Parked { message, endpoint, since, until, otherwise, round, decision, modified, .. } = parked;
-    let default = match otherwise {
-        Otherwise::Allow => "allow",
-        Otherwise::Reject => "reject",
-    };
     let mut shown = json!({
         "id": message.id.to_string(),
         "state": if decision.is_some() { "decided" } else { "waiting" },
         "endpoint": endpoint,
         "since": since,
         "until": until,
-        "default": default,
+        "default": otherwise.name(),
         "round": round,
         "modified": modified,
         "message": standard::shown(message),
     });
     if let Some(decision) = decision {
-        let by = match decision.by {
-            DecidedBy::Verdict => "verdict",
-            DecidedBy::Deadline => "deadline",
-        };
-        let mut decided = json!({ "outcome": decision.outcome.name(), "by": by, "time": decision.time });
+        let mut decided =
+            json!({ "outcome": decision.outcome.name(), "by": decision.by.name(), "time": decision.time });
         match &decision.outcome {
             Outcome::Sent { modified } => decided["modified"] = json!(modified),
             Outcome::Rejected { code, info, detail } => {

@@ -8,8 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
@@ -22,6 +21,7 @@ use webhook::tunnel::wire::Said;
 use webhook::tunnel::{Lines, NotOpened, Tunnels};
 
 use super::Problem;
+use super::fields::{self, Name, Parameters, bytes, path, query};
 use crate::app;
 use crate::config::{Config, Dialect};
 
@@ -42,14 +42,12 @@ struct Desk {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Opening {
-    dialect: String,
+    dialect: Dialect,
     /// Path and query of the URL that an endpoint would have.
     path: String,
     /// `*` is every command of the dialect.
     commands: Vec<String>,
 }
-
-type BytesOr = Result<Bytes, BytesRejection>;
 
 /// The routes, to be put behind the token.
 pub(crate) fn routes(tunnels: Arc<Tunnels>, config: &Config) -> Router {
@@ -61,29 +59,20 @@ pub(crate) fn routes(tunnels: Arc<Tunnels>, config: &Config) -> Router {
         .with_state(Desk { tunnels, config: Arc::new(config.clone()) })
 }
 
-async fn open(State(desk): State<Desk>, body: BytesOr) -> Result<Response, Problem> {
-    let opening: Opening = read(body)?;
-    let dialect = match opening.dialect.as_str() {
-        "tencent" => Dialect::Tencent,
-        "openim" => Dialect::OpenIm,
-        "standard" => Dialect::Standard,
-        other => {
-            let words = "right would be \"tencent\", \"openim\" or \"standard\"";
-            return Err(Problem::bad(format!("dialect: found {other:?}; {words}")));
-        }
-    };
+async fn open(State(desk): State<Desk>, parameters: Parameters, body: fields::Body) -> Result<Response, Problem> {
+    query(parameters, &[])?;
+    let opening: Opening = read(body, MAX_OPENING_BYTES)?;
     let is_path = opening.path.starts_with('/') && opening.path.parse::<Uri>().is_ok() && !opening.path.contains('#');
     if !is_path {
         let found = &opening.path;
         return Err(Problem::bad(format!("path: found {found:?}; right would be a path, such as \"/callback\"")));
     }
-    let commands = match &opening.commands[..] {
-        [] => return Err(Problem::bad("commands: found an empty list; right would be [\"*\"] for all")),
-        commands if commands.iter().any(|command| command == "*") => Commands::All,
-        commands => Commands::Only(commands.iter().cloned().collect()),
-    };
+    if opening.commands.is_empty() {
+        return Err(Problem::bad("commands: found an empty list; right would be [\"*\"] for all"));
+    }
+    let commands = Commands::of(&opening.commands);
     // Nobody connects to this host: the calls go through the tunnel.
-    let codec = app::codec(&desk.config, dialect, &format!("http://tunnel{}", opening.path), None);
+    let codec = app::codec(&desk.config, opening.dialect, &format!("http://tunnel{}", opening.path), None);
     let lines = desk.tunnels.open(codec, commands).await.map_err(|error| match error {
         NotOpened::UnknownCommand(_) => Problem::bad(format!("commands: {error}")),
         NotOpened::Full => Problem::conflict(error.to_string()),
@@ -94,18 +83,24 @@ async fn open(State(desk): State<Desk>, body: BytesOr) -> Result<Response, Probl
     Ok((headers, [("x-accel-buffering", "no")], Body::new(Stream(lines))).into_response())
 }
 
-async fn hear(State(desk): State<Desk>, Path(id): Path<String>, body: BytesOr) -> Result<StatusCode, Problem> {
-    let tunnel = desk.tunnels.find(&id);
+async fn hear(
+    State(desk): State<Desk>,
+    id: Name,
+    parameters: Parameters,
+    body: fields::Body,
+) -> Result<StatusCode, Problem> {
+    query(parameters, &[])?;
+    let tunnel = desk.tunnels.find(&path(id)?);
     let tunnel =
         tunnel.ok_or_else(|| Problem::not_found("there is no such tunnel, or no more; right would be a new one"))?;
-    let said: Said = read(body)?;
+    let said: Said = read(body, MAX_SAID_BYTES)?;
     tunnel.hear(said).map_err(|late| Problem::conflict(late.to_string()))?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn read<T: DeserializeOwned>(body: BytesOr) -> Result<T, Problem> {
-    let body = body.map_err(|rejection| Problem::bad(rejection.body_text()))?;
-    serde_json::from_slice(&body).map_err(|error| Problem::bad(format!("the body cannot be read: {error}")))
+fn read<T: DeserializeOwned>(body: fields::Body, most: usize) -> Result<T, Problem> {
+    serde_json::from_slice(&bytes(body, most)?)
+        .map_err(|error| Problem::bad(format!("the body cannot be read: {error}")))
 }
 
 /// A response that goes on. It is dropped when the client has gone, and with it the tunnel closes.

@@ -39,8 +39,10 @@ impl Style {
     /// Every endpoint a row; under them what needs more words.
     pub(crate) fn status(&self, answer: &Value) -> String {
         let endpoints = list(&answer["endpoints"]);
+        let tunnels: String = list(&answer["tunnels"]).iter().map(tunnel).collect();
         if endpoints.is_empty() {
-            return "no [[endpoint]] is configured: nobody is called back".to_owned();
+            let nobody = "no [[endpoint]] is configured: nobody is called back".to_owned();
+            return if tunnels.is_empty() { nobody } else { format!("no [[endpoint]] is configured\n\n{tunnels}") };
         }
         let columns = [
             Column("ENDPOINT", Left, NAME),
@@ -81,6 +83,7 @@ impl Style {
             }
         }
         let table = table(&columns, &rows, self.colours);
+        notes.push_str(&tunnels);
         if notes.is_empty() { table } else { format!("{table}\n{notes}") }
     }
 
@@ -107,12 +110,18 @@ impl Style {
             notes.push(format!("gap: events {shard}:{} to {shard}:{up_to} were removed {when}, untold", after + 1));
         }
         let breaker = &endpoint["breaker"];
-        if breaker["state"] != "closed" {
-            let next = breaker["next_probe_seconds"].as_f64().unwrap_or(0.0);
-            let long = moment::span(number(&breaker["seconds"]));
-            notes.push(format!(
-                "not asked for {long}: it failed too often; the next question after {next:.0} s is a probe"
-            ));
+        let long = moment::span(number(&breaker["seconds"]));
+        match breaker["state"].as_str() {
+            Some("open") => {
+                let next = breaker["next_probe_seconds"].as_f64().unwrap_or(0.0);
+                notes.push(format!(
+                    "not asked for {long}: it failed too often; the next question after {next:.0} s is a probe"
+                ));
+            }
+            Some("half_open") => {
+                notes.push(format!("not asked: it failed too often; a probe is on its way, for {long} now"));
+            }
+            _ => {}
         }
         notes
     }
@@ -446,6 +455,13 @@ fn state_tone(state: &str) -> Tone {
     }
 }
 
+/// A client that listens, on a line of its own, ended.
+fn tunnel(tunnel: &Value) -> String {
+    let (name, in_flight) = (text(&tunnel["tunnel"]), number(&tunnel["in_flight"]));
+    let heard = moment::span(number(&tunnel["silent_seconds"]));
+    format!("{name}: a client listens (ringback listen --forward), heard {heard} ago; {in_flight} calls in flight\n")
+}
+
 fn list(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
@@ -538,9 +554,17 @@ mod tests {
         }]});
         let shown = STYLE.status(&answer);
         fits(&shown);
-        for words in ["99.9%", "paused 100s ago (too_far_behind)", "half_open", "0:17 to 0:99", "`dead`"] {
+        for words in
+            ["99.9%", "paused 100s ago (too_far_behind)", "half_open", "0:17 to 0:99", "`dead`", "is on its way"]
+        {
             assert!(shown.replace('\n', " ").contains(words), "{words}: {shown}");
         }
+        assert!(!shown.contains("the next question"), "that one is asked already: {shown}");
+        let tunnel = json!({ "tunnel": "listen-0badcafe", "in_flight": 2, "silent_seconds": 3 });
+        let shown = STYLE.status(&json!({ "endpoints": [], "tunnels": [tunnel] }));
+        let line = "listen-0badcafe: a client listens (ringback listen --forward), heard 3s ago; 2 calls in flight\n";
+        assert!(shown.ends_with(line) && !shown.contains("nobody"), "{shown}");
+        fits(&shown);
         assert_eq!(STYLE.status(&json!({ "endpoints": [] })), "no [[endpoint]] is configured: nobody is called back");
     }
 

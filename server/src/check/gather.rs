@@ -11,6 +11,7 @@ use hyper::header::{DATE, RETRY_AFTER};
 use hyper::{Request, Uri};
 use tokio::time::Instant;
 use webhook::codec::Codec;
+use webhook::endpoint::Commands;
 use webhook::operator::{sample, test};
 use webhook::transport::{Answer, CallFailure, Transport};
 use webhook::{Client, retry_after};
@@ -64,10 +65,10 @@ pub(super) async fn endpoint(
 
 /// What an endpoint subscribes to, and whether that is everything.
 fn commands(codec: &dyn Codec, endpoint: &config::Endpoint) -> (Vec<Command>, bool) {
-    let wants_all = endpoint.commands.iter().any(|command| command == "*");
-    let names: Vec<&str> = match wants_all {
-        true => codec.commands(),
-        false => endpoint.commands.iter().map(String::as_str).collect(),
+    let wanted = Commands::of(&endpoint.commands);
+    let (names, wants_all): (Vec<&str>, _) = match &wanted {
+        Commands::All => (codec.commands(), true),
+        Commands::Only(names) => (names.iter().map(String::as_str).collect(), false),
     };
     let now = SystemClock.now();
     let id = EventId::new(now, SystemClock.random());

@@ -237,8 +237,9 @@ fn answer(facts: &Facts, called: &Called, found: &mut Findings) {
             found.error("bad_body", what, "the answer that the dialect's documents show");
         }
         Some(status) => {
-            if took * 2 > facts.timeout {
-                let what = format!("it took {} of the {} that a call has ({command})", ms(took), ms(facts.timeout));
+            let deadline = Duration::from_millis(tested.deadline_millis);
+            if took * 2 > deadline {
+                let what = format!("it took {} of the {} that a call has ({command})", ms(took), ms(deadline));
                 found.warn("slow", what, "a backend that answers first and works afterwards, or a longer `timeout`");
             }
             if tested.outcome == "reject" {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hyper::Uri;
+use webhook::asking::{CommandSettings, OnFailures};
 use webhook::deliver::schedule::Schedule;
 use webhook::deliver::settings::{self, TellingSettings};
 use webhook::egress::{self, Guard};
@@ -19,9 +20,7 @@ use webhook::sign::{SigningSecret, SigningSecrets};
 use super::error::{Problem, endpoint_place};
 use super::raw::{self, Raw};
 use super::secret::{Secret, Secrets};
-use super::{
-    Acknowledge, Callbacks, Command, Config, Dialect, Endpoint, OnFailures, OpenIm, Policy, Server, Store, Tencent,
-};
+use super::{Callbacks, Config, Dialect, Endpoint, OpenIm, Policy, Server, Store, Tencent};
 
 /// The database's name where only the data dir is known.
 const DATABASE: &str = "ringback.db";
@@ -227,7 +226,8 @@ fn endpoint(mut raw: raw::Endpoint, place: &str, guard: &Guard, problems: &mut P
         // An address that would be refused at each call had better be refused now. Names are judged by what they lead to.
         Ok(host) => {
             if let Err(refused) = guard.check_host(&host) {
-                let words = format!("found {:?}: {refused}; right would be a host that may be called", raw.url);
+                let found = without_query(&raw.url);
+                let words = format!("found {found:?}: {refused}; right would be a host that may be called");
                 problems.unavailable(key("url"), &words);
             }
         }
@@ -303,13 +303,8 @@ fn endpoint(mut raw: raw::Endpoint, place: &str, guard: &Guard, problems: &mut P
         commands: raw.commands,
         filter: Filter { only, except },
         timeout: raw.timeout,
-        on_failure: raw.on_failure,
-        on_failures: OnFailures {
-            timeout: raw.on_timeout,
-            connection_error: raw.on_connection_error,
-            bad_status: raw.on_bad_status,
-            bad_body: raw.on_bad_body,
-        },
+        on_failure: raw.on_failure.into(),
+        on_failures: on_failures(raw.on_timeout, raw.on_connection_error, raw.on_bad_status, raw.on_bad_body),
         by_command,
         telling: telling?,
         concurrency: raw.concurrency,
@@ -365,8 +360,8 @@ fn telling(raw: &raw::Endpoint, key: &dyn Fn(&str) -> String, problems: &mut Pro
     }
     Some(TellingSettings {
         acknowledge: match raw.acknowledge {
-            Acknowledge::Status => settings::Acknowledge::Status,
-            Acknowledge::Body => settings::Acknowledge::Body,
+            raw::Acknowledge::Status => settings::Acknowledge::Status,
+            raw::Acknowledge::Body => settings::Acknowledge::Body,
         },
         order: match raw.order {
             raw::Order::Ordered => settings::Order::Ordered,
@@ -403,19 +398,29 @@ fn schedule(waits: &[String]) -> Result<Schedule, String> {
     Schedule::new(waits).map_err(|problem| format!("it {problem}"))
 }
 
-fn command(raw: raw::Command, place: &str, problems: &mut Problems) -> Command {
+fn command(raw: raw::Command, place: &str, problems: &mut Problems) -> CommandSettings {
     if let Some(found) = raw.timeout {
         timeout(format!("{place}.timeout"), found, problems);
     }
-    Command {
+    CommandSettings {
         timeout: raw.timeout,
-        on_failure: raw.on_failure,
-        on_failures: OnFailures {
-            timeout: raw.on_timeout,
-            connection_error: raw.on_connection_error,
-            bad_status: raw.on_bad_status,
-            bad_body: raw.on_bad_body,
-        },
+        on_failure: raw.on_failure.map(Into::into),
+        on_failures: on_failures(raw.on_timeout, raw.on_connection_error, raw.on_bad_status, raw.on_bad_body),
+    }
+}
+
+/// Of an endpoint, or of a command of its own.
+fn on_failures(
+    timeout: Option<raw::OnFailure>,
+    connection_error: Option<raw::OnFailure>,
+    bad_status: Option<raw::OnFailure>,
+    bad_body: Option<raw::OnFailure>,
+) -> OnFailures {
+    OnFailures {
+        timeout: timeout.map(Into::into),
+        connection_error: connection_error.map(Into::into),
+        bad_status: bad_status.map(Into::into),
+        bad_body: bad_body.map(Into::into),
     }
 }
 
@@ -433,7 +438,7 @@ fn is_name(name: &str) -> bool {
 
 /// A URL's host; or what is wrong with the URL, without repeating one that holds a password.
 fn check_url(url: &str) -> Result<String, String> {
-    let found = || format!("found {url:?}");
+    let found = || format!("found {:?}", without_query(url));
     if url.contains('#') {
         return Err(format!("{}: what follows `#` is never sent", found()));
     }
@@ -447,6 +452,11 @@ fn check_url(url: &str) -> Result<String, String> {
     let has_port = authority.as_str().len() > authority.host().len();
     let is_reachable = !has_port || authority.port_u16().is_some_and(|port| port > 0);
     if is_web && !authority.host().is_empty() && is_reachable { Ok(authority.host().to_owned()) } else { Err(found()) }
+}
+
+/// A query may hold a secret, and what is wrong is before it.
+fn without_query(url: &str) -> &str {
+    url.split('?').next().unwrap_or_default()
 }
 
 fn signing_secrets(Secrets(secrets): &Secrets) -> Result<SigningSecrets, String> {

@@ -60,7 +60,7 @@ impl Problem {
         let key = key.into();
         let path = without_place(&key);
         let section = path.rsplit_once('.').map_or("", |(section, _)| section);
-        if key.contains(OF_COMMAND) {
+        if key.contains(BEFORE_COMMAND) {
             let known = keys::OF_A_COMMAND.join(", ");
             return Self {
                 key,
@@ -120,7 +120,7 @@ fn last_unless_there<'a>(path: &[String], name: &'a str) -> Option<&'a str> {
 }
 
 /// What stands before the name of a command in a key: `endpoint[app].command[C2C.CallbackBeforeSendMsg].timeout`.
-const OF_COMMAND: &str = "].command[";
+const BEFORE_COMMAND: &str = "].command[";
 
 /// `["endpoint", "0", "url"]` as `endpoint[app].url`.
 fn place(path: &[String], last: Option<&str>, endpoints: &[Value]) -> String {
@@ -157,7 +157,7 @@ pub(crate) fn endpoint_place(index: usize, name: Option<&str>) -> String {
 /// `endpoint[app].url` as the table of keys has it: `endpoint.url`. What a command has of its own is named and meant as
 /// what its endpoint has.
 fn without_place(key: &str) -> String {
-    if key.contains(OF_COMMAND) && key.ends_with(']') {
+    if key.contains(BEFORE_COMMAND) && key.ends_with(']') {
         return "endpoint.command".to_owned();
     }
     match (key.find('['), key.rfind(']')) {

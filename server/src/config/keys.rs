@@ -48,7 +48,7 @@ const ADDRESS: &str = "an address and a port, such as \"127.0.0.1:10002\" (port 
 const CRITERIA: &str = "a table of lists: conversations, groups, receivers, senders, group_types, content_types; such as { groups = [\"lobby\"] }";
 const FAILURE: &str = "\"allow\" or \"reject\"";
 
-const OF_COMMAND: &str = "the settings of a before-callback that it subscribes to, such as { \"C2C.CallbackBeforeSendMsg\" = { timeout = \"5s\" } }";
+const COMMANDS: &str = "the settings of a before-callback that it subscribes to, such as { \"C2C.CallbackBeforeSendMsg\" = { timeout = \"5s\" } }";
 
 /// What a command of an endpoint may have of its own; each means what the endpoint's key of that name means.
 pub(crate) const OF_A_COMMAND: [&str; 6] =
@@ -102,7 +102,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("endpoint.on_connection_error", Kind::Text, FAILURE),
     key("endpoint.on_bad_status", Kind::Text, FAILURE),
     key("endpoint.on_bad_body", Kind::Text, FAILURE),
-    key("endpoint.command", Kind::Table, OF_COMMAND),
+    key("endpoint.command", Kind::Table, COMMANDS),
     key("endpoint.acknowledge", Kind::Text, "\"status\" or \"body\""),
     key("endpoint.concurrency", Kind::Number, "a whole number from 1 to 1024, such as 64"),
     key("endpoint.order", Kind::Text, "\"ordered\" or \"unordered\""),

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::Dialect;
 use super::secret::{Secret, Secrets};
-use super::{Acknowledge, Dialect, OnFailure};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -149,6 +149,33 @@ pub(super) struct Command {
     pub(super) on_connection_error: Option<OnFailure>,
     pub(super) on_bad_status: Option<OnFailure>,
     pub(super) on_bad_body: Option<OnFailure>,
+}
+
+/// What it means when a before-callback gets no usable answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum OnFailure {
+    #[default]
+    Allow,
+    Reject,
+}
+
+impl From<OnFailure> for webhook::endpoint::OnFailure {
+    fn from(written: OnFailure) -> Self {
+        match written {
+            OnFailure::Allow => Self::Allow,
+            OnFailure::Reject => Self::Reject,
+        }
+    }
+}
+
+/// When an after-callback counts as told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Acknowledge {
+    #[default]
+    Status,
+    Body,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]

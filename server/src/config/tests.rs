@@ -254,6 +254,8 @@ fn wrong_values_of_endpoints() {
         ("url", "\"http://example.com:0/\""),
         ("url", "\"http://user:hush@example.com/\""),
         ("url", "\"http://example.com/#part\""),
+        ("url", "\"ftp://example.com/?token=hush\""),
+        ("url", "\"http://example.com/?token=hush#part\""),
         ("commands", "[]"),
         ("commands", "[\"callbackAfterSendSingleMsgCommand\"]"),
         ("commands", "[\"\"]"),
@@ -348,24 +350,42 @@ fn wrong_values_of_commands() {
 
 #[test]
 fn what_commands_have_of_their_own() {
-    let file = format!(
-        "{ENDPOINT}on_failure = \"reject\"\non_bad_body = \"allow\"\n\
-         [endpoint.command.\"C2C.CallbackBeforeSendMsg\"]\ntimeout = \"5s\"\non_timeout = \"allow\"\n"
-    );
-    let config = load(&file, &[]).unwrap();
-    let endpoint = &config.endpoints[0];
-    assert_eq!(endpoint.on_failures, OnFailures { bad_body: Some(OnFailure::Allow), ..OnFailures::default() });
-    let own = Command {
-        timeout: Some(Duration::from_secs(5)),
-        on_failure: None,
-        on_failures: OnFailures { timeout: Some(OnFailure::Allow), ..OnFailures::default() },
+    let of = |[timeout, connection_error, bad_status, bad_body]: [Option<OnFailure>; 4]| OnFailures {
+        timeout,
+        connection_error,
+        bad_status,
+        bad_body,
     };
-    assert_eq!(endpoint.by_command.iter().collect::<Vec<_>>(), [(&"C2C.CallbackBeforeSendMsg".to_owned(), &own)]);
+    let (allow, reject) = (Some(OnFailure::Allow), Some(OnFailure::Reject));
+    let keys = ["on_timeout", "on_connection_error", "on_bad_status", "on_bad_body"];
+    let written = |values: [Option<OnFailure>; 4]| {
+        let line = |(key, value): (&str, Option<OnFailure>)| format!("{key} = {:?}\n", format!("{:?}", value.unwrap()));
+        keys.into_iter().zip(values).map(line).collect::<String>().to_lowercase()
+    };
+    // Together the two tell all kinds apart, so that no two can be mixed up, neither here nor there.
+    let (one, other) = ([allow, reject, allow, reject], [allow, allow, reject, reject]);
+    for (general, own) in [(one, other), (other, one)] {
+        let file = format!(
+            "{ENDPOINT}on_failure = \"reject\"\n{}[endpoint.command.\"C2C.CallbackBeforeSendMsg\"]\ntimeout = \"5s\"\n\
+             on_failure = \"allow\"\n{}[endpoint.command.\"Group.CallbackBeforeSendMsg\"]\n",
+            written(general),
+            written(own)
+        );
+        let config = load(&file, &[]).unwrap();
+        let endpoint = &config.endpoints[0];
+        assert_eq!((endpoint.on_failure, endpoint.on_failures), (OnFailure::Reject, of(general)));
+        let timeout = Some(Duration::from_secs(5));
+        let own = CommandSettings { timeout, on_failure: allow, on_failures: of(own) };
+        let commands = ["C2C.CallbackBeforeSendMsg", "Group.CallbackBeforeSendMsg"].map(str::to_owned);
+        let expected = commands.into_iter().zip([own, CommandSettings::default()]);
+        assert_eq!(endpoint.by_command, expected.collect());
+    }
 
     // A variable holds the whole table.
-    let table = "{ \"C2C.CallbackBeforeSendMsg\" = { timeout = \"5s\", on_timeout = \"allow\" } }";
+    let table = "{ \"Group.CallbackBeforeSendMsg\" = { on_bad_status = \"reject\" } }";
+    let own = CommandSettings { on_failures: of([None, None, reject, None]), ..CommandSettings::default() };
     let same = load(ENDPOINT, &[("RINGBACK_ENDPOINT__APP__COMMAND", table)]).unwrap();
-    assert_eq!(same.endpoints[0].by_command, endpoint.by_command);
+    assert_eq!(same.endpoints[0].by_command, BTreeMap::from([("Group.CallbackBeforeSendMsg".to_owned(), own)]));
     let (problem, _) = wrong_with(ENDPOINT, &[("RINGBACK_ENDPOINT__APP__COMMAND", "5s")]);
     assert!(problem.contains("a TOML table in one line"), "{problem}");
 }
@@ -453,6 +473,7 @@ fn urls_that_may_not_be_called() {
         let (problem, _) = wrong(&at(host, ""));
         assert!(problem.starts_with("endpoint[app].url: found \"http://"), "{problem}");
         assert!(problem.contains("refused by the egress guard") && problem.contains("right would be"), "{problem}");
+        assert!(!problem.contains("a=1"), "{problem}");
     }
     let allow = "[callbacks]\nallow = [\"10.0.0.0/8\", \"192.168.0.1\", \"fd00::/8\"]";
     for host in ["10.0.0.1", "192.168.0.1", "[fd00::1]", "backend", "example.com", "8.8.8.8"] {

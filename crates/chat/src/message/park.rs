@@ -180,6 +180,16 @@ impl Parking {
     }
 }
 
+impl DecidedBy {
+    /// A stable name for metrics, logs and JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Verdict => "verdict",
+            Self::Deadline => "deadline",
+        }
+    }
+}
+
 impl Outcome {
     /// A stable name for metrics, logs and JSON.
     pub fn name(&self) -> &'static str {
@@ -221,11 +231,6 @@ pub(super) fn wait(terms: &ParkTerms) -> Duration {
     terms.within.unwrap_or(USUAL_WAIT).min(LONGEST_WAIT)
 }
 
-/// So much later than `time`.
-pub(super) fn later(time: Timestamp, by: Duration) -> Timestamp {
-    Timestamp::from_millis(time.millis().saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
-}
-
 impl SendMessage {
     /// Has a message wait, and refuses it with that. None if no more can wait.
     pub(super) async fn park(
@@ -253,7 +258,7 @@ impl SendMessage {
             modified,
             endpoint: terms.endpoint.clone(),
             since,
-            until: later(since, wait(terms)),
+            until: since.later(wait(terms)),
             otherwise: terms.otherwise.unwrap_or(Otherwise::Reject),
             round: 1,
             decision: None,

@@ -6,7 +6,7 @@
 
 use async_trait::async_trait;
 
-use super::park::{DecidedBy, Decision, Outcome, Parked, later, wait};
+use super::park::{DecidedBy, Decision, Outcome, Parked, wait};
 use super::{Message, scene};
 use crate::chat::{Context, commit_refused};
 use crate::command::{Actor, Command};
@@ -58,10 +58,7 @@ pub(super) async fn release(
     let release = Release { cx, parked, by };
     let released = release.run(verdict).await?;
     let decision = released.decision.as_ref().map_or("waits_again", |decision| decision.outcome.name());
-    let by = match by {
-        DecidedBy::Verdict => "verdict",
-        DecidedBy::Deadline => "deadline",
-    };
+    let by = by.name();
     metrics::counter!("ringback_parked_decisions_total", "decision" => decision, "by" => by).increment(1);
     tracing::info!(message.id = %released.message.id, decision, by, endpoint = released.endpoint, "a message that waited");
     Ok(released)
@@ -111,7 +108,7 @@ impl Release<'_, '_> {
                 let asked_again = Parked {
                     endpoint: terms.endpoint.clone(),
                     since,
-                    until: later(since, wait(&terms)),
+                    until: since.later(wait(&terms)),
                     otherwise: terms.otherwise.unwrap_or(Otherwise::Reject),
                     round: self.parked.round + 1,
                     ..self.parked.clone()

@@ -82,8 +82,7 @@ fn unanswered(parked: &Parked) -> Refusal {
 
 /// Forgets decisions of long ago.
 async fn forget(cx: &Context<'_>, now: Timestamp, limit: usize) -> Result<usize, Error> {
-    let kept = i64::try_from(DECISION_KEPT.as_millis()).unwrap_or(i64::MAX);
-    let up_to = Timestamp::from_millis(now.millis().saturating_sub(kept));
+    let up_to = now.earlier(DECISION_KEPT);
     let old = cx.store().list_parked(ParkedQuery::Decided { up_to, limit }).await?;
     let count = old.len();
     let forget = |parked: Parked| Write::ForgetParked(parked.message.conversation, parked.message.id);

@@ -37,6 +37,16 @@ pub enum Otherwise {
     Reject,
 }
 
+impl Otherwise {
+    /// A stable name for JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Reject => "reject",
+        }
+    }
+}
+
 impl ParkTerms {
     /// As a dialect reads them.
     pub fn new(within: Option<Duration>, otherwise: Option<Otherwise>) -> Self {

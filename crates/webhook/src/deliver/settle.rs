@@ -151,7 +151,7 @@ impl Deliverer {
             return self.give_up(reader, key, failed, attempted);
         };
         let wait = wait.max(at_least);
-        let trouble = Trouble { attempts, since, due: later(wall, wait) };
+        let trouble = Trouble { attempts, since, due: wall.later(wait) };
         if key.event.is_some() {
             let state = LetterState::Replay;
             return self.make_letter(reader, key, state, attempted.why(), attempts, trouble.due);
@@ -222,7 +222,7 @@ impl Deliverer {
             letter.attempts = attempts;
             letter.why = why;
             (letter.state, letter.at) = match wait {
-                Some(wait) => (LetterState::Replay, later(wall, wait)),
+                Some(wait) => (LetterState::Replay, wall.later(wait)),
                 None => (LetterState::Dead, wall),
             };
         });
@@ -255,10 +255,4 @@ impl Deliverer {
             detail: attempted.detail.clone(),
         });
     }
-}
-
-/// A time of day, and so much later.
-fn later(time: Timestamp, by: Duration) -> Timestamp {
-    let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-    Timestamp::from_millis(time.millis().saturating_add(millis))
 }

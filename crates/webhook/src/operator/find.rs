@@ -129,7 +129,7 @@ impl Operator {
             shards.push((shard, self.before(shard, from).await?));
         }
         let mut looked_at = 0;
-        let last = later(from, LATER);
+        let last = from.later(LATER);
         // A page of each in turn, so that the bound is shared.
         while !shards.is_empty() && looked_at < MOST {
             let mut unfinished = Vec::new();
@@ -167,7 +167,7 @@ impl Operator {
     pub(super) async fn before(&self, shard: Shard, time: Timestamp) -> Result<Position, Fault> {
         let noted = self.parts.ledger.position_at(shard, time).await?;
         // Nothing is noted of times that are forgotten: then what the events say themselves must do.
-        if noted > Position(0) { Ok(noted) } else { self.search(shard, earlier(time, DISORDER)).await }
+        if noted > Position(0) { Ok(noted) } else { self.search(shard, time.earlier(DISORDER)).await }
     }
 
     /// A position after which the first event from `time` on is, by halving. Times in the log are nearly in order.
@@ -185,15 +185,7 @@ impl Operator {
     }
 }
 
-pub(super) fn later(time: Timestamp, by: Duration) -> Timestamp {
-    Timestamp::from_millis(time.millis().saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
-}
-
-pub(super) fn earlier(time: Timestamp, by: Duration) -> Timestamp {
-    Timestamp::from_millis(time.millis().saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
-}
-
 /// After a time that is asked for no event is looked for that is later than this.
 pub(super) fn last_of(until: Timestamp) -> Timestamp {
-    later(until, LATER)
+    until.later(LATER)
 }

@@ -4,6 +4,7 @@
 //! its place.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use chat::Fault;
 use chat::event::{LogEntry, Position, Shard, Subject};
@@ -108,7 +109,7 @@ struct Work<'a> {
     done: Replayed,
     told: BTreeMap<(usize, Shard), Told>,
     handles: Vec<&'a Handle>,
-    /// Whose letters have changed.
+    /// Whose letters may have changed.
     changed: BTreeSet<usize>,
 }
 
@@ -128,8 +129,9 @@ impl Operator {
     }
 
     /// Has events told again. Either all of them get their letters, or it is said why not and none does; if the store fails
-    /// in the middle, the same replay once more completes it.
-    pub async fn replay(&self, replay: &Replay) -> Result<Replayed, OperatorError> {
+    /// in the middle, the same replay once more completes it. One that has begun to write goes on when this is dropped:
+    /// whoever asked for it may hang up. Others wait for it, so that all together keep within [`MAX_LETTERS`].
+    pub async fn replay(self: &Arc<Self>, replay: &Replay) -> Result<Replayed, OperatorError> {
         if let Selection::Times(since, until) | Selection::Dead(since, until) = &replay.selection
             && since > until
         {
@@ -141,7 +143,21 @@ impl Operator {
             let words = format!("events: found {}; right would be 1 to {MAX_EVENTS}, or a range of time", ids.len());
             return Err(OperatorError::Invalid(words));
         }
-        // Counted before anything is written.
+        if replay.dry_run {
+            return self.count(replay).await;
+        }
+        let turn = self.replaying.clone().lock_owned().await;
+        let (operator, replay) = (self.clone(), replay.clone());
+        let writing = tokio::spawn(async move {
+            let done = operator.write(&replay).await;
+            drop(turn);
+            done
+        });
+        writing.await.unwrap_or_else(|broken_off| Err(Fault::new(broken_off).into()))
+    }
+
+    /// What it would do, if that is within the bounds.
+    async fn count(&self, replay: &Replay) -> Result<Replayed, OperatorError> {
         let counted = self.replay_once(replay, false).await?;
         for of in &counted.endpoints {
             let there = self.parts.ledger.count_letters(&of.endpoint).await?;
@@ -155,7 +171,22 @@ impl Operator {
                 )));
             }
         }
-        if replay.dry_run { Ok(counted) } else { self.replay_once(replay, true).await }
+        Ok(counted)
+    }
+
+    /// Counts, and writes. Says what came of it in the log, too: there may be nobody any more to take the answer.
+    async fn write(&self, replay: &Replay) -> Result<Replayed, OperatorError> {
+        self.count(replay).await?;
+        let done = self.replay_once(replay, true).await;
+        match &done {
+            Ok(done) => {
+                for ReplayOf { endpoint, letters, .. } in done.endpoints.iter().filter(|of| of.letters > 0) {
+                    tracing::info!(endpoint, letters, "the operator has events told again");
+                }
+            }
+            Err(error) => tracing::warn!(%error, "a replay broke off; the same once more completes it"),
+        }
+        done
     }
 
     async fn replay_once(&self, replay: &Replay, writes: bool) -> Result<Replayed, OperatorError> {
@@ -166,15 +197,16 @@ impl Operator {
         let now = self.parts.clock.now();
         let told = BTreeMap::new();
         let mut work = Work { operator: self, now, writes, done, told, handles, changed: BTreeSet::new() };
-        match &replay.selection {
-            Selection::Events(ids) => work.events(ids, &replay.endpoints).await?,
-            Selection::Times(since, until) => work.times(*since, *until).await?,
-            Selection::Dead(since, until) => work.dead(*since, *until).await?,
-        }
+        let result = match &replay.selection {
+            Selection::Events(ids) => work.events(ids, &replay.endpoints).await,
+            Selection::Times(since, until) => work.times(*since, *until).await,
+            Selection::Dead(since, until) => work.dead(*since, *until).await,
+        };
+        // Also of one that broke off: what was written until then is there.
         for of in &work.changed {
             work.handles[*of].letters_changed().await;
         }
-        Ok(work.done)
+        result.map(|()| work.done)
     }
 }
 
@@ -350,8 +382,9 @@ impl Work<'_> {
                 let why = "replayed by the operator".to_owned();
                 Letter { state: LetterState::Replay, why, attempts: 0, at: self.now, ..letter }
             };
-            self.operator.parts.ledger.put_letters(letters.into_iter().map(again).collect()).await?;
+            // A store that fails may have written them.
             self.changed.insert(of);
+            self.operator.parts.ledger.put_letters(letters.into_iter().map(again).collect()).await?;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Trying an endpoint: a call of any of its commands, about something that nobody did, sent at once.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chat::account::import::NewAccount;
 use chat::command::Origin;
@@ -55,11 +55,13 @@ pub struct Tested {
     pub request: ShownRequest,
     /// How long it took, in milliseconds.
     pub took_millis: u64,
+    /// How long it may have taken: what the endpoint, or the command of its own, has as `timeout`.
+    pub deadline_millis: u64,
     /// The HTTP status, if there was an answer.
     pub status: Option<u16>,
     /// The first bytes of the answer.
     pub answer: String,
-    /// `told`, `allow`, `modify`, `reject`, `discard`, or the class of the failure.
+    /// `told`, `allow`, `modify`, `reject`, `discard`, `pending`, or the class of the failure.
     pub outcome: &'static str,
     /// Whether it is what a working endpoint answers: anything but a failure.
     pub is_fine: bool,
@@ -258,9 +260,11 @@ pub async fn test(endpoint: &Endpoint, clock: &dyn Clock, command: &str) -> Resu
     let envelope = Envelope { id: id.clone(), headers };
     let unbuilt = |failure: crate::transport::CallFailure| OperatorError::Invalid(failure.detail);
     let request = shown(&request::build(endpoint, &call, &envelope, now).map_err(unbuilt)?, &call.body);
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let deadline = endpoint.asking.policy(command).timeout;
     let started = Instant::now();
-    let result = request::post(endpoint, &call, &envelope, now, endpoint.timeout).await;
-    let took_millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let result = request::post(endpoint, &call, &envelope, now, deadline).await;
+    let (took_millis, deadline_millis) = (millis(started.elapsed()), millis(deadline));
     let (status, answer, outcome, is_fine, detail) = match result {
         Err(failure) => (None, String::new(), failure.kind.name(), false, failure.detail),
         Ok(answer) => {
@@ -284,7 +288,19 @@ pub async fn test(endpoint: &Endpoint, clock: &dyn Clock, command: &str) -> Resu
         took.ms = took_millis,
         "tested by the operator"
     );
-    Ok(Tested { endpoint: name, command, id, request, took_millis, status, answer, outcome, is_fine, detail })
+    Ok(Tested {
+        endpoint: name,
+        command,
+        id,
+        request,
+        took_millis,
+        deadline_millis,
+        status,
+        answer,
+        outcome,
+        is_fine,
+        detail,
+    })
 }
 
 fn verdict(verdict: Result<Verdict, crate::codec::Unreadable>) -> (&'static str, bool, String) {

@@ -13,7 +13,7 @@ use hyper::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{ALL_FAILING, Operator, OperatorError};
+use super::{ALL_FAILING, MAX_PAGE, Operator, OperatorError};
 use crate::deliver::handle::{Handle, State};
 use crate::deliver::telling::{self, Telling};
 use crate::ledger::{Attempt, Letter, LetterQuery, LetterState};
@@ -22,13 +22,14 @@ use crate::request;
 /// What is shown in place of a secret.
 const BLANK: &str = "…";
 
-/// Query parameters that prove something, in lower case: Tencent's own, and what people put into URLs.
-const SECRET_PARAMETERS: [&str; 14] = [
-    "access_token",
-    "api_key",
+/// A query parameter proves something if one of these is a word of its name, in lower case: Tencent's `Sign`, and what people
+/// and clouds put into URLs (`X-Amz-Signature`, `api-key`, `code`).
+const SECRET_WORDS: [&str; 14] = [
     "apikey",
     "auth",
     "authorization",
+    "code",
+    "hmac",
     "key",
     "passwd",
     "password",
@@ -39,6 +40,12 @@ const SECRET_PARAMETERS: [&str; 14] = [
     "signature",
     "token",
 ];
+
+/// ... or if it ends with one of these: `accesstoken`. Not with `key`, because of `monkey`.
+const SECRET_ENDS: [&str; 5] = ["apikey", "password", "secret", "signature", "token"];
+
+/// The outcomes of attempts in which the endpoint answered, and did not want the event.
+const REFUSALS: [&str; 3] = ["bad_status", "busy", "not_acknowledged"];
 
 /// An event, and what became of it.
 #[derive(Clone, Debug, Serialize)]
@@ -79,7 +86,7 @@ pub struct ShownEndpoint {
     pub why: String,
     /// When it is told (again), if that is known.
     pub due: Option<Timestamp>,
-    /// How often it was refused, by the schedule.
+    /// How often it was refused: of what is told, by the attempts that are remembered; else by the schedule.
     pub refused: u32,
     /// The request as it would be sent now.
     pub request: Option<ShownRequest>,
@@ -151,7 +158,8 @@ impl Operator {
         let id = self.read_id(id)?;
         let entry = self.find(&id).await?;
         let attempts = self.parts.ledger.attempts(entry.event.id()).await?;
-        let query = LetterQuery { event: Some(entry.event.id()), limit: self.handles.len(), ..LetterQuery::default() };
+        // Endpoints that are configured no more have letters, too: there are not so many of them.
+        let query = LetterQuery { event: Some(entry.event.id()), limit: MAX_PAGE, ..LetterQuery::default() };
         let letters = self.parts.ledger.letters(&query).await?;
         let is_meant = |name: &str| id.endpoint.as_ref().is_none_or(|own| own == name);
         let mut endpoints = Vec::new();
@@ -231,12 +239,12 @@ impl Operator {
             let why = format!("it is newer than the event: it is owed what came after {}", told.cursor.started.0);
             return Ok(Fate::new(Owed::NotOwed, why));
         }
-        if let Some(at) = attempts.iter().rev().find(|attempt| attempt.outcome == "told") {
-            let mut fate = Fate::new(Owed::Told, "it accepted it");
-            fate.due = None;
-            fate.refused =
-                u32::try_from(attempts.iter().filter(|other| other.time < at.time).count()).unwrap_or(u32::MAX);
-            return Ok(fate);
+        if let Some(last) = attempts.iter().rposition(|attempt| attempt.outcome == "told") {
+            // An attempt that nobody answered, and one that was accepted before a replay, refused nothing.
+            let refused =
+                attempts[..last].iter().filter(|attempt| REFUSALS.contains(&attempt.outcome.as_str())).count();
+            let refused = u32::try_from(refused).unwrap_or(u32::MAX);
+            return Ok(Fate { refused, ..Fate::new(Owed::Told, "it accepted it") });
         }
         if told.is_told(entry) {
             return Ok(Fate::new(Owed::Told, "it accepted it; that attempt is no longer remembered"));
@@ -311,12 +319,27 @@ pub(super) fn shown(request: &Request<Full<Bytes>>, body: &Bytes) -> ShownReques
 pub(super) fn without_secrets(url: &str) -> String {
     let Some((path, query)) = url.split_once('?') else { return url.to_owned() };
     let parameters = query.split('&').map(|parameter| match parameter.split_once('=') {
-        Some((name, value)) if !value.is_empty() && SECRET_PARAMETERS.contains(&name.to_lowercase().as_str()) => {
-            format!("{name}={BLANK}")
-        }
+        Some((name, value)) if !value.is_empty() && is_secret(name) => format!("{name}={BLANK}"),
         _ => parameter.to_owned(),
     });
     format!("{path}?{}", parameters.collect::<Vec<_>>().join("&"))
+}
+
+/// Whether a parameter of this name proves something.
+fn is_secret(name: &str) -> bool {
+    let mut words = String::new();
+    let mut was_lower = false;
+    for c in name.chars() {
+        // `secretKey` is two words, too.
+        if was_lower && c.is_ascii_uppercase() {
+            words.push(' ');
+        }
+        was_lower = c.is_ascii_lowercase();
+        words.push(c.to_ascii_lowercase());
+    }
+    let name = name.to_ascii_lowercase();
+    SECRET_ENDS.iter().any(|end| name.ends_with(end))
+        || words.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| SECRET_WORDS.contains(&word))
 }
 
 /// What the ledger has noted and what is in memory, each attempt once.

@@ -17,9 +17,10 @@ use chat::refusal::AskFailure;
 use chat::{Actor, Fault, Origin};
 use http_body_util::Full;
 use hyper::Request;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::*;
+use crate::asking::CommandSettings;
 use crate::codec::{Call, Codec, Unreadable};
 use crate::deliver::{Announcer, Deliverer};
 use crate::endpoint::{Endpoint, EndpointSettings, OnFailure};
@@ -44,8 +45,13 @@ struct World {
     cursors: Mutex<BTreeMap<(String, Shard), Cursor>>,
     behind: Mutex<Vec<(chat::event::Subject, Behind)>>,
     gaps: Mutex<Vec<Gap>>,
+    attempts: Mutex<Vec<Attempt>>,
     /// Letters that are counted and not there.
     claimed: Mutex<u64>,
+    /// Writing letters fails from this time on, counted from 1.
+    fails_from: Mutex<Option<usize>>,
+    /// Writing letters waits for a permit of this.
+    gate: Mutex<Option<Arc<Semaphore>>>,
 }
 
 fn at(millis: i64) -> Timestamp {
@@ -183,6 +189,14 @@ impl Ledger for World {
 
     async fn put_letters(&self, letters: Vec<Letter>) -> Result<(), Fault> {
         self.puts.lock().unwrap().push(letters.len());
+        let gate = self.gate.lock().unwrap().clone();
+        if let Some(gate) = gate {
+            gate.acquire().await.unwrap().forget();
+        }
+        let puts = self.puts.lock().unwrap().len();
+        if self.fails_from.lock().unwrap().is_some_and(|from| puts >= from) {
+            return Err(Fault::unavailable("the database is away"));
+        }
         let mut there = self.letters.lock().unwrap();
         there.extend(letters.into_iter().map(|one| ((one.endpoint.clone(), one.shard, one.position), one)));
         Ok(())
@@ -196,8 +210,8 @@ impl Ledger for World {
         Ok(())
     }
 
-    async fn attempts(&self, _: EventId) -> Result<Vec<Attempt>, Fault> {
-        Ok(Vec::new())
+    async fn attempts(&self, event: EventId) -> Result<Vec<Attempt>, Fault> {
+        Ok(self.attempts.lock().unwrap().iter().filter(|attempt| attempt.event == event).cloned().collect())
     }
 
     async fn note_time(&self, _: Timestamp, _: Vec<(Shard, Position)>) -> Result<(), Fault> {
@@ -307,34 +321,93 @@ impl Transport for Nobody {
     }
 }
 
+/// Asks about messages.
+struct Curious;
+
+impl Codec for Curious {
+    fn knows(&self, command: &str) -> bool {
+        self.commands().contains(&command)
+    }
+
+    fn commands(&self) -> Vec<&'static str> {
+        vec!["Ask", "Ask too"]
+    }
+
+    fn is_question(&self, _: &str) -> bool {
+        true
+    }
+
+    fn asks(&self, _: &Question) -> &'static [&'static str] {
+        &["Ask", "Ask too"]
+    }
+
+    fn question(&self, command: &'static str, question: &Question) -> Call {
+        Plain.question(command, question)
+    }
+
+    fn verdict(&self, _: &'static str, _: &Question, _: &[u8]) -> Result<Verdict, Unreadable> {
+        Ok(Verdict::Allow)
+    }
+
+    fn tells(&self, _: &Event) -> Option<&'static str> {
+        None
+    }
+
+    fn telling(&self, command: &'static str, entry: &LogEntry) -> Result<Call, Fault> {
+        Plain.telling(command, entry)
+    }
+
+    fn url(&self, call: &Call, now: Timestamp) -> String {
+        Plain.url(call, now)
+    }
+
+    fn acknowledges(&self, _: &[u8]) -> bool {
+        true
+    }
+}
+
+/// Never answers.
+struct Silence;
+
+#[async_trait]
+impl Transport for Silence {
+    async fn exchange(&self, _: Request<Full<Bytes>>) -> Result<Answer, CallFailure> {
+        std::future::pending().await
+    }
+}
+
+fn settings(name: &str) -> EndpointSettings {
+    EndpointSettings {
+        name: name.to_owned(),
+        commands: Commands::All,
+        timeout: Duration::from_secs(1),
+        on_failure: OnFailure::Allow,
+        on_failures: Default::default(),
+        by_command: BTreeMap::new(),
+        telling: Default::default(),
+        filter: Default::default(),
+        headers: Default::default(),
+        concurrency: 1,
+        secret: None,
+    }
+}
+
 /// Endpoints by these names, which were there before the first event, and the deliverers that do not run.
-async fn operator(world: &Arc<World>, names: &[(&str, Commands)]) -> (Operator, Vec<Deliverer>) {
+async fn operator(world: &Arc<World>, names: &[(&str, Commands)]) -> (Arc<Operator>, Vec<Deliverer>) {
     let clock: Arc<dyn Clock> = Arc::new(Noon);
     let parts = Parts { log: world.clone(), ledger: world.clone(), clock, announcer: world.clone() };
     let (mut handles, mut deliverers) = (Vec::new(), Vec::new());
     for (name, commands) in names {
-        let settings = EndpointSettings {
-            name: (*name).to_owned(),
-            commands: commands.clone(),
-            timeout: Duration::from_secs(1),
-            on_failure: OnFailure::Allow,
-            on_failures: Default::default(),
-            by_command: BTreeMap::new(),
-            telling: Default::default(),
-            filter: Default::default(),
-            headers: Default::default(),
-            concurrency: 1,
-            secret: None,
-        };
+        let settings = EndpointSettings { commands: commands.clone(), ..settings(name) };
         let endpoint = Arc::new(Endpoint::new(settings, Arc::new(Plain), Arc::new(Nobody)).unwrap());
         let (deliverer, handle) = Deliverer::open(endpoint, SHARDS.to_vec(), parts.clone()).await.unwrap();
         deliverers.push(deliverer);
         handles.push(handle);
     }
-    (Operator::new(handles, parts), deliverers)
+    (Arc::new(Operator::new(handles, parts)), deliverers)
 }
 
-async fn app(world: &Arc<World>) -> (Operator, Vec<Deliverer>) {
+async fn app(world: &Arc<World>) -> (Arc<Operator>, Vec<Deliverer>) {
     operator(world, &[("app", Commands::All)]).await
 }
 
@@ -492,6 +565,61 @@ async fn what_became_of_an_event_is_told_apart() {
     assert!(!told.is_told(&all[1]) && told.is_told(&all[0]));
 }
 
+/// Its letter is shown, however many there are of endpoints that are not configured any more.
+#[tokio::test]
+async fn letters_of_forgotten_endpoints_hide_none() {
+    let world = Arc::new(World::default());
+    let entry = world.say(Shard(0), "g", NOW - HOUR, 1);
+    let (operator, _kept) = app(&world).await;
+    for name in ["a", "aa", "aaa", "app"] {
+        put(&world, letter(name, &entry, LetterState::Dead));
+    }
+    let shown = operator.show(&entry.event.id().to_string()).await.unwrap();
+    assert_eq!(shown.endpoints.len(), 1);
+    assert_eq!((shown.endpoints[0].state, shown.endpoints[0].refused), (Owed::Dead, 10));
+}
+
+/// Refused is what was answered with a no: not what nobody answered, nor what was accepted and replayed.
+#[tokio::test]
+async fn what_was_never_refused_is_not_said_to_be() {
+    let world = Arc::new(World::default());
+    let entry = world.say(Shard(0), "g", NOW - HOUR, 1);
+    let (operator, _kept) = app(&world).await;
+    world.told("app", Shard(0), 1);
+    let outcomes =
+        ["unreachable", "timeout", "told", "bad_status", "not_acknowledged", "busy", "gone", "told", "bad_status"];
+    let noted = outcomes.iter().zip(0..).map(|(outcome, second)| Attempt {
+        endpoint: "app".to_owned(),
+        event: entry.event.id(),
+        command: "Sent".to_owned(),
+        time: at(NOW - HOUR + second * 1000),
+        took: 5,
+        outcome: (*outcome).to_owned(),
+        status: None,
+        detail: String::new(),
+    });
+    *world.attempts.lock().unwrap() = noted.collect();
+    for (known, refused) in [(9, 3), (8, 3), (3, 0)] {
+        world.attempts.lock().unwrap().truncate(known);
+        let shown = operator.show(&entry.event.id().to_string()).await.unwrap();
+        assert_eq!((shown.endpoints[0].state, shown.endpoints[0].refused), (Owed::Told, refused), "{known}");
+    }
+}
+
+/// A test waits as long as a question of that command would.
+#[tokio::test(start_paused = true)]
+async fn a_test_has_the_deadline_of_its_command() {
+    let own = CommandSettings { timeout: Some(Duration::from_secs(7)), ..CommandSettings::default() };
+    let settings = EndpointSettings { by_command: BTreeMap::from([("Ask".to_owned(), own)]), ..settings("app") };
+    let endpoint = Endpoint::new(settings, Arc::new(Curious), Arc::new(Silence)).unwrap();
+    for (command, seconds) in [("Ask", 7), ("Ask too", 1)] {
+        let began = tokio::time::Instant::now();
+        let tested = test(&endpoint, &Noon, command).await.unwrap();
+        assert_eq!((tested.outcome, tested.deadline_millis), ("timeout", seconds * 1000), "{command}");
+        assert_eq!(began.elapsed().as_secs(), seconds, "{command}");
+    }
+}
+
 #[tokio::test]
 async fn what_was_told_is_replayed_and_what_is_coming_is_not() {
     let world = Arc::new(World::default());
@@ -611,6 +739,68 @@ async fn too_many_letters_are_refused_in_words() {
     assert_eq!(operator.replay(&hour).await.unwrap().endpoints[0].already, 3);
 }
 
+/// How many more instructions a deliverer that does not run takes.
+async fn room(handle: &Handle) -> usize {
+    let mut room = 0;
+    while tokio::time::timeout(Duration::ZERO, handle.letters_changed()).await.is_ok() {
+        room += 1;
+    }
+    room
+}
+
+/// What was written before the store failed is told at once, and not when somebody replays something else.
+#[tokio::test(start_paused = true)]
+async fn a_replay_that_breaks_off_is_told_of_to_the_deliverer() {
+    let world = Arc::new(World::default());
+    let (operator, _kept) = operator(&world, &[("app", Commands::All), ("other", Commands::All)]).await;
+    for number in 0..1_500_u32 {
+        put(&world, letter("app", &world.say(Shard(0), "g", NOW - HOUR, number.into()), LetterState::Dead));
+    }
+    let dead = replay(Selection::Dead(at(NOW - HOUR), at(NOW)));
+    for (fails_from, written) in [(2, 1_000), (3, 1_000)] {
+        *world.fails_from.lock().unwrap() = Some(fails_from);
+        let failed = operator.replay(&dead).await;
+        assert!(matches!(failed, Err(OperatorError::Fault(_))), "{failed:?}");
+        let again = world.states().iter().filter(|(.., state)| *state == LetterState::Replay).count();
+        assert_eq!(again, written);
+    }
+    // Twice: the second one wrote nothing, as far as it knows.
+    assert_eq!(room(operator.handle("other").unwrap()).await - room(operator.handle("app").unwrap()).await, 2);
+}
+
+/// Whoever asked for it hangs up; and the next one counts what it has written.
+#[tokio::test(start_paused = true)]
+async fn a_replay_goes_on_without_its_caller_and_the_next_waits_for_it() {
+    let world = Arc::new(World::default());
+    let (operator, _kept) = app(&world).await;
+    let all: Vec<_> = (0..6_u8).map(|number| world.say(Shard(0), "g", NOW - HOUR, number.into())).collect();
+    world.told("app", Shard(0), 6);
+    *world.claimed.lock().unwrap() = MAX_LETTERS - 3;
+    let gate = Arc::new(Semaphore::new(0));
+    *world.gate.lock().unwrap() = Some(gate.clone());
+    let of = |entries: &[LogEntry]| {
+        replay(Selection::Events(entries.iter().map(|entry| entry.event.id().to_string()).collect()))
+    };
+    let (first, second) = (of(&all[..3]), of(&all[3..]));
+    let hung_up = tokio::time::timeout(Duration::from_secs(1), operator.replay(&first)).await;
+    assert!(hung_up.is_err() && world.puts.lock().unwrap().len() == 1, "{hung_up:?}");
+    assert!(
+        operator.replay(&Replay { dry_run: true, ..first.clone() }).await.unwrap().dry_run,
+        "looking does not wait"
+    );
+
+    let open_later = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        gate.add_permits(10);
+    };
+    let (refused, ()) = tokio::join!(operator.replay(&second), open_later);
+    assert!(
+        matches!(&refused, Err(OperatorError::Conflict(words)) if words.contains("1000003 letters")),
+        "{refused:?}"
+    );
+    assert_eq!(world.states().len(), 3);
+}
+
 #[test]
 fn secrets_in_a_url_are_blanked() {
     for (url, expected) in [
@@ -618,6 +808,11 @@ fn secrets_in_a_url_are_blanked() {
         ("http://h/p?a=1&Sign=abc&RequestTime=7", "http://h/p?a=1&Sign=…&RequestTime=7"),
         ("http://h/p?TOKEN=x&key=y&monkey=z&token=", "http://h/p?TOKEN=…&key=…&monkey=z&token="),
         ("http://h/p?access_token=a=b&flag", "http://h/p?access_token=…&flag"),
+        ("http://h/p?X-Amz-Signature=x&X-Amz-Date=y", "http://h/p?X-Amz-Signature=…&X-Amz-Date=y"),
+        ("http://h/p?api-key=x&client_secret=y&sig.v1=z", "http://h/p?api-key=…&client_secret=…&sig.v1=…"),
+        ("http://h/p?accessToken=x&secretKey=y&APIKEY=z", "http://h/p?accessToken=…&secretKey=…&APIKEY=…"),
+        ("http://h/p?authtoken=x&webhooksecret=y&code=z", "http://h/p?authtoken=…&webhooksecret=…&code=…"),
+        ("http://h/p?design=a&author=b&keys=c&zipcode=d", "http://h/p?design=a&author=b&keys=c&zipcode=d"),
     ] {
         assert_eq!(show::without_secrets(url), expected);
     }

@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::forget::Forgetful;
 use super::wire::Line;
-use super::{BEAT_EVERY, LONGEST_SILENCE, Lines, MAX_IN_FLIGHT, Tunnel};
+use super::{BEAT_EVERY, LONGEST_SILENCE, Lines, MAX_IN_FLIGHT, Tunnel, TunnelStatus};
 use crate::asking::OnFailures;
 use crate::codec::Codec;
 use crate::deliver::schedule::Schedule;
@@ -120,6 +120,13 @@ impl Tunnels {
         self.roster.add(endpoint.clone());
         self.tasks.spawn(keep(self.clone(), slot, endpoint, deliverer));
         Ok(lines)
+    }
+
+    /// The open ones, by name.
+    pub fn list(&self) -> Vec<TunnelStatus> {
+        let mut all: Vec<_> = self.state().open.values().map(|tunnel| tunnel.status()).collect();
+        all.sort_unstable_by(|one, other| one.tunnel.cmp(&other.tunnel));
+        all
     }
 
     /// The open tunnel of this id.

@@ -59,6 +59,7 @@ fn called(status: Option<u16>, outcome: &'static str, is_fine: bool) -> Called {
         id: "test-1.app".to_owned(),
         request,
         took_millis: 5,
+        deadline_millis: 2000,
         status,
         answer: String::new(),
         outcome,
@@ -207,6 +208,15 @@ fn answers() {
     let slow = |millis| with(|facts| facts.calls[0].tested.took_millis = millis);
     assert_eq!(found(&slow(1000)), [""; 0]);
     assert_eq!(found(&slow(1001)), ["Warn slow"]);
+    // The command's own deadline counts, and not its endpoint's.
+    let own = |took, deadline, timeout| {
+        with(|facts| {
+            (facts.calls[0].tested.took_millis, facts.calls[0].tested.deadline_millis) = (took, deadline);
+            facts.timeout = Duration::from_millis(timeout);
+        })
+    };
+    assert_eq!(found(&own(5, 9, 2000)), ["Warn slow"]);
+    assert_eq!(found(&own(100, 200, 10)), [""; 0]);
 }
 
 #[test]

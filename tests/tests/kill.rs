@@ -49,9 +49,8 @@ impl Siege {
         let since = Instant::now();
         let mut rng = StdRng::seed_from_u64(seed);
         let backend = Receiver::start().await;
-        // `webhook-id` is a signed call's.
-        let endpoints = endpoints(&backend).map(|endpoint| endpoint.secret(SECRET));
-        let server = endpoints.into_iter().fold(setup, Setup::endpoint).start().await;
+        let [signed, unsigned] = endpoints(&backend);
+        let server = setup.endpoint(signed.secret(SECRET)).endpoint(unsigned).start().await;
         let traffic = Traffic::prepare(&server, rng.random()).await;
         Self { rounds, longest_load, rng, since, backend, server, traffic, hit: 0 }
     }

@@ -32,6 +32,8 @@ pub mod policy;
 pub mod port;
 pub mod question;
 pub mod refusal;
+#[cfg(feature = "samples")]
+pub mod sample;
 pub mod relation;
 mod turns;
 

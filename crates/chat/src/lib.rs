@@ -32,9 +32,9 @@ pub mod policy;
 pub mod port;
 pub mod question;
 pub mod refusal;
+pub mod relation;
 #[cfg(feature = "samples")]
 pub mod sample;
-pub mod relation;
 mod turns;
 
 pub use chat::{Chat, Settings};

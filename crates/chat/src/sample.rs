@@ -10,10 +10,10 @@ use crate::conversation::ConversationId;
 use crate::element::Element;
 use crate::event::{EndpointPause, Event, GroupChange, NotSent};
 use crate::group::update::{Naming, UpdateGroup};
-use crate::group::{Group, GroupKind, GroupProfile, GroupRules, GroupStatus, Joining, Topic};
+use crate::group::{Group, GroupKind, GroupProfile, Topic};
 use crate::id::{EventId, MessageId, Timestamp};
 use crate::member::{Member, Role};
-use crate::message::{Delivery, Message};
+use crate::message::Message;
 use crate::question::account::{Registration, WantedBlock};
 use crate::question::group::{GroupCreation, GroupUpdate, TopicCreation};
 use crate::question::member::MemberAddition;
@@ -110,25 +110,8 @@ fn occasion() -> Occasion {
 }
 
 fn direct() -> Message {
-    Message {
-        id: MessageId::new(TIME, 7),
-        conversation: ConversationId::direct("alice".into(), "bob".into()),
-        group_kind: None,
-        seq: 1,
-        sender: "alice".into(),
-        actor: Actor::Account("alice".into()),
-        origin: Origin::default(),
-        client_id: "c1".into(),
-        time: TIME,
-        created: TIME,
-        sender_name: String::new(),
-        sender_face: String::new(),
-        elements: vec![Element::text("lunch?")],
-        custom_data: None,
-        mentions: Vec::new(),
-        delivery: Delivery::default(),
-        carried: None,
-    }
+    let conversation = ConversationId::direct("alice".into(), "bob".into());
+    Message { seq: 1, elements: vec![Element::text("lunch?")], ..Message::sample("alice", conversation) }
 }
 
 fn in_group() -> Message {
@@ -137,28 +120,7 @@ fn in_group() -> Message {
 }
 
 fn group() -> Group {
-    Group {
-        id: "climbers".into(),
-        kind: GroupKind::Public,
-        owner: Some("alice".into()),
-        creator: Some("administrator".into()),
-        profile: GroupProfile { name: "Climbers".into(), ..GroupProfile::default() },
-        rules: GroupRules {
-            joining: Joining::Free,
-            muted: false,
-            member_limit: 100,
-            hides_members: false,
-            forbids_befriending: false,
-            approves_invitations: false,
-        },
-        status: GroupStatus::Open,
-        has_topics: false,
-        created: TIME,
-        updated: TIME,
-        version: 1,
-        member_count: 1,
-        announced: None,
-    }
+    Group { id: "climbers".into(), owner: Some("alice".into()), ..Group::sample(GroupKind::Public) }
 }
 
 fn members() -> Vec<Member> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use chat::account::import::NewAccount;
 use chat::group::update::UpdateGroup;
-use chat::group::{Group, GroupKind, GroupProfile, GroupRules, GroupStatus, Joining, Topic};
+use chat::group::{Group, GroupKind, GroupProfile, GroupRules, Joining, Topic};
 use chat::id::EventId;
 use chat::member::{Member, Role};
 use chat::question::Occasion;
@@ -23,27 +23,15 @@ fn occasion() -> Occasion {
 }
 
 fn lunch() -> Group {
+    let sample = Group::sample(GroupKind::Public);
     Group {
         id: "g100".into(),
-        kind: GroupKind::Public,
         owner: Some("alice".into()),
         creator: Some("imAdmin".into()),
         profile: GroupProfile { name: "Lunch".into(), ..GroupProfile::default() },
-        rules: GroupRules {
-            joining: Joining::Approval,
-            muted: false,
-            member_limit: 6000,
-            hides_members: false,
-            forbids_befriending: false,
-            approves_invitations: false,
-        },
-        status: GroupStatus::Open,
-        has_topics: false,
-        created: TIME,
-        updated: TIME,
-        version: 1,
+        rules: GroupRules { joining: Joining::Approval, ..sample.rules },
         member_count: 3,
-        announced: None,
+        ..sample
     }
 }
 

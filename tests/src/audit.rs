@@ -90,8 +90,8 @@ impl Stored {
     }
 
     /// Every message reaches both endpoints, first arrivals are in the order of the conversation, and nothing else is
-    /// told. Gives how often it was told again.
-    pub async fn is_told_to(&self, backend: &Receiver) -> usize {
+    /// told. Gives the calls up to the last that had to come, and how many of them told something again; more may come.
+    pub async fn is_told_to(&self, backend: &Receiver) -> (Vec<Call>, usize) {
         let mut read = 0;
         let mut arrived: BTreeMap<(bool, String), Vec<String>> = BTreeMap::new();
         let mut firsts = BTreeSet::new();
@@ -120,7 +120,9 @@ impl Stored {
             );
         }
         assert_eq!(firsts.len(), expected, "something was told that is not stored");
-        read - expected
+        let mut calls = backend.calls();
+        calls.truncate(read);
+        (calls, read - expected)
     }
 
     fn words(&self, conversation: &str) -> &[String] {

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use crate::Server;
+use crate::admin::without_secrets;
 use crate::wait::within;
 
 /// The binary under test: `RINGBACK_BIN`, else the one that cargo built beside this test.
@@ -43,6 +45,16 @@ pub async fn run<const N: usize>(args: [&str; N]) -> Ended {
     let mut command = ringback();
     command.args(args);
     finish(command).await
+}
+
+/// Runs a command about this server, such as `callbacks status`. Whatever it is, it shows no secret of the server's.
+pub async fn of_server(server: &Server, words: &[&str]) -> Ended {
+    let mut command = ringback();
+    command.args(words).arg("--server").arg(format!("http://{}", server.http()));
+    command.arg("--config").arg(server.config_file()).arg("--data-dir").arg(server.data_dir());
+    let ended = finish(command).await;
+    without_secrets(&words.join(" "), &format!("{}{}", ended.out, ended.err), &server.secrets());
+    ended
 }
 
 pub async fn finish(command: Command) -> Ended {

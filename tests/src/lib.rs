@@ -25,7 +25,7 @@
 //!   [`follower`]: whether the headers alone prove that nothing was missed.
 //! - [`stage`]: the usual cast, ready to play.
 //! - [`wire`]: what a body looks like: its shape, its steady part, the seed documents' samples.
-//! - [`cli`]: the binary as a command; [`http`]: one plain HTTP client; [`wait`]: deadlines.
+//! - [`admin`]: the admin API; [`cli`]: the binary as a command; [`http`]: one plain HTTP client; [`wait`]: deadlines.
 //!
 //! Two rules. Nothing sleeps until something "has probably happened": wait for the thing itself, with a
 //! generous deadline. And to prove that something did *not* happen, let something happen after it on the
@@ -33,6 +33,7 @@
 
 use std::io::Write;
 
+pub mod admin;
 pub mod audit;
 pub mod cli;
 pub mod disk;
@@ -51,6 +52,7 @@ pub mod usersig;
 pub mod wait;
 pub mod wire;
 
+pub use admin::Admin;
 pub use disk::{Disk, Kind};
 pub use follower::Follower;
 pub use openim::OpenIm;

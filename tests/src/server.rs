@@ -157,6 +157,13 @@ impl Endpoint {
         self.concurrency = Some(calls);
         self
     }
+
+    fn secrets(&self) -> Vec<String> {
+        let query = self.url.split_once('?').map_or("", |(_, query)| query);
+        let in_url = query.split('&').filter_map(|pair| pair.strip_prefix("key="));
+        let others = self.token.iter().chain(&self.secret).chain(self.headers.values()).map(String::as_str);
+        others.chain(in_url).map(str::to_owned).collect()
+    }
 }
 
 /// What a server is to be, before it runs.
@@ -437,6 +444,20 @@ impl Server {
 
     pub fn config_file(&self) -> &Path {
         &self.config_file
+    }
+
+    /// The admin token that it made, once it runs.
+    pub fn admin_token(&self) -> Option<String> {
+        let file = std::fs::read_to_string(self.data_dir.join("secrets.toml")).ok()?;
+        let secrets: toml::Table = toml::from_str(&file).expect("TOML");
+        Some(secrets["admin_token"].as_str().expect("a token").to_owned())
+    }
+
+    /// All that no operator is ever shown: keys, tokens, signing secrets, the values of headers and those in URLs.
+    pub fn secrets(&self) -> Vec<String> {
+        let (tencent, openim) = (&self.config.tencent.key, &self.config.openim.secret);
+        let own = [tencent.clone(), openim.clone(), self.admin_token()].into_iter().flatten();
+        own.chain(self.config.endpoint.iter().flat_map(Endpoint::secrets)).collect()
     }
 
     /// The app's backend as the first admin, in Tencent's dialect.

@@ -276,6 +276,7 @@ async fn a_hanging_backend(voice: Voice, timeout: Option<&'static str>) {
     let death = Instant::now();
     let mut costly = 0;
     while app.breaker().await == 0 {
+        assert!(death.elapsed() < Duration::from_secs(10), "it is not found dead after {:?}", death.elapsed());
         let (fate, took) = app.timed("into the void").await;
         assert_eq!(fate, Ok(()), "the policy lets it pass");
         costly += u32::from(took > Duration::from_secs(1));

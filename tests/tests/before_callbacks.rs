@@ -439,6 +439,10 @@ async fn an_openim_backend_is_asked_before_accounts_are_made_known() {
     assert_eq!(stage.tencent.refused(IMPORT, json!({"UserID": "u4"})).await, 70_402);
     assert_eq!(stage.tencent.refused(MULTI_IMPORT, json!({"Accounts": ["u4", "u5"]})).await, 70_402);
     assert_eq!(known(&stage, &["u2", "u3", "u4", "u5"]).await, [false; 4]);
+    // With others in their place the call succeeds.
+    stage.backend.answers(OPENIM_REGISTER, openim_yes(json!({"users": [{"userID": "instead"}]})));
+    stage.openim.ok("/user/user_register", users(&["u3"])).await;
+    assert_eq!(known(&stage, &["u3", "instead"]).await, [false, true]);
     // A known account is not asked about.
     let asked = stage.backend.calls_of(OPENIM_REGISTER).len();
     stage.tencent.ok(IMPORT, json!({"UserID": "bob", "Nick": "Bob"})).await;

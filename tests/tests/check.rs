@@ -9,7 +9,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::PrivateKeyDer;
 use serde_json::{Value, json};
-use tests::cli::{Ended, finish, ringback};
+use tests::cli::{self, Ended, finish, ringback};
 use tests::wait::until;
 use tests::{Answer, Endpoint, Manner, Receiver, Rogue, Server, Setup, Stage, c2c};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -96,10 +96,7 @@ impl Checked {
 
 /// About this server.
 async fn of_server(server: &Server, words: &[&str]) -> Checked {
-    let mut command = ringback();
-    command.args(["check", "--json", "--server"]).arg(format!("http://{}", server.http()));
-    command.arg("--config").arg(server.config_file()).arg("--data-dir").arg(server.data_dir()).args(words);
-    Checked::of(finish(command).await)
+    Checked::of(cli::of_server(server, &[&["check", "--json"], words].concat()).await)
 }
 
 fn both(url: &str) -> String {
@@ -366,10 +363,7 @@ async fn a_running_server_says_how_they_stand() {
         checked.bad().contains(&"warn dead_letters".to_owned()).then_some(())
     })
     .await;
-    let mut pause = ringback();
-    pause.args(["callbacks", "pause", "good", "--server"]).arg(format!("http://{}", stage.server.http()));
-    pause.arg("--config").arg(stage.server.config_file()).arg("--data-dir").arg(stage.server.data_dir());
-    let ended = finish(pause).await;
+    let ended = cli::of_server(&stage.server, &["callbacks", "pause", "good"]).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let checked = until("the pause", async || {
         let checked = of_server(&stage.server, &["good"]).await;

@@ -49,9 +49,8 @@ impl Siege {
         let since = Instant::now();
         let mut rng = StdRng::seed_from_u64(seed);
         let backend = Receiver::start().await;
-        // `webhook-id` is a signed call's.
-        let endpoints = endpoints(&backend).map(|endpoint| endpoint.secret(SECRET));
-        let server = endpoints.into_iter().fold(setup, Setup::endpoint).start().await;
+        let [signed, unsigned] = endpoints(&backend);
+        let server = setup.endpoint(signed.secret(SECRET)).endpoint(unsigned).start().await;
         let traffic = Traffic::prepare(&server, rng.random()).await;
         Self { rounds, longest_load, rng, since, backend, server, traffic, hit: 0 }
     }
@@ -92,8 +91,8 @@ impl Siege {
         let stored = Stored::read(&openim).await;
         stored.is_exactly(&acked);
         stored.is_shown_by(&tencent, &acked).await;
-        let repeats = stored.is_told_to(&self.backend).await;
-        let follower = Follower::of(&self.backend.calls());
+        let (calls, repeats) = stored.is_told_to(&self.backend).await;
+        let follower = Follower::of(&calls);
         let at_both: Vec<_> = stored.lengths().into_iter().flat_map(|length| [length; 2]).collect();
         assert_eq!(follower.lengths(), at_both, "who follows the headers knows of other events");
         assert_eq!(follower.repeats(), repeats, "whose ids are the same are the same messages");

@@ -3,12 +3,11 @@
 
 use hyper::Method;
 use serde_json::{Value, json};
-use tests::cli::{Ended, finish, ringback};
-use tests::http::Http;
+use tests::cli::{Ended, of_server};
 use tests::openim::{group, single};
 use tests::tencent::with;
 use tests::wait::until;
-use tests::{Call, Endpoint, Server, Setup, Stage, c2c, group_text};
+use tests::{Admin, Call, Endpoint, Server, Setup, Stage, c2c, group_text};
 
 const SENDING: &str = "message.sending";
 const SENT: &str = "message.sent";
@@ -20,33 +19,25 @@ const SEND: &str = "openim/sendmsg";
 const SEND_GROUP: &str = "group_open_http_svc/send_group_msg";
 const OPENIM_SEND: &str = "/msg/send_msg";
 
-/// The admin API of a server, with the token that it made.
-struct Review {
-    http: Http,
-    authorization: String,
-}
+/// Whoever reviews, over the admin API.
+struct Review(Admin);
 
 impl Review {
     fn of(server: &Server) -> Self {
-        let file = std::fs::read_to_string(server.data_dir().join("secrets.toml")).expect("the server's secrets");
-        let secrets: toml::Table = toml::from_str(&file).expect("TOML");
-        let token = secrets["admin_token"].as_str().expect("a token");
-        Self { http: Http::new(server.http()), authorization: format!("Bearer {token}") }
+        Self(Admin::of(server, "/admin/parked"))
     }
 
     async fn send(&self, method: Method, path: &str, body: &str) -> (u16, Value) {
-        let headers = [("authorization", self.authorization.as_str())];
-        let path = format!("/admin/parked{path}");
-        let reply = self.http.send(method, &path, &headers, body.to_owned()).await.expect("an answer");
+        let reply = self.0.send(method, path, body.to_owned()).await;
         (reply.status, reply.json())
     }
 
     async fn get(&self, path: &str) -> (u16, Value) {
-        self.send(Method::GET, path, "").await
+        self.0.get(path).await
     }
 
     async fn decide(&self, id: &str, verdict: Value) -> (u16, Value) {
-        self.send(Method::POST, &format!("/{id}"), &verdict.to_string()).await
+        self.0.post(&format!("/{id}"), verdict).await
     }
 
     /// The ids of those that wait.
@@ -219,8 +210,9 @@ async fn it_waits_through_a_kill_and_is_told_once() {
         .await;
     let told = stage.backend.calls_of(SENT);
     // The kill may have come between a call and the note of it: then it comes again, as the same.
-    let mut ids: Vec<_> = told.iter().map(|call| call.headers.get("webhook-id")).collect();
+    let mut ids: Vec<_> = told.iter().map(|call| call.headers["webhook-id"].as_str()).collect();
     ids.dedup();
+    assert_eq!(ids.len(), 2, "of two messages: {ids:?}");
     assert_eq!(stage.tencent.texts("bob", "alice").await, ["hi", "marker"]);
     let mut words = texts(&told);
     words.dedup();
@@ -290,17 +282,14 @@ async fn what_cannot_be_understood_is_said_in_words() {
         assert_eq!(status, expected, "{method} {path} {body}: {problem}");
         assert!(problem["error"].as_str().is_some_and(|words| words.contains(word)), "{path} {body}: {problem}");
     }
-    let reply = review.http.get("/admin/parked").await;
+    let reply = review.0.http.get("/admin/parked").await;
     assert_eq!(reply.status, 401);
     assert_eq!(review.waiting().await, [id], "nothing of it was a verdict");
 }
 
 /// `ringback callbacks parked …` about this server.
 async fn parked(server: &Server, words: &[&str]) -> Ended {
-    let mut command = ringback();
-    command.args(["callbacks", "parked"]).args(words).arg("--server").arg(format!("http://{}", server.http()));
-    command.arg("--config").arg(server.config_file()).arg("--data-dir").arg(server.data_dir());
-    finish(command).await
+    of_server(server, &[&["callbacks", "parked"], words].concat()).await
 }
 
 #[tokio::test]
@@ -340,7 +329,7 @@ async fn the_command_line_lists_and_decides() {
 async fn metrics_show_what_waits_and_what_was_decided() {
     let (stage, review) = reviewed().await;
     let metric = async |name: &str| {
-        let text = review.http.get("/metrics").await.text();
+        let text = review.0.http.get("/metrics").await.text();
         text.lines().find(|line| line.starts_with(name)).and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
     };
     stage.tencent.refused(SEND, hi()).await;

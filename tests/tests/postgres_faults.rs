@@ -126,7 +126,7 @@ async fn a_failover_to_the_standby_loses_nothing() {
     let stored = Stored::read(&openim).await;
     stored.is_exactly(&acked);
     stored.is_shown_by(&tencent, &acked).await;
-    let repeats = stored.is_told_to(&backend).await;
+    let (_, repeats) = stored.is_told_to(&backend).await;
     let errors = traffic.errors();
     say(&format!(
         "failover: {} acked, {} stored, {errors} told that it cannot now, {repeats} repeats",

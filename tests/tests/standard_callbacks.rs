@@ -283,6 +283,8 @@ async fn groups_blocks_and_accounts_are_asked_about() {
     stage.backend.answers("accounts.registering", no.clone());
     let users = json!({"users": [{"userID": "erin", "nickname": "Erin", "faceURL": ""}]});
     assert_eq!(stage.openim.refused("/user/user_register", users.clone()).await, 5001);
+    stage.backend.answers("accounts.registering", json!({"verdict": "modify", "accounts": []}));
+    assert_eq!(stage.openim.refused("/user/user_register", users.clone()).await, 80_000, "nobody is left");
     stage
         .backend
         .answers("accounts.registering", json!({"verdict": "modify", "accounts": [{"account": "erin", "name": "E."}]}));

@@ -218,9 +218,7 @@ fn allowed(verdict: Verdict) -> Result<Option<Edit>, Refusal> {
         Verdict::Modify(edit) => Ok(Some(edit)),
         Verdict::Reject(refusal) => Err(refusal),
         // Only a message can wait, too; a dialect does not read that of anything else.
-        Verdict::Discard | Verdict::Park(_) => {
-            Err(Refusal::Rejected { code: None, info: String::new(), detail: String::new() })
-        }
+        Verdict::Discard | Verdict::Park(_) => Err(Refusal::rejected()),
     }
 }
 

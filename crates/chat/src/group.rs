@@ -170,10 +170,10 @@ pub struct Topic {
     pub created: Timestamp,
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "samples"))]
 impl Group {
     /// A group of that kind that nothing is special about.
-    pub(crate) fn sample(kind: GroupKind) -> Self {
+    pub fn sample(kind: GroupKind) -> Self {
         let time = Timestamp::from_millis(1_700_000_000_000);
         Self {
             id: "g".into(),

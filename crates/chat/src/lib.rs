@@ -33,6 +33,8 @@ pub mod port;
 pub mod question;
 pub mod refusal;
 pub mod relation;
+#[cfg(feature = "samples")]
+pub mod sample;
 mod turns;
 
 pub use chat::{Chat, Settings};

@@ -153,10 +153,10 @@ pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "samples"))]
 impl Message {
     /// A text from `sender` that nothing is special about.
-    pub(crate) fn sample(sender: &str, conversation: ConversationId) -> Self {
+    pub fn sample(sender: &str, conversation: ConversationId) -> Self {
         let time = Timestamp::from_millis(1_700_000_000_000);
         Self {
             id: MessageId::new(time, 1),

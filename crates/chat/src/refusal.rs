@@ -186,6 +186,11 @@ impl Refusal {
         Self::Invalid { field: field.into(), problem: problem.into() }
     }
 
+    /// The app's backend said no, and neither why nor with which code.
+    pub fn rejected() -> Self {
+        Self::Rejected { code: None, info: String::new(), detail: String::new() }
+    }
+
     /// A stable name for metrics and logs.
     pub fn name(&self) -> &'static str {
         match self {

@@ -24,10 +24,13 @@ pub(crate) fn check_new_group(id: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// A sender's own id of a message: any text, bounded.
+/// A sender's own id of a message: any text, bounded, without NUL, which is in no id (PostgreSQL's text cannot hold it).
 pub(crate) fn check_client_message(id: &str) -> Result<(), ApiError> {
     if id.len() > MAX_ID_BYTES {
         return Err(Code::Args.because(format!("clientMsgID has more than {MAX_ID_BYTES} bytes")));
+    }
+    if id.contains('\0') {
+        return Err(Code::Args.because("clientMsgID has a NUL"));
     }
     Ok(())
 }
@@ -54,8 +57,12 @@ mod tests {
             assert!(check_new_account(id).is_err(), "{id:?}");
         }
         assert!(check_new_group("@TGS#1AB").is_ok());
-        for id in ["", "a b", "g\n1", "gr\u{200b}oup", &"x".repeat(129)] {
+        for id in ["", "a b", "g\n1", "g\0", "gr\u{200b}oup", &"x".repeat(129)] {
             assert!(check_new_group(id).is_err(), "{id:?}");
+        }
+        assert!(check_client_message("żółw 1").is_ok());
+        for id in ["a\0b", &"x".repeat(129)] {
+            assert!(check_client_message(id).is_err(), "{id:?}");
         }
     }
 }

@@ -102,7 +102,7 @@ impl Codec for StandardCodec {
     }
 
     fn content_types(&self, message: &Message) -> Vec<String> {
-        message.elements.iter().map(element::type_of).collect()
+        message.elements.iter().map(|element| element::type_of(element).to_owned()).collect()
     }
 
     fn url(&self, _: &Call, _: Timestamp) -> String {

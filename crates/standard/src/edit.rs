@@ -1,8 +1,11 @@
 //! What may be changed in an answer to a question about groups, members and accounts.
 
 use chat::account::import::NewAccount;
+use std::num::NonZeroU64;
+
 use chat::group::update::UpdateGroup;
 use chat::id::{AccountId, GroupId, MAX_ID_BYTES, Timestamp};
+use chat::member::Role as CoreRole;
 use chat::question::account::Registration;
 use chat::question::group::{GroupEdit, GroupUpdate};
 use chat::question::member::{MemberEdit as CoreMemberEdit, MembersEdit as CoreMembersEdit};
@@ -11,14 +14,22 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use webhook::codec::Unreadable;
 
-use crate::group::{Joining, Role};
+use crate::group::Joining;
+
+/// The ids of accounts, as a schema says it; it counts characters, and [`account_id`] bytes.
+#[cfg(test)]
+const ACCOUNT_IDS: &str = r"^[^\u0000-\u001f\u007f-\u009f]{1,128}$";
+/// The same of groups: [`group_id`].
+#[cfg(test)]
+const GROUP_IDS: &str = "^[!-~]{1,128}$";
 
 /// What is changed in a group that is to be made; what is left out stays as it is.
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct GroupCreatingEdit {
-    /// Its id.
+    /// Its id: visible ASCII.
+    #[cfg_attr(test, schemars(regex(pattern = GROUP_IDS)))]
     id: Option<String>,
     /// Its name.
     name: Option<String>,
@@ -37,6 +48,7 @@ pub(crate) struct GroupCreatingEdit {
     /// Whether members may not look at each other's profiles.
     hides_members: Option<bool>,
     /// Who does not become a member; the others do. The owner cannot be refused.
+    #[cfg_attr(test, schemars(inner(regex(pattern = ACCOUNT_IDS))))]
     refused: Vec<String>,
     /// What is different about some of the others.
     members: Vec<MemberEdit>,
@@ -48,6 +60,7 @@ pub(crate) struct GroupCreatingEdit {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct MembersAddingEdit {
     /// Who does not become a member; the others do.
+    #[cfg_attr(test, schemars(inner(regex(pattern = ACCOUNT_IDS))))]
     refused: Vec<String>,
     /// What is different about some of the others.
     members: Vec<MemberEdit>,
@@ -59,10 +72,11 @@ pub(crate) struct MembersAddingEdit {
 #[serde(deny_unknown_fields)]
 struct MemberEdit {
     /// Who. One who was not asked about is ignored.
+    #[cfg_attr(test, schemars(regex(pattern = ACCOUNT_IDS)))]
     account: String,
     /// As what. Ownership is neither given nor taken.
     #[serde(default)]
-    role: Option<Role>,
+    role: Option<NewRole>,
     /// Their name in this group.
     #[serde(default)]
     name_card: Option<String>,
@@ -75,6 +89,17 @@ struct MemberEdit {
     /// The app's own data about them.
     #[serde(default)]
     custom_data: Option<String>,
+}
+
+/// What a new member may become by an answer.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+enum NewRole {
+    /// An ordinary member.
+    Member,
+    /// Helps the owner.
+    Admin,
 }
 
 /// What is changed about a change of a group; what is left out stays as it was asked about.
@@ -99,7 +124,7 @@ pub(crate) struct GroupChangingEdit {
     /// Whether only the owner and admins may send.
     muted: Option<bool>,
     /// Its member limit.
-    member_limit: Option<u64>,
+    member_limit: Option<NonZeroU64>,
     /// Whether members may not look at each other's profiles.
     hides_members: Option<bool>,
     /// Whether members may not befriend each other from here.
@@ -123,6 +148,7 @@ pub(crate) struct AccountsEdit {
 #[serde(deny_unknown_fields)]
 struct AccountEdit {
     /// Its id.
+    #[cfg_attr(test, schemars(regex(pattern = ACCOUNT_IDS)))]
     account: String,
     /// Its display name.
     #[serde(default)]
@@ -138,7 +164,7 @@ struct AccountEdit {
 impl GroupCreatingEdit {
     pub(crate) fn read(self) -> Result<Verdict, Unreadable> {
         let edit = GroupEdit {
-            id: self.id.map(|id| checked("id", id).map(GroupId::new)).transpose()?,
+            id: self.id.map(|id| group_id("id", id)).transpose()?,
             name: self.name,
             introduction: self.introduction,
             announcement: self.announcement,
@@ -171,7 +197,7 @@ impl GroupChangingEdit {
             custom_fields: self.custom_fields.unwrap_or(old.custom_fields),
             joining: self.joining.map(Into::into).or(old.joining),
             muted: self.muted.or(old.muted),
-            member_limit: self.member_limit.or(old.member_limit),
+            member_limit: self.member_limit.map(NonZeroU64::get).or(old.member_limit),
             hides_members: self.hides_members.or(old.hides_members),
             forbids_befriending: self.forbids_befriending.or(old.forbids_befriending),
             approves_invitations: self.approves_invitations.or(old.approves_invitations),
@@ -186,7 +212,7 @@ impl AccountsEdit {
     pub(crate) fn read(self, question: &Registration) -> Result<Verdict, Unreadable> {
         let account = |edit: AccountEdit| {
             let AccountEdit { account, name, face_url, custom_data } = edit;
-            Ok(NewAccount { id: AccountId::new(checked("account", account)?), name, face_url, custom_data })
+            Ok(NewAccount { id: account_id("account", account)?, name, face_url, custom_data })
         };
         let accounts: Vec<_> = self.accounts.into_iter().map(account).collect::<Result<_, Unreadable>>()?;
         Ok(if accounts == question.accounts { Verdict::Allow } else { Verdict::Modify(Edit::Accounts(accounts)) })
@@ -198,12 +224,12 @@ fn verdict(edit: Edit) -> Verdict {
 }
 
 fn members(refused: Vec<String>, changed: Vec<MemberEdit>) -> Result<CoreMembersEdit, Unreadable> {
-    let refused = refused.into_iter().map(|account| checked("refused", account).map(AccountId::new));
+    let refused = refused.into_iter().map(|account| account_id("refused", account));
     let changed = changed.into_iter().map(|edit| {
         let MemberEdit { account, role, name_card, face_url, muted_until, custom_data } = edit;
-        let (role, muted_until) = (role.map(Into::into), muted_until.map(Timestamp::from_millis));
+        let (role, muted_until) = (role.map(CoreRole::from), muted_until.map(Timestamp::from_millis));
         let edit = CoreMemberEdit { role, name_card, face_url, muted_until, custom_data };
-        Ok((AccountId::new(checked("account", account)?), edit))
+        Ok((account_id("account", account)?, edit))
     });
     Ok(CoreMembersEdit {
         refused: refused.collect::<Result<_, _>>()?,
@@ -211,12 +237,32 @@ fn members(refused: Vec<String>, changed: Vec<MemberEdit>) -> Result<CoreMembers
     })
 }
 
-/// An id may have no more bytes than any in the core; what else it may look like is the dialect's rule whose command it is.
-fn checked(field: &str, id: String) -> Result<String, Unreadable> {
-    if (1..=MAX_ID_BYTES).contains(&id.len()) {
-        return Ok(id);
+/// A group's id, which both vendors' dialects must be able to name: visible ASCII.
+fn group_id(field: &str, id: String) -> Result<GroupId, Unreadable> {
+    let is_legal = id.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_legal && (1..=MAX_ID_BYTES).contains(&id.len()) {
+        return Ok(GroupId::new(id));
     }
-    Err(Unreadable(format!("{field}: an id must have 1 to {MAX_ID_BYTES} bytes")))
+    Err(Unreadable(format!("{field}: a group's id must have 1 to {MAX_ID_BYTES} visible ASCII characters")))
+}
+
+/// An account's id: any text without control characters. A NUL is none that PostgreSQL could keep, and the others look like
+/// nothing, or break a log line.
+fn account_id(field: &str, id: String) -> Result<AccountId, Unreadable> {
+    if !id.contains(char::is_control) && (1..=MAX_ID_BYTES).contains(&id.len()) {
+        return Ok(AccountId::new(id));
+    }
+    let rule = format!("an account's id must have 1 to {MAX_ID_BYTES} bytes, and no control characters");
+    Err(Unreadable(format!("{field}: {rule}")))
+}
+
+impl From<NewRole> for CoreRole {
+    fn from(role: NewRole) -> Self {
+        match role {
+            NewRole::Member => Self::Member,
+            NewRole::Admin => Self::Admin,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -262,12 +308,14 @@ mod tests {
         assert_eq!(read(&create_group, answer), Ok(Verdict::Modify(edit.into())));
         for question in [&create_group, &add_members] {
             assert_eq!(read(question, json!({"verdict": "modify"})), Ok(Verdict::Allow));
-            for wrong in [json!(""), json!("x".repeat(MAX_ID_BYTES + 1))] {
+            for wrong in [json!(""), json!("x".repeat(MAX_ID_BYTES + 1)), json!("a\0b"), json!("a\u{85}")] {
                 assert!(read(question, json!({"verdict": "modify", "refused": [wrong]})).is_err());
                 assert!(read(question, json!({"verdict": "modify", "members": [{"account": wrong}]})).is_err());
             }
         }
-        assert!(read(&create_group, json!({"verdict": "modify", "id": ""})).is_err());
+        for wrong in ["", "a\0b", "a b", "клуб", &"x".repeat(MAX_ID_BYTES + 1)] {
+            assert!(read(&create_group, json!({"verdict": "modify", "id": wrong})).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]
@@ -295,6 +343,9 @@ mod tests {
         let nobody = json!({"verdict": "modify", "accounts": []});
         assert_eq!(read(&question, nobody), Ok(Verdict::Modify(Edit::Accounts(Vec::new()))));
         assert!(read(&question, json!({"verdict": "modify"})).is_err(), "the list must be there");
-        assert!(read(&question, json!({"verdict": "modify", "accounts": [{"account": ""}]})).is_err());
+        for wrong in ["", "a\0b", "a\nb"] {
+            let answer = json!({"verdict": "modify", "accounts": [{"account": wrong}]});
+            assert!(read(&question, answer).is_err(), "{wrong:?}");
+        }
     }
 }

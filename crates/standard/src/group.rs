@@ -125,7 +125,7 @@ pub(crate) struct Member<'a> {
 }
 
 /// What a member may do.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Role {
@@ -237,16 +237,6 @@ impl From<CoreRole> for Role {
             CoreRole::Member => Self::Member,
             CoreRole::Admin => Self::Admin,
             CoreRole::Owner => Self::Owner,
-        }
-    }
-}
-
-impl From<Role> for CoreRole {
-    fn from(role: Role) -> Self {
-        match role {
-            Role::Member => Self::Member,
-            Role::Admin => Self::Admin,
-            Role::Owner => Self::Owner,
         }
     }
 }

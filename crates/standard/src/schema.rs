@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use chat::event::{Event, NotSent};
-use chat::id::Timestamp;
+use chat::id::{EventId, Timestamp};
 use chat::message::Message;
 use chat::question::Question;
 use schema::{Callback, Dialect, Moment, Shape};
@@ -188,9 +188,9 @@ fn dialect() -> Dialect {
     Dialect {
         name: "standard",
         title: "Ringback callbacks: standard",
-        description: "Each call is a POST to the endpoint's URL as it is configured. With a `secret`, it has the headers \
-            `webhook-id`, `webhook-timestamp` and `webhook-signature` of Standard Webhooks; the `webhook-id` of an event is \
-            the same on every attempt.",
+        description: "Each call is a POST to the endpoint's URL as it is configured. Each call has `webhook-id`; with a \
+            secret, also `webhook-timestamp` and `webhook-signature`, as in Standard Webhooks. The `webhook-id` of an event \
+            is the same on every attempt.",
         callbacks,
     }
 }
@@ -248,9 +248,18 @@ fn answers_to(command: &str) -> Vec<Value> {
 
 fn batch() -> webhook::codec::Call {
     let calls = [sent()[0].clone(), told(Event::GroupChanged(sample::group_change()), None)];
+    // What a deliverer says of each: one that follows another of its conversation, and one that is its group's first.
+    let envelope = |id: EventId, sequence: &str, previous: &str| Envelope {
+        id: format!("{id}.app"),
+        headers: vec![
+            ("ringback-sequence", sequence.to_owned()),
+            ("ringback-previous", previous.to_owned()),
+            ("traceparent", format!("00-{id}-{:016x}-01", id.random_bits())),
+        ],
+    };
     let envelopes = [
-        Envelope { id: "0199c7f2a97b00000000000000000007.app".into(), headers: Vec::new() },
-        Envelope { id: "0199c7f2a97b00000000000000000008.app".into(), headers: vec![("x-header", "7".into())] },
+        envelope(sample::plain().id, "41", "0199c82cbcf800000000000000000006.app"),
+        envelope(sample::group_change().id, "42", ""),
     ];
     let items: Vec<_> = calls.iter().zip(&envelopes).map(|(call, envelope)| BatchItem { envelope, call }).collect();
     codec().batch(&items, Timestamp::from_millis(1_760_000_000_200)).expect("a batch")
@@ -350,6 +359,13 @@ fn other_answers_fit_if_and_only_if_they_are_read() {
             json!({"verdict": "modify", "members": [{"account": "bob", "role": "king"}]}),
             json!({"verdict": "modify", "accounts": [{"name": "nobody"}]}),
             json!({"verdict": "modify", "joining": "later"}),
+            json!({"verdict": "modify", "members": [{"account": "bob", "role": "owner"}]}),
+            json!({"verdict": "modify", "members": [{"account": "b\0"}]}),
+            json!({"verdict": "modify", "refused": [""]}),
+            json!({"verdict": "modify", "accounts": [{"account": "a\u{1f}"}]}),
+            json!({"verdict": "modify", "id": "клуб"}),
+            json!({"verdict": "modify", "id": "a\0b"}),
+            json!({"verdict": "modify", "member_limit": 0}),
             json!({"verdict": "modify", "member_limit": -1}),
             json!({"verdict": "reject", "code": "1"}),
         ] {

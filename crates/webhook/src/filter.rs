@@ -161,3 +161,179 @@ impl Criteria {
         *self == Self::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chat::Fault;
+    use chat::conversation::ConversationId;
+    use chat::element::Element;
+    use chat::event::LogEntry;
+    use chat::id::Timestamp;
+    use chat::question::Verdict;
+
+    use super::*;
+    use crate::codec::{Call, Unreadable};
+
+    /// A dialect with words for all that is filtered by.
+    struct Words;
+
+    impl Codec for Words {
+        fn knows(&self, _: &str) -> bool {
+            true
+        }
+
+        fn is_question(&self, _: &str) -> bool {
+            true
+        }
+
+        fn asks(&self, _: &Question) -> &'static [&'static str] {
+            &["asked"]
+        }
+
+        fn question(&self, command: &'static str, _: &Question) -> Call {
+            Call { command, query: String::new(), headers: Vec::new(), body: bytes::Bytes::new() }
+        }
+
+        fn verdict(&self, _: &'static str, _: &Question, _: &[u8]) -> Result<Verdict, Unreadable> {
+            Err(Unreadable("nothing is called here".to_owned()))
+        }
+
+        fn tells(&self, _: &Event) -> Option<&'static str> {
+            Some("told")
+        }
+
+        fn telling(&self, _: &'static str, _: &LogEntry) -> Result<Call, Fault> {
+            Err(Fault::new("nothing is called here"))
+        }
+
+        fn group_type(&self, kind: GroupKind) -> Option<&'static str> {
+            Some(if kind == GroupKind::Public { "public" } else { "another" })
+        }
+
+        /// Its words are types of their own here.
+        fn content_types(&self, message: &Message) -> Vec<String> {
+            message.elements.iter().map(|element| format!("{element:?}").contains("lunch").to_string()).collect()
+        }
+
+        fn conversation(&self, id: &ConversationId) -> Option<String> {
+            Some(if id.group().is_some() { "in a group" } else { "between two" }.to_owned())
+        }
+
+        fn url(&self, _: &Call, _: Timestamp) -> String {
+            String::new()
+        }
+
+        fn acknowledges(&self, _: &[u8]) -> bool {
+            true
+        }
+    }
+
+    fn only(only: Criteria) -> Filter {
+        Filter { only, except: Criteria::default() }
+    }
+
+    fn except(except: Criteria) -> Filter {
+        Filter { only: Criteria::default(), except }
+    }
+
+    fn set(name: &str) -> BTreeSet<String> {
+        [name.to_owned()].into()
+    }
+
+    /// What is asked and told in the samples, and what in it a filter wants. Alice writes to Bob and to the group `climbers`,
+    /// and blocks Bob; the rest is the app's.
+    fn wanted(filter: &Filter) -> Vec<&'static str> {
+        let asked = chat::sample::questions().into_iter().filter(|question| filter.wants_question(question, &Words));
+        let asked = asked.map(|question| match question {
+            Question::BeforeSend(message) if message.is_direct() => "to bob?",
+            Question::BeforeSend(_) => "to the group?",
+            Question::BeforeCreateGroup(_) => "group?",
+            Question::BeforeCreateTopic(_) => "topic?",
+            Question::BeforeAddMembers(_) => "members?",
+            Question::BeforeUpdateGroup(_) => "change?",
+            Question::BeforeBlock(_) => "block?",
+            Question::BeforeRegister(_) => "accounts?",
+        });
+        let told = chat::sample::events().into_iter().filter(|event| filter.wants(event, &Words));
+        let told = told.map(|event| match event {
+            Event::MessageSent(message) if message.is_direct() => "to bob",
+            Event::MessageSent(_) => "to the group",
+            Event::MessageNotSent { .. } => "not to bob",
+            Event::GroupChanged(_) => "changed",
+            Event::EndpointPaused(_) => "paused",
+        });
+        let mut wanted: Vec<_> = asked.chain(told).collect();
+        wanted.dedup();
+        wanted
+    }
+
+    const EVERYTHING: [&str; 13] = [
+        "to bob?",
+        "to the group?",
+        "group?",
+        "topic?",
+        "members?",
+        "change?",
+        "block?",
+        "accounts?",
+        "to bob",
+        "to the group",
+        "not to bob",
+        "changed",
+        "paused",
+    ];
+
+    #[test]
+    fn each_criterion_finds_its_questions_and_events() {
+        assert_eq!(wanted(&Filter::default()), EVERYTHING);
+        let about_the_group =
+            ["to the group?", "group?", "topic?", "members?", "change?", "to the group", "changed"].to_vec();
+        let of = |criteria: Criteria, expected: Vec<&str>| {
+            assert_eq!(wanted(&only(criteria.clone())), expected, "only {criteria:?}");
+            let others: Vec<_> = EVERYTHING.into_iter().filter(|what| !expected.contains(what)).collect();
+            assert_eq!(wanted(&except(criteria.clone())), others, "except {criteria:?}");
+        };
+        of(Criteria { groups: set("climbers"), ..Criteria::default() }, about_the_group.clone());
+        of(Criteria { groups: set("bob"), ..Criteria::default() }, vec![]);
+        of(Criteria { group_types: set("public"), ..Criteria::default() }, about_the_group);
+        of(Criteria { group_types: set("another"), ..Criteria::default() }, vec![]);
+        let to_bob = vec!["to bob?", "block?", "to bob", "not to bob"];
+        of(Criteria { receivers: set("bob"), ..Criteria::default() }, to_bob);
+        of(Criteria { receivers: set("alice"), ..Criteria::default() }, vec![]);
+        let of_alice = vec!["to bob?", "to the group?", "block?", "to bob", "to the group", "not to bob"];
+        of(Criteria { senders: set("alice"), ..Criteria::default() }, of_alice);
+        let of_the_app = vec!["group?", "topic?", "members?", "change?", "accounts?", "changed"];
+        of(Criteria { senders: set("administrator"), ..Criteria::default() }, of_the_app);
+        let messages = vec!["to bob?", "to the group?", "to bob", "to the group", "not to bob"];
+        of(Criteria { content_types: set("true"), ..Criteria::default() }, messages);
+        let direct = vec!["to bob?", "to bob", "not to bob"];
+        of(Criteria { conversations: set("between two"), ..Criteria::default() }, direct);
+    }
+
+    #[test]
+    fn places_add_up_and_other_criteria_narrow() {
+        let criteria = Criteria { groups: set("climbers"), receivers: set("bob"), ..Criteria::default() };
+        let without: Vec<_> = EVERYTHING.into_iter().filter(|what| !["accounts?", "paused"].contains(what)).collect();
+        assert_eq!(wanted(&only(criteria.clone())), without);
+        let of_alice = Criteria { senders: set("alice"), ..criteria };
+        let hers = ["to bob?", "to the group?", "block?", "to bob", "to the group", "not to bob"];
+        assert_eq!(wanted(&only(of_alice.clone())), hers);
+        let filter = Filter { only: of_alice, except: Criteria { receivers: set("bob"), ..Criteria::default() } };
+        assert_eq!(wanted(&filter), ["to the group?", "to the group"]);
+    }
+
+    /// `only` wants nothing else in it; `except` wants none of it.
+    #[test]
+    fn a_message_of_several_contents() {
+        let questions = chat::sample::questions();
+        let Some(Question::BeforeSend(message)) = questions.first() else { panic!("no message") };
+        let mut mixed = message.clone();
+        mixed.elements.push(Element::text("dinner?"));
+        let mixed = Question::BeforeSend(mixed);
+        let lunch = || Criteria { content_types: set("true"), ..Criteria::default() };
+        let both = Criteria { content_types: ["true".to_owned(), "false".to_owned()].into(), ..Criteria::default() };
+        assert!(!only(lunch()).wants_question(&mixed, &Words));
+        assert!(only(both).wants_question(&mixed, &Words));
+        assert!(!except(lunch()).wants_question(&mixed, &Words));
+    }
+}

@@ -54,7 +54,8 @@ impl NewAccount {
 pub enum Existing {
     /// Keeps them, and takes over the profile fields that were given (Tencent `account_import`).
     Update,
-    /// Refuses the whole command with [`Refusal::AccountExists`] (OpenIM `user_register`).
+    /// Refuses the whole command with [`Refusal::AccountExists`] (OpenIM `user_register`). The command has one answer for
+    /// all, so that it is refused as well if the app's backend leaves nobody.
     Refuse,
 }
 
@@ -116,6 +117,10 @@ impl ImportAccounts {
             let registration = Registration { occasion: cx.occasion(), accounts: wanted };
             if let Some(Edit::Accounts(accounts)) = cx.ask(Question::BeforeRegister(Box::new(registration))).await? {
                 check_edited(&accounts)?;
+                // Others in their place are what the backend wants; nobody at all is a refusal.
+                if accounts.is_empty() && self.existing == Existing::Refuse {
+                    return Err(Refusal::rejected().into());
+                }
                 registered = accounts;
             }
         }

@@ -117,10 +117,13 @@ pub(crate) fn edit(answer: &Answer, question: &GroupUpdate) -> Result<UpdateGrou
     text(answer, "groupName", repeats, is_filled, &mut update.name)?;
     text(answer, "introduction", repeats, is_filled, &mut update.introduction)?;
     text(answer, "faceURL", repeats, is_filled, &mut update.face_url)?;
-    // COMPAT: the older form takes the rest only where it is there, and lets `ex` be emptied.
+    // COMPAT: the older form takes the rest only where it is there, and lets `ex` be emptied. What it shows as empty or 0
+    // because it is not to change is not changed by an answer that repeats it (`docs/QUIRKS-openim.md`).
     let repeats = repeats && !is_filled;
-    text(answer, "ex", repeats, false, &mut update.custom_data)?;
-    match answer.optional_int("needVerification")? {
+    let is_blank = is_filled && update.custom_data.is_none();
+    text(answer, "ex", repeats, is_blank, &mut update.custom_data)?;
+    let is_blank = is_filled && numbers.verification.is_none();
+    match number(answer, "needVerification", is_blank)? {
         // A group of the other dialect may be stricter than OpenIM can say; the same number means the same as before.
         number if number == numbers.verification => {}
         Some(number) => {
@@ -131,8 +134,8 @@ pub(crate) fn edit(answer: &Answer, question: &GroupUpdate) -> Result<UpdateGrou
         None if repeats => (update.joining, update.approves_invitations) = (None, None),
         None => {}
     }
-    rule(answer, "lookMemberInfo", repeats, &mut update.hides_members)?;
-    rule(answer, "applyMemberFriend", repeats, &mut update.forbids_befriending)?;
+    rule(answer, "lookMemberInfo", repeats, is_filled, &mut update.hides_members)?;
+    rule(answer, "applyMemberFriend", repeats, is_filled, &mut update.forbids_befriending)?;
     // COMPAT: with a blank name nothing is changed at all, as in the request.
     if !is_filled && update.name.as_ref().is_some_and(|name| name.trim().is_empty()) {
         return Ok(UpdateGroup { naming: update.naming, ..UpdateGroup::default() });
@@ -155,8 +158,19 @@ fn text(
     Ok(())
 }
 
-fn rule(answer: &Answer, name: &str, repeats: bool, field: &mut Option<bool>) -> Result<(), Unreadable> {
-    let new = answer.optional_int(name)?.map(|number| forbids(name, number)).transpose();
+/// Takes a number from an answer. `is_blank`: the question had 0 because it is not to change, and 0 only repeats that.
+fn number(answer: &Answer, name: &str, is_blank: bool) -> Result<Option<i32>, Unreadable> {
+    Ok(answer.optional_int(name)?.filter(|number| !is_blank || *number != 0))
+}
+
+fn rule(
+    answer: &Answer,
+    name: &str,
+    repeats: bool,
+    is_filled: bool,
+    field: &mut Option<bool>,
+) -> Result<(), Unreadable> {
+    let new = number(answer, name, is_filled && field.is_none())?.map(|number| forbids(name, number)).transpose();
     let new = new.map_err(|error| Unreadable(error.detail))?;
     if repeats || new.is_some() {
         *field = new;

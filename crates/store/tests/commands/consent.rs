@@ -187,11 +187,10 @@ async fn a_group_is_asked_about_as_it_would_be(stage: Stage) {
 }
 
 async fn a_group_that_is_refused_is_not_made(stage: Stage) {
-    let nothing_looks_made = Refusal::Rejected { code: None, info: String::new(), detail: String::new() };
     let down = Refusal::BackendFailed(AskFailure::Timeout);
     for (verdict, expected) in [
         (Verdict::Reject(no(10_111)), no(10_111)),
-        (Verdict::Discard, nothing_looks_made),
+        (Verdict::Discard, Refusal::rejected()), // nothing looks made
         (Verdict::Reject(down.clone()), down),
     ] {
         always(&stage, verdict);
@@ -590,6 +589,14 @@ async fn accounts_are_made_known_as_the_backend_wants_them(stage: Stage) {
 }
 
 async fn whom_the_backend_leaves_out_is_not_made_known(stage: Stage) {
+    always(&stage, Verdict::Modify(Edit::Accounts(Vec::new())));
+    assert_eq!(refusal(stage.app(import(&["d", "e"], Existing::Refuse)).await), Refusal::rejected());
+    assert_eq!(stage.app(import(&["d"], Existing::Update)).await.unwrap(), [Importing::Refused]);
+    // Others are known in their place: that is no refusal.
+    always(&stage, Verdict::Modify(Edit::Accounts(vec![NewAccount::bare("z".into())])));
+    assert_eq!(stage.app(import(&["d"], Existing::Refuse)).await.unwrap(), [Importing::Refused]);
+    assert_eq!(known(&stage, &["d", "z"]).await, [("z".to_owned(), String::new())]);
+
     for (existing, names) in [(Existing::Refuse, ["d", "e", "f"]), (Existing::Update, ["g", "h", "a"])] {
         let wanted = vec![NewAccount::bare(names[1].into())];
         always(&stage, Verdict::Modify(Edit::Accounts(wanted)));

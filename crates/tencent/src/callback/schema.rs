@@ -447,12 +447,26 @@ fn an_answer_about_members_fits_if_and_only_if_it_is_read() {
     }
 }
 
-/// Whatever is asked has a schema.
+/// Whatever is asked or told has a schema, and fits it.
 #[test]
-fn every_question_is_described() {
-    let described: Vec<_> = dialect().callbacks.iter().map(|callback| callback.command).collect();
-    for question in consents() {
-        assert!(codec().asks(&question).iter().all(|command| described.contains(command)));
+fn every_question_and_every_event_is_described() {
+    let callbacks = dialect().callbacks;
+    let is_described = |command: &str, call: &Call| {
+        let described = callbacks.iter().find(|callback| callback.command == command);
+        let described = described.unwrap_or_else(|| panic!("{command} is called, and not described"));
+        let body = serde_json::from_slice(&call.body).unwrap();
+        assert!(described.call.fits(&body), "{command}: {body}");
+    };
+    for question in chat::sample::questions() {
+        for command in codec().asks(&question) {
+            is_described(command, &codec().question(command, &question));
+        }
+    }
+    for event in chat::sample::events() {
+        if let Some(command) = codec().tells(&event) {
+            let entry = LogEntry { shard: Shard(0), position: Position(1), event, unread: Some(3) };
+            is_described(command, &codec().telling(command, &entry).unwrap());
+        }
     }
 }
 

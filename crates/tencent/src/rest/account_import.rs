@@ -25,8 +25,7 @@ pub(super) async fn run(call: &Call<'_>, mut body: Fields) -> Result<Reply, Erro
     };
     let outcomes = call.run(ImportAccounts { accounts: vec![new], existing: Existing::Update }).await?;
     if outcomes.contains(&Importing::Refused) {
-        let refusal = Refusal::Rejected { code: None, info: String::new(), detail: String::new() };
-        return Err(chat::Error::Refused(refusal).into());
+        return Err(chat::Error::Refused(Refusal::rejected()).into());
     }
     Ok(Reply::new())
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use chat::account::import::NewAccount;
 use chat::group::update::UpdateGroup;
-use chat::group::{Group, GroupKind, GroupProfile, GroupRules, GroupStatus, Joining, Topic};
+use chat::group::{Group, GroupKind, GroupProfile, GroupRules, Joining, Topic};
 use chat::id::EventId;
 use chat::member::{Member, Role};
 use chat::question::Occasion;
@@ -23,27 +23,15 @@ fn occasion() -> Occasion {
 }
 
 fn lunch() -> Group {
+    let sample = Group::sample(GroupKind::Public);
     Group {
         id: "g100".into(),
-        kind: GroupKind::Public,
         owner: Some("alice".into()),
         creator: Some("imAdmin".into()),
         profile: GroupProfile { name: "Lunch".into(), ..GroupProfile::default() },
-        rules: GroupRules {
-            joining: Joining::Approval,
-            muted: false,
-            member_limit: 6000,
-            hides_members: false,
-            forbids_befriending: false,
-            approves_invitations: false,
-        },
-        status: GroupStatus::Open,
-        has_topics: false,
-        created: TIME,
-        updated: TIME,
-        version: 1,
+        rules: GroupRules { joining: Joining::Approval, ..sample.rules },
         member_count: 3,
-        announced: None,
+        ..sample
     }
 }
 
@@ -392,6 +380,33 @@ fn an_answer_that_repeats_the_group_takes_back_what_it_leaves_out() {
     let emptied = json!({"groupID": "g100", "groupName": "", "introduction": "intro"});
     let expected = UpdateGroup { name: None, ..name_and_rest(Naming::Filled) };
     assert_eq!(updated(name_and_rest(Naming::Filled), emptied), expected);
+}
+
+/// As `webhooks.jsonl` advises. The older form shows "" and 0 for what is not to change, and the group has other values.
+#[test]
+fn an_answer_that_repeats_the_whole_question_changes_nothing() {
+    let named = UpdateGroup { name: Some("new".into()), ..UpdateGroup::default() };
+    let cleared =
+        UpdateGroup { custom_data: Some(String::new()), hides_members: Some(false), ..UpdateGroup::default() };
+    let strict = UpdateGroup {
+        joining: Some(Joining::Approval),
+        approves_invitations: Some(false),
+        forbids_befriending: Some(true),
+        ..UpdateGroup::default()
+    };
+    for naming in [Naming::Filled, Naming::Named] {
+        for update in [named.clone(), cleared.clone(), strict.clone(), name_and_rest(naming)] {
+            let question = changing(UpdateGroup { naming, ..update });
+            let command = codec().asks(&question)[0];
+            let echo: Value = serde_json::from_str(&asked(command, &question)).unwrap();
+            assert_eq!(verdict(command, &question, &echo), Ok(Verdict::Allow), "{echo}");
+        }
+    }
+    // What is to change may be answered with 0 and "", and so may another value where nothing was to change.
+    let question = UpdateGroup { naming: Naming::Filled, ..UpdateGroup { hides_members: Some(true), ..named } };
+    let answer = json!({"groupID": "g100", "groupName": "new", "lookMemberInfo": 0, "applyMemberFriend": 1});
+    let expected = UpdateGroup { hides_members: Some(false), forbids_befriending: Some(true), ..question.clone() };
+    assert_eq!(updated(question, answer), expected);
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub(crate) async fn handle(call: Call) -> Result<Empty, ApiError> {
     match call.run(command).await {
         // There is no answer for each: only that nobody came in can be said.
         Ok(outcomes) if outcomes.contains(&Adding::Refused) && !outcomes.contains(&Adding::Added) => {
-            Err(Refusal::Rejected { code: None, info: String::new(), detail: String::new() }.into())
+            Err(Refusal::rejected().into())
         }
         Ok(_) => Ok(Empty),
         // COMPAT: an unknown invitee is 1004 here, not 1101 (`rest.jsonl`).

@@ -1,7 +1,7 @@
 //! What is asked about groups, topics and members: each body as in its document, field by field and in its order.
 
 use chat::group::update::UpdateGroup;
-use chat::group::{Group, GroupKind, GroupProfile, GroupRules, GroupStatus, Joining, Topic};
+use chat::group::{Group, GroupKind, GroupProfile, Topic};
 use chat::id::EventId;
 use chat::member::{Member, Role};
 use chat::question::account::{Registration, WantedBlock};
@@ -17,28 +17,12 @@ fn occasion() -> Occasion {
 }
 
 fn group(kind: GroupKind) -> Group {
-    let time = occasion().time;
     Group {
         id: "@TGS#1WKGRP55C".into(),
-        kind,
         owner: Some("ines".into()),
         creator: Some("ops_admin".into()),
         profile: GroupProfile { name: "Trail runners".into(), ..GroupProfile::default() },
-        rules: GroupRules {
-            joining: Joining::Approval,
-            muted: false,
-            member_limit: 6000,
-            hides_members: false,
-            forbids_befriending: false,
-            approves_invitations: false,
-        },
-        status: GroupStatus::Open,
-        has_topics: false,
-        created: time,
-        updated: time,
-        version: 1,
-        member_count: 0,
-        announced: None,
+        ..Group::sample(kind)
     }
 }
 

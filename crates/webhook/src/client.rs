@@ -16,7 +16,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::header::{PROXY_AUTHORIZATION, RETRY_AFTER};
 use hyper::http::response::Parts;
 use hyper::{Request, Uri};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower_service::Service;
 
@@ -27,6 +27,7 @@ use crate::proxy::Proxy;
 use crate::retry_after;
 use crate::tls::Tls;
 use crate::transport::{Answer, CallFailure, Transport};
+use crate::way::Way;
 
 /// An answer is read up to this size; more than that is [`AskFailure::Unreadable`]. Real answers are a few hundred
 /// bytes; a modified message is at most `max_message_bytes` (1 MiB), escaped.
@@ -62,8 +63,8 @@ impl Network {
 /// Posts callbacks. Clones share the pool.
 #[derive(Clone)]
 pub struct Client {
-    http: hyper_util::client::legacy::Client<HttpsConnector<Connector>, Full<Bytes>>,
-    connector: HttpsConnector<Connector>,
+    http: hyper_util::client::legacy::Client<Way, Full<Bytes>>,
+    way: Way,
     proxy: Option<Arc<Proxy>>,
     clock: Arc<dyn Clock>,
 }
@@ -76,21 +77,23 @@ impl Client {
             .with_tls_config(tls.config()?)
             .https_or_http()
             .enable_http1()
-            .wrap_connector(Connector::new(names, guard, proxy.clone()));
+            .wrap_connector(Connector::new(names, guard.clone(), proxy.clone()));
+        let way = Way::new(connector, guard);
         let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(MAX_IDLE_PER_HOST)
-            .build(connector.clone());
-        Ok(Self { http, connector, proxy, clock })
+            .build(way.clone());
+        Ok(Self { http, way, proxy, clock })
     }
 
-    /// Connects to where a URL leads, as a call would, TLS included, and sends nothing. Has no deadline.
+    /// Connects as a call to this URL would, and sends it nothing: to its host, TLS included, or for `http` behind a proxy
+    /// to the proxy, which alone knows whether it gets any further. Takes [`crate::way::LONGEST_CONNECT`] at most.
     pub async fn reach(&self, url: &Uri) -> Result<(), NotReached> {
-        let mut connector = self.connector.clone();
+        let mut way = self.way.clone();
         let not_reached = |error: Box<dyn Error + Send + Sync>| NotReached::of(&*error);
-        poll_fn(|context| connector.poll_ready(context)).await.map_err(not_reached)?;
-        connector.call(url.clone()).await.map(drop).map_err(not_reached)
+        poll_fn(|context| way.poll_ready(context)).await.map_err(not_reached)?;
+        way.call(url.clone()).await.map(drop).map_err(not_reached)
     }
 
     /// Posts a request, and reads the whole answer, its head included.

@@ -21,8 +21,7 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use self::wire::{CallLine, Line, Said};
-use crate::client::MAX_ANSWER_BYTES;
-use crate::transport::{Answer, CallFailure, Transport};
+use crate::transport::{Answer, CallFailure, MAX_ANSWER_BYTES, Transport};
 
 pub mod forget;
 mod registry;
@@ -196,8 +195,7 @@ impl Transport for Tunnel {
             answer.status = StatusCode::BAD_REQUEST;
         }
         if answer.body.len() > MAX_ANSWER_BYTES {
-            let detail = format!("the answer is longer than {MAX_ANSWER_BYTES} bytes");
-            return Err(CallFailure::new(AskFailure::Unreadable, detail));
+            return Err(CallFailure::too_long());
         }
         Ok(answer)
     }

@@ -71,7 +71,7 @@ impl Transport for Backend {
             }
         };
         let status = StatusCode::from_u16(status).unwrap();
-        Ok(Answer { status, retry_after: None, body: Bytes::from_static(body.as_bytes()) })
+        Ok(Answer { status, retry_after: None, date: None, body: Bytes::from_static(body.as_bytes()) })
     }
 }
 

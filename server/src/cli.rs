@@ -13,9 +13,9 @@ use webhook::operator::MAX_PAGE;
 
 use crate::clock::SystemClock;
 use crate::config::Secret;
+use crate::http_client::Base;
 use crate::listen::Replacement;
 use crate::moment;
-use crate::remote::Base;
 
 /// A self-hosted chat server that calls your backend back.
 ///

@@ -16,6 +16,7 @@ use crate::failure::Failure;
 use crate::log::has_colours;
 use crate::outgoing::Outgoing;
 use crate::remote::Remote;
+use crate::terminal::{Tone, paint, printable};
 
 mod facts;
 mod gather;
@@ -67,12 +68,11 @@ fn unknown(name: &str, config: &Config) -> Failure {
 
 /// One line of each finding, ended.
 fn shown(finding: &Finding, colours: bool) -> String {
-    let (word, code) = match finding.level {
-        Level::Ok => ("ok   ", "32"),
-        Level::Warn => ("warn ", "33"),
-        Level::Error => ("error", "31"),
+    let (word, tone) = match finding.level {
+        Level::Ok => ("ok   ", Tone::Good),
+        Level::Warn => ("warn ", Tone::Warning),
+        Level::Error => ("error", Tone::Bad),
     };
-    let word = if colours { format!("\u{1b}[{code}m{word}\u{1b}[0m") } else { word.to_owned() };
     let mut line = match &finding.endpoint {
         Some(endpoint) => format!("{endpoint}: {}", finding.what),
         None => finding.what.clone(),
@@ -80,7 +80,5 @@ fn shown(finding: &Finding, colours: bool) -> String {
     if let Some(right) = &finding.right {
         let _ = write!(line, "; right would be {right}");
     }
-    // What a backend answers must not steer the terminal.
-    let line: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    format!("{word}  {line}\n")
+    format!("{}  {}\n", paint(colours, tone, word), printable(&line))
 }

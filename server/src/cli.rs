@@ -10,8 +10,8 @@ use clap::{Args, Parser, Subcommand};
 use humantime_serde::re::humantime;
 
 use crate::config::{Dialect, Secret};
+use crate::http_client::Base;
 use crate::listen::Replacement;
-use crate::remote::Base;
 
 mod callbacks;
 

@@ -22,6 +22,7 @@ mod demo;
 mod failure;
 mod health;
 mod http;
+mod http_client;
 mod listen;
 mod log;
 mod migrate;
@@ -31,6 +32,7 @@ mod parked;
 mod remote;
 mod secrets;
 mod serve;
+mod terminal;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -1,28 +1,22 @@
 //! A running server, from outside: its admin API, as the commands that look at it or listen to it see it.
 
-use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
-use hyper::{Method, Request, Response, StatusCode, Uri};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::config::{Config, Secret};
 use crate::failure::Failure;
+use crate::http_client::{self, Base, Http, Unread};
 use crate::secrets;
+use crate::terminal::printable;
 
-/// A server that does not take a connection by then is not there.
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
-
-/// The head of an answer comes by then: the slowest of them reads a page of the log.
+/// The whole answer is there by then: the slowest of them reads a page of the log.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// Answers are read up to this size: a page of a thousand rows is some 500 KB.
@@ -37,14 +31,6 @@ pub(crate) struct Remote {
     patience: Duration,
 }
 
-/// Where a server or a backend is, without a path at its end: `http://127.0.0.1:10002`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Base {
-    origin: String,
-    /// Path and query, if there are any; begins with `/`.
-    pub(crate) path: String,
-}
-
 /// Why there is no answer that could be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RemoteError {
@@ -57,53 +43,6 @@ pub(crate) enum RemoteError {
     /// Whatever answered is not Ringback, or another version of it.
     #[error("{0}")]
     Strange(String),
-}
-
-impl Base {
-    /// Reads an http or https URL. The error does not show a password.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let right = "right would be an http or https URL, such as http://127.0.0.1:10002";
-        let uri: Uri = text.parse().map_err(|_| format!("this is not a URL; {right}"))?;
-        let (Some(scheme @ ("http" | "https")), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-            return Err(right.to_owned());
-        };
-        if authority.as_str().contains('@') {
-            return Err(format!("there is a user or a password in it, which is not sent; {right}"));
-        }
-        if text.contains('#') || authority.host().is_empty() || authority.as_str().ends_with(':') {
-            return Err(right.to_owned());
-        }
-        let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-        Ok(Self { origin: format!("{scheme}://{authority}"), path })
-    }
-
-    /// The URL of a path on the same host.
-    pub(crate) fn at(&self, path: &str) -> String {
-        format!("{}{path}", self.origin)
-    }
-
-    /// The URL of a path below the base's own: the admin API may stand below one, behind a proxy.
-    fn below(&self, path: &str) -> String {
-        let own = self.path.split('?').next().unwrap_or_default();
-        format!("{}{}{path}", self.origin, own.trim_end_matches('/'))
-    }
-
-    pub(crate) fn is_https(&self) -> bool {
-        self.origin.starts_with("https:")
-    }
-
-    /// Whether what is sent there stays on this machine.
-    fn is_local(&self) -> bool {
-        let uri: Option<Uri> = self.origin.parse().ok();
-        let host = uri.as_ref().and_then(Uri::host).unwrap_or_default().trim_matches(['[', ']']);
-        host == "localhost" || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
-    }
-}
-
-impl fmt::Display for Base {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.origin)
-    }
 }
 
 impl Remote {
@@ -133,21 +72,28 @@ impl Remote {
 
     /// Reads something.
     pub(crate) async fn get(&self, path: &str) -> Result<Value, RemoteError> {
-        self.read(self.send(Method::GET, path, Bytes::new()).await?).await
+        self.within(async { self.json(self.send(Method::GET, path, Bytes::new()).await?).await }).await
     }
 
     /// Sends something, and reads what became of it.
     pub(crate) async fn post(&self, path: &str, body: &impl Serialize) -> Result<Value, RemoteError> {
-        self.read(self.open(path, body).await?).await
+        self.within(async { self.json(self.send(Method::POST, path, written(body)).await?).await }).await
     }
 
-    /// Sends something, and leaves the answer's body to the caller.
+    /// Sends something, and leaves the body of a good answer to the caller: it may go on for ever.
     pub(crate) async fn open(&self, path: &str, body: &impl Serialize) -> Result<Response<Incoming>, RemoteError> {
-        // What this program sends can be written.
-        let body = serde_json::to_vec(body).unwrap_or_default();
-        self.send(Method::POST, path, body.into()).await
+        self.within(self.send(Method::POST, path, written(body))).await
     }
 
+    /// As long as our patience lasts.
+    async fn within<T>(&self, work: impl Future<Output = Result<T, RemoteError>>) -> Result<T, RemoteError> {
+        tokio::time::timeout(self.patience, work).await.unwrap_or_else(|_| {
+            let words = format!("{} did not answer within {} s", self.base, self.patience.as_secs_f64());
+            Err(RemoteError::Unreachable(words))
+        })
+    }
+
+    /// The head of a good answer; one that is not good is read to its end, for its words.
     async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Response<Incoming>, RemoteError> {
         let request = Request::builder()
             .method(method)
@@ -157,20 +103,15 @@ impl Remote {
             .body(Full::new(body))
             // The path or the token hold what cannot be sent; neither is shown.
             .map_err(|_| RemoteError::Strange("the request could not be built".to_owned()))?;
-        let response = match tokio::time::timeout(self.patience, self.http.request(request)).await {
-            Ok(response) => response.map_err(|words| RemoteError::Unreachable(format!("{}: {words}", self.base)))?,
-            Err(_) => {
-                let words = format!("{} did not answer within {} s", self.base, self.patience.as_secs());
-                return Err(RemoteError::Unreachable(words));
-            }
-        };
+        let response = self.http.request(request).await;
+        let response = response.map_err(|words| RemoteError::Unreachable(format!("{}: {words}", self.base)))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
         }
-        let body = read(response.into_body()).await?;
+        let body = self.read(response).await?;
         let body: Option<Value> = serde_json::from_slice(&body).ok();
-        let words = body.as_ref().and_then(|body| body["error"].as_str()).map(str::to_owned);
+        let words = body.as_ref().and_then(|body| body["error"].as_str()).map(printable);
         match words {
             Some(words) => Err(RemoteError::Refused { status, words }),
             None => {
@@ -182,17 +123,30 @@ impl Remote {
             }
         }
     }
-}
 
-impl Remote {
     /// The JSON of an answer; none for an answer that says nothing.
-    async fn read(&self, response: Response<Incoming>) -> Result<Value, RemoteError> {
-        let body = read(response.into_body()).await?;
+    async fn json(&self, response: Response<Incoming>) -> Result<Value, RemoteError> {
+        let body = self.read(response).await?;
         if body.is_empty() {
             return Ok(Value::Null);
         }
         serde_json::from_slice(&body).map_err(|_| RemoteError::Strange(format!("{} answered no JSON", self.base)))
     }
+
+    async fn read(&self, response: Response<Incoming>) -> Result<Bytes, RemoteError> {
+        http_client::read(response.into_body(), MAX_ANSWER_BYTES).await.map_err(|unread| {
+            let words = format!("{}: {unread}", self.base);
+            match unread {
+                Unread::TooLong(_) => RemoteError::Strange(words),
+                Unread::Broken(_) => RemoteError::Unreachable(words),
+            }
+        })
+    }
+}
+
+/// What this program sends can be written.
+fn written(body: &impl Serialize) -> Bytes {
+    serde_json::to_vec(body).unwrap_or_default().into()
 }
 
 impl From<RemoteError> for Failure {
@@ -234,82 +188,73 @@ fn of_config(config: &Config) -> Result<Base, Failure> {
             std::net::SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
         });
     }
-    Ok(Base { origin: format!("http://{address}"), path: "/".to_owned() })
-}
-
-async fn read(body: Incoming) -> Result<Bytes, RemoteError> {
-    let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
-    Ok(body.map_err(|error| RemoteError::Unreachable(format!("the answer broke off: {error}")))?.to_bytes())
-}
-
-/// One plain client. Over https, it trusts the operating system's certificates, which nobody needs otherwise.
-#[derive(Debug)]
-pub(crate) enum Http {
-    Plain(Client<HttpConnector, Full<Bytes>>),
-    Tls(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
-}
-
-impl Http {
-    pub(crate) fn new(is_https: bool) -> std::io::Result<Self> {
-        let mut tcp = HttpConnector::new();
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(CONNECT_WITHIN));
-        let builder = Client::builder(TokioExecutor::new());
-        if !is_https {
-            return Ok(Self::Plain(builder.build(tcp)));
-        }
-        tcp.enforce_http(false);
-        let tls = HttpsConnectorBuilder::new().with_native_roots()?.https_only().enable_http1().wrap_connector(tcp);
-        Ok(Self::Tls(builder.build(tls)))
-    }
-
-    /// The error is the innermost reason, in words.
-    pub(crate) async fn request(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, String> {
-        let result = match self {
-            Self::Plain(client) => client.request(request).await,
-            Self::Tls(client) => client.request(request).await,
-        };
-        result.map_err(|error| webhook::failure::words(&error))
-    }
+    Ok(Base::of_address(address))
 }
 
 #[cfg(test)]
 mod tests {
+    use http_body_util::BodyExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
     use super::*;
-
-    #[test]
-    fn a_base_is_an_http_url_without_a_password() {
-        let base = Base::parse("http://localhost:8080/hook?x=1").unwrap();
-        assert_eq!((base.at("/admin"), base.path.as_str()), ("http://localhost:8080/admin".to_owned(), "/hook?x=1"));
-        assert_eq!(Base::parse("https://chat.example.com").unwrap().path, "/");
-        for wrong in ["localhost:8080", "ftp://x", "/x", "http://", "http://x#y", "http://x:", "http://me:hush@x/"] {
-            let words = Base::parse(wrong).unwrap_err();
-            assert!(words.contains("right would be") && !words.contains("hush"), "{wrong}: {words}");
-        }
-    }
-
-    #[test]
-    fn a_server_may_stand_below_a_path() {
-        let below = |url| Base::parse(url).unwrap().below("/admin/callbacks");
-        assert_eq!(below("http://127.0.0.1:10002/"), "http://127.0.0.1:10002/admin/callbacks");
-        assert_eq!(below("https://chat.example.com/ringback"), "https://chat.example.com/ringback/admin/callbacks");
-    }
 
     #[test]
     fn names_cannot_leave_their_place() {
         assert_eq!(percent("a/../b?c&d=é"), "a%2F..%2Fb%3Fc%26d%3D%C3%A9");
     }
 
-    #[test]
-    fn what_stays_on_this_machine_is_local() {
-        for (url, local) in [
-            ("http://localhost:1", true),
-            ("http://127.0.0.2:1", true),
-            ("http://[::1]:1", true),
-            ("http://10.0.0.1", false),
-            ("http://localhost.example.com", false),
+    /// A server that says this much, and then nothing more.
+    async fn stuck(answer: &'static str) -> Remote {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = Base::of_address(listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            // An answer to what was not asked yet is none.
+            stream.read_u8().await.unwrap();
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            // Whatever is asked is read and not answered, until the other side has enough of it.
+            tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
+        });
+        let (token, http) = (Secret::new("token"), Http::new(false).unwrap());
+        Remote { base, token, http, patience: Duration::from_millis(100) }
+    }
+
+    /// How long a test waits for what must end by itself, after a tenth of a second.
+    const LONG: Duration = Duration::from_secs(20);
+
+    #[tokio::test]
+    async fn an_answer_that_does_not_end_is_none() {
+        for answer in [
+            "",
+            "HTTP/1.1 200 OK\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n",
+            "HTTP/1.1 400 No\r\ncontent-length: 9\r\n\r\n{",
         ] {
-            assert_eq!(Base::parse(url).unwrap().is_local(), local, "{url}");
+            let get = async { stuck(answer).await.get("/").await };
+            let post = async { stuck(answer).await.post("/", &7).await };
+            for result in [tokio::time::timeout(LONG, get).await, tokio::time::timeout(LONG, post).await] {
+                let words = result.unwrap_or_else(|_| panic!("it waits for ever: {answer:?}")).unwrap_err().to_string();
+                assert!(words.ends_with(" did not answer within 0.1 s"), "{words}");
+            }
         }
+    }
+
+    #[tokio::test]
+    async fn only_a_good_answer_may_go_on() {
+        let good = stuck("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n").await;
+        let mut body = good.open("/", &7).await.unwrap().into_body();
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "{");
+        let refusal = stuck("HTTP/1.1 400 No\r\ncontent-length: 9\r\n\r\n{").await;
+        let refused = tokio::time::timeout(LONG, refusal.open("/", &7)).await.expect("it waits for ever");
+        assert!(matches!(refused, Err(RemoteError::Unreachable(_))), "{refused:?}");
+    }
+
+    #[tokio::test]
+    async fn a_server_does_not_steer_the_terminal() {
+        let refusal = "HTTP/1.1 400 No\r\ncontent-length: 30\r\n\r\n{\"error\":\"a\\u001b[2Jb\\u000ac\"}";
+        let words = stuck(refusal).await.get("/").await.unwrap_err().to_string();
+        assert_eq!(words, "a [2Jb c");
     }
 }

@@ -1,11 +1,15 @@
 //! `ringback listen --forward`: a backend without a URL is told and asked through a connection of its own.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::PrivateKeyDer;
 use serde_json::{Value, json};
 use tests::cli::{finish, ringback};
 use tests::openim::{content_of, single};
@@ -14,6 +18,8 @@ use tests::wait::{until, within};
 use tests::{Answer, Receiver, Server, Setup, Stage, c2c, text};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, ChildStdout};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 /// A running `ringback listen --forward --json`.
 struct Forwarder {
@@ -33,7 +39,12 @@ impl Forwarder {
 
     fn launch(server: &Server, backend: &str, words: &[&str]) -> Self {
         let mut command = command(server, backend);
-        command.args(words).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(words);
+        Self::run(command)
+    }
+
+    fn run(mut command: std::process::Command) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = tokio::process::Command::from(command).kill_on_drop(true).spawn().expect("the binary starts");
         let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         let stderr = BufReader::new(child.stderr.take().expect("a pipe")).lines();
@@ -77,10 +88,45 @@ impl Forwarder {
 }
 
 fn command(server: &Server, backend: &str) -> std::process::Command {
+    command_at(server, &format!("http://{}", server.http()), backend)
+}
+
+/// By way of this URL.
+fn command_at(server: &Server, url: &str, backend: &str) -> std::process::Command {
     let mut command = ringback();
-    command.args(["listen", "--json", "--forward", backend, "--server"]).arg(format!("http://{}", server.http()));
+    command.args(["listen", "--json", "--forward", backend, "--server", url]);
     command.arg("--data-dir").arg(server.data_dir());
     command
+}
+
+/// Speaks TLS with whoever comes, with a certificate for this machine, and passes on what it says.
+async fn tls_before(to: SocketAddr, authority: &CertifiedIssuer<'static, KeyPair>) -> (SocketAddr, JoinSet<()>) {
+    let key = KeyPair::generate().expect("a key");
+    let params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+    let certificate = params.signed_by(&key, authority).expect("a certificate");
+    let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a private key");
+    let config = rustls::ServerConfig::builder_with_provider(default_provider().into())
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .expect("a certificate and its key");
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("its address");
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        let mut connections = JoinSet::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            connections.spawn(async move {
+                let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                let mut onward = tokio::net::TcpStream::connect(to).await.expect("who is behind it");
+                let _ = tokio::io::copy_bidirectional(&mut stream, &mut onward).await;
+            });
+        }
+    });
+    (address, tasks)
 }
 
 /// A server on which no endpoint is configured, and a backend that nobody else calls.
@@ -103,6 +149,21 @@ async fn ended(server: &Server) -> String {
         Some(line["why"].as_str().expect("why").to_owned())
     })
     .await
+}
+
+/// What the metrics say of tunnels that is not zero, and goes up and down.
+async fn figures(stage: &Stage) -> Vec<String> {
+    let metrics = stage.tencent.http.get("/metrics").await.text();
+    let of_tunnels = metrics.lines().filter(|line| line.contains("endpoint=\"listen-"));
+    assert!(of_tunnels.clone().any(|line| line.starts_with("ringback_breaker_state")), "{metrics}");
+    let figures = of_tunnels.filter_map(|line| {
+        let (name, value) = (line.split('{').next()?, line.rsplit(' ').next()?);
+        let is_counted = ["_total", "_seconds", "_seconds_sum", "_seconds_count", "_bucket"];
+        let is_lag = name == "ringback_delivery_lag_seconds";
+        let moves = is_lag || !is_counted.iter().any(|end| name.ends_with(end));
+        (moves && value != "0").then(|| format!("{name} {value}"))
+    });
+    figures.collect()
 }
 
 #[tokio::test]
@@ -210,6 +271,7 @@ async fn a_client_that_is_killed_is_missed_by_nobody_and_owed_nothing() {
     let gate = tests::Gate::closed();
     stage.backend.answers("C2C.CallbackBeforeSendMsg", Answer::go_on().held_by(&gate));
     let forwarder = Forwarder::start(&stage.server, &stage.backend.url(""), &[]).await;
+    assert_eq!(figures(&stage).await, ["ringback_endpoint_state 1"], "it is up");
     let asked = stage.backend.first("C2C.CallbackBeforeSendMsg");
     let (took, ()) = tokio::join!(timed_send(&stage, "while it dies"), async {
         asked.await;
@@ -218,6 +280,7 @@ async fn a_client_that_is_killed_is_missed_by_nobody_and_owed_nothing() {
     // The question is over as soon as the connection is, and not at its deadline of 2 s.
     assert!(took < Duration::from_millis(1800), "{took:?}");
     assert_eq!(ended(&stage.server).await, "its client has gone");
+    assert_eq!(figures(&stage).await, [""; 0], "what is gone is neither up nor behind");
     gate.open();
     timed_send(&stage, "nobody listens").await;
     // A new client is told of what comes, and not of what was.
@@ -337,4 +400,45 @@ async fn the_17th_client_is_refused_and_gets_the_place_of_one_that_ends() {
     drop(all.pop());
     ended(&stage.server).await;
     all.push(Forwarder::start(&stage.server, &url, &[]).await);
+}
+
+#[tokio::test]
+async fn server_and_backend_may_be_behind_tls_with_an_authority_of_their_own() {
+    let stage = stage().await;
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("an authority");
+    let home = tempfile::tempdir().expect("a directory");
+    let pem = home.path().join("authority.pem");
+    std::fs::write(&pem, authority.pem()).expect("a file");
+    let (server, _server) = tls_before(stage.server.http().parse().expect("its address"), &authority).await;
+    let (backend, _backend) = tls_before(stage.backend.address(), &authority).await;
+    let of = |server: &str, backend: &str| command_at(&stage.server, server, backend);
+    let (server, backend) =
+        (format!("https://localhost:{}", server.port()), format!("https://localhost:{}/hook", backend.port()));
+
+    let mut trusting = of(&server, &backend);
+    trusting.env("SSL_CERT_FILE", &pem);
+    let mut forwarder = Forwarder::run(trusting);
+    forwarder.hears(&format!("connected to {server}")).await;
+    let reject = json!({"ActionStatus": "OK", "ErrorInfo": "be kind", "ErrorCode": 120_001});
+    stage.backend.answers("C2C.CallbackBeforeSendMsg", reject);
+    assert_eq!(stage.tencent.refused("openim/sendmsg", c2c("alice", "bob", "rude")).await, 120_001);
+    assert_eq!(stage.backend.first("C2C.CallbackBeforeSendMsg").await.path, "/hook");
+    drop(forwarder);
+
+    // Without its certificate nothing is sent, and the words lead to what is missing.
+    let mut doubting = of(&server, &stage.backend.url(""));
+    doubting.env_remove("SSL_CERT_FILE").env_remove("SSL_CERT_DIR");
+    let mut forwarder = Forwarder::run(doubting);
+    let said = forwarder.hears("not connected").await;
+    assert!(said.contains("is from an authority that is not trusted; right would be SSL_CERT_FILE"), "{said}");
+    let mut doubting = of(&format!("http://{}", stage.server.http()), &backend);
+    doubting.env_remove("SSL_CERT_FILE").env_remove("SSL_CERT_DIR");
+    let mut forwarder = Forwarder::run(doubting);
+    forwarder.hears("connected to").await;
+    stage.tencent.ok("openim/sendmsg", c2c("alice", "bob", "hi")).await;
+    let shown = forwarder.shows("C2C.CallbackBeforeSendMsg").await;
+    let words = shown["answer"]["error"].as_str().expect("words");
+    assert!(words.contains("is from an authority that is not trusted; right would be SSL_CERT_FILE"), "{words}");
 }

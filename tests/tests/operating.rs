@@ -527,15 +527,14 @@ async fn what_is_not_there_or_makes_no_sense_is_said_in_words() {
     let reply = admin.send(Method::POST, "/replay", vec![b' '; 300 * 1024]).await;
     assert_eq!(reply.status, 413);
     // What is beside the callbacks is as strict.
+    let admin = Admin::of(&stage.server, "/admin");
     for (path, size, status, expected) in [
-        ("/admin/tunnel", 80 * 1024, 413, "larger than 65536 bytes"),
-        ("/admin/tunnel?dialect=openim", 2, 400, "dialect: there is no such field"),
-        ("/admin/tunnel/x/answer?call=1", 2, 400, "call: there is no such field"),
-        ("/admin/parked/x?verdict=allow", 2, 400, "verdict: there is no such field"),
+        ("/tunnel", 80 * 1024, 413, "larger than 65536 bytes"),
+        ("/tunnel?dialect=openim", 2, 400, "dialect: there is no such field"),
+        ("/tunnel/x/answer?call=1", 2, 400, "call: there is no such field"),
+        ("/parked/x?verdict=allow", 2, 400, "verdict: there is no such field"),
     ] {
-        let headers = [("authorization", format!("Bearer {}", admin.token))];
-        let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
-        let reply = admin.http.send(Method::POST, path, &headers, vec![b' '; size]).await.expect("an answer");
+        let reply = admin.send(Method::POST, path, vec![b' '; size]).await;
         let words = reply.json()["error"].as_str().expect("words").to_owned();
         assert!(reply.status == status && words.contains(expected), "{path}: {} {words}", reply.status);
     }

@@ -27,8 +27,9 @@ use crate::transport::CallFailure;
 pub struct Asker {
     roster: Arc<Roster>,
     clock: Arc<dyn Clock>,
-    /// Probes of endpoints that are dead: one each at most.
-    probes: TaskTracker,
+    /// Calls: no more than the endpoints have places. Each goes on when its sender has gone away, up to its deadline: what
+    /// becomes of it says whether the endpoint is alive, which an impatient sender does not.
+    calls: TaskTracker,
     stop: CancellationToken,
 }
 
@@ -62,7 +63,7 @@ impl Asker {
     pub fn new(endpoints: Vec<Arc<Endpoint>>, clock: Arc<dyn Clock>) -> Self {
         endpoints.iter().for_each(|endpoint| endpoint.asking.show());
         let roster = Arc::new(Roster::new(endpoints));
-        Self { roster, clock, probes: TaskTracker::new(), stop: CancellationToken::new() }
+        Self { roster, clock, calls: TaskTracker::new(), stop: CancellationToken::new() }
     }
 
     /// Whom it asks: others may be added and removed while it does.
@@ -70,14 +71,14 @@ impl Asker {
         &self.roster
     }
 
-    /// Gives up the probes that are on their way, and waits for their end. Nothing is probed any more.
+    /// Gives up the calls that are on their way, and waits for their end. Whoever asks from now on gets the policy's answer.
     pub async fn stop(&self) {
         self.stop.cancel();
-        self.probes.close();
-        self.probes.wait().await;
+        self.calls.close();
+        self.calls.wait().await;
     }
 
-    async fn ask_one(&self, endpoint: &Arc<Endpoint>, command: &'static str, question: &Question) -> Verdict {
+    async fn ask_one(&self, endpoint: &Arc<Endpoint>, command: &'static str, question: &Arc<Question>) -> Verdict {
         let started = Instant::now();
         let asked = self.try_ask(endpoint, command, question).await;
         record(endpoint, command, question.id(), &asked, started.elapsed());
@@ -90,7 +91,7 @@ impl Asker {
         }
     }
 
-    async fn try_ask(&self, endpoint: &Arc<Endpoint>, command: &'static str, question: &Question) -> Asked {
+    async fn try_ask(&self, endpoint: &Arc<Endpoint>, command: &'static str, question: &Arc<Question>) -> Asked {
         let policy = endpoint.asking.policy(command);
         let waiting = match endpoint.asking.enter() {
             Gate::Ask(waiting) => waiting,
@@ -100,28 +101,62 @@ impl Asker {
                 return Asked::of_dead(policy, death);
             }
         };
-        let called = tokio::select! {
+        // The wait for the place has the deadline that the answer has: a sender waits that long twice at worst.
+        let place = tokio::select! {
             biased;
-            called = call(endpoint, command, question, policy.timeout, &*self.clock) => called,
-            // Nobody waits out a long deadline for an endpoint that is known to be dead.
+            place = endpoint.asking.place(policy.timeout) => place,
             death = waiting.dead() => return Asked::of_dead(policy, death),
         };
-        waiting.end(called.outcome);
-        let unasked = |CallFailure { kind, detail }| Unasked { failure: kind, detail, then: policy.on(kind, None) };
-        Asked { status: called.status, result: called.result.map_err(unasked) }
+        let Some(place) = place else {
+            // Those that have the places will show whether it is alive.
+            let detail = format!("all {} places were taken for too long", endpoint.concurrency);
+            return Asked::failed(policy, CallFailure::new(AskFailure::Busy, detail));
+        };
+        let stopping = || CallFailure::new(AskFailure::Unreachable, "the server is stopping");
+        let (endpoint, question) = (endpoint.clone(), question.clone());
+        let (clock, stop) = (self.clock.clone(), self.stop.clone());
+        let asked = self.calls.spawn(async move {
+            let _place = place;
+            let policy = endpoint.asking.policy(command);
+            let called = tokio::select! {
+                biased;
+                called = call(&endpoint, command, &question, policy.timeout, &*clock) => called,
+                // Nobody waits out a long deadline for an endpoint that is known to be dead.
+                death = waiting.dead() => return Asked::of_dead(policy, death),
+                () = stop.cancelled() => return Asked::failed(policy, stopping()),
+            };
+            waiting.end(called.outcome);
+            let Called { status, result, .. } = called;
+            match result {
+                Ok(verdict) => Asked { status, result: Ok(verdict) },
+                Err(failure) => Asked { status, ..Asked::failed(policy, failure) },
+            }
+        });
+        match asked.await {
+            Ok(asked) => asked,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // Its runtime ends.
+            Err(_) => Asked::failed(policy, stopping()),
+        }
     }
 
     /// Asks in the background whether the endpoint is back. What it decides is of no account: the sender is not kept
     /// waiting, and has the policy's answer by then.
-    fn probe(&self, probe: Probe, endpoint: Arc<Endpoint>, command: &'static str, question: Question) {
+    fn probe(&self, probe: Probe, endpoint: Arc<Endpoint>, command: &'static str, question: Arc<Question>) {
         let (clock, stop) = (self.clock.clone(), self.stop.clone());
-        self.probes.spawn(async move {
+        self.calls.spawn(async move {
             let timeout = endpoint.asking.policy(command).timeout;
+            let called = async {
+                let _place = endpoint.asking.place(timeout).await?;
+                Some(call(&endpoint, command, &question, timeout, &*clock).await)
+            };
             let called = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                called = call(&endpoint, command, &question, timeout, &*clock) => called,
+                called = called => called,
             };
+            // Without a place it is given up: those that have the places will show whether it is alive.
+            let Some(called) = called else { return };
             if let Err(failure) = &called.result {
                 tracing::debug!(endpoint = endpoint.name, command, why = %failure, "a probe failed");
             }
@@ -130,8 +165,7 @@ impl Asker {
     }
 }
 
-/// One call, when there is a place for it. The wait for the place has the deadline that the answer has: a sender waits
-/// that long twice at worst.
+/// One call, by whoever has a place for it.
 async fn call(
     endpoint: &Endpoint,
     command: &'static str,
@@ -139,12 +173,6 @@ async fn call(
     deadline: Duration,
     clock: &dyn Clock,
 ) -> Called {
-    let Some(_place) = endpoint.asking.place(deadline).await else {
-        let detail = format!("all {} places were taken for too long", endpoint.concurrency);
-        // Those that have the places will show whether it is alive.
-        let result = Err(CallFailure::new(AskFailure::Busy, detail));
-        return Called { outcome: Outcome::GivenUp, status: None, result };
-    };
     let call = endpoint.codec.question(command, question);
     let id = format!("{}.{}.{command}", question.id(), endpoint.name);
     let envelope = Envelope { id, headers: vec![("traceparent", request::traceparent(question.id()))] };
@@ -180,6 +208,10 @@ async fn call(
 impl Asked {
     fn of_dead(policy: &Policy, death: Death) -> Self {
         Self::unasked(policy.on(AskFailure::BreakerOpen, Some(death)))
+    }
+
+    fn failed(policy: &Policy, CallFailure { kind, detail }: CallFailure) -> Self {
+        Self { status: None, result: Err(Unasked { failure: kind, detail, then: policy.on(kind, None) }) }
     }
 
     /// The breaker is open.
@@ -223,7 +255,8 @@ impl Callbacks for Asker {
 }
 
 /// Asks these endpoints, one after the other.
-async fn ask_all(asker: &Asker, endpoints: &[Arc<Endpoint>], mut question: Question) -> Verdict {
+async fn ask_all(asker: &Asker, endpoints: &[Arc<Endpoint>], question: Question) -> Verdict {
+    let mut question = Arc::new(question);
     let mut total: Option<Edit> = None;
     for endpoint in endpoints {
         for command in endpoint.asks(&question) {
@@ -234,7 +267,8 @@ async fn ask_all(asker: &Asker, endpoints: &[Arc<Endpoint>], mut question: Quest
             match asker.ask_one(endpoint, command, &question).await {
                 Verdict::Allow => {}
                 Verdict::Modify(edit) => {
-                    question.apply(edit.clone());
+                    // Copied only while a call to somebody else is still on its way with it.
+                    Arc::make_mut(&mut question).apply(edit.clone());
                     total = Some(match total {
                         Some(earlier) => earlier.then(edit),
                         None => edit,
@@ -305,4 +339,4 @@ impl fmt::Debug for Asker {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

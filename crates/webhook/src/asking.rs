@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chat::refusal::AskFailure;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -65,7 +65,7 @@ pub(crate) struct Asking {
     endpoint: String,
     policy: Policy,
     by_command: BTreeMap<String, Policy>,
-    places: Semaphore,
+    places: Arc<Semaphore>,
     watched: Mutex<Watched>,
 }
 
@@ -76,6 +76,8 @@ struct Watched {
     opened: CancellationToken,
     /// When a place became free last.
     freed: Instant,
+    /// Nobody is to see it any more.
+    is_hidden: bool,
 }
 
 /// Whether a question may be asked.
@@ -105,9 +107,9 @@ pub(crate) struct Probe {
 
 /// Held by a question while it is in flight.
 #[derive(Debug)]
-pub(crate) struct Place<'a> {
-    asking: &'a Asking,
-    _permit: SemaphorePermit<'a>,
+pub(crate) struct Place {
+    asking: Arc<Asking>,
+    _permit: OwnedSemaphorePermit,
 }
 
 // === impl Policy ===
@@ -171,8 +173,13 @@ impl Asking {
             endpoint: settings.name.clone(),
             policy,
             by_command: by_command.collect(),
-            places: Semaphore::new(settings.concurrency),
-            watched: Mutex::new(Watched { breaker: Breaker::new(now), opened: CancellationToken::new(), freed: now }),
+            places: Arc::new(Semaphore::new(settings.concurrency)),
+            watched: Mutex::new(Watched {
+                breaker: Breaker::new(now),
+                opened: CancellationToken::new(),
+                freed: now,
+                is_hidden: false,
+            }),
         }
     }
 
@@ -187,6 +194,12 @@ impl Asking {
     /// Shows the breaker's state in the metrics.
     pub(crate) fn show(&self) {
         gauge(&self.endpoint, self.watched().breaker.state());
+    }
+
+    /// Shows it no more, as of an endpoint that is gone: its name may be another's from now on.
+    pub(crate) fn hide(&self) {
+        self.watched().is_hidden = true;
+        gauge(&self.endpoint, State::Closed);
     }
 
     /// Whether the question may as well not be put: the endpoint is dead, lets it pass, and it is not time for a probe.
@@ -212,14 +225,14 @@ impl Asking {
     }
 
     /// Waits for a place; none if the endpoint is too busy for a question with this deadline.
-    pub(crate) async fn place(&self, deadline: Duration) -> Option<Place<'_>> {
+    pub(crate) async fn place(self: &Arc<Self>, deadline: Duration) -> Option<Place> {
         // Does not overtake those that wait already: what becomes free is theirs.
-        if let Ok(permit) = self.places.try_acquire() {
-            return Some(Place { asking: self, _permit: permit });
+        if let Ok(permit) = self.places.clone().try_acquire_owned() {
+            return Some(Place { asking: self.clone(), _permit: permit });
         }
         let came = Instant::now();
         let stall = (deadline / STALL_PART).min(LONGEST_STALL);
-        let mut permit = std::pin::pin!(self.places.acquire());
+        let mut permit = std::pin::pin!(self.places.clone().acquire_owned());
         loop {
             let give_up_at = (self.watched().freed.max(came) + stall).min(came + deadline);
             if give_up_at <= Instant::now() {
@@ -227,7 +240,7 @@ impl Asking {
             }
             tokio::select! {
                 biased;
-                permit = &mut permit => return Some(Place { asking: self, _permit: permit.ok()? }),
+                permit = &mut permit => return Some(Place { asking: self.clone(), _permit: permit.ok()? }),
                 () = tokio::time::sleep_until(give_up_at) => {}
             }
         }
@@ -250,7 +263,9 @@ impl Asking {
             State::Closed => watched.opened = CancellationToken::new(),
             State::HalfOpen => {}
         }
-        gauge(&self.endpoint, view.state);
+        if !watched.is_hidden {
+            gauge(&self.endpoint, view.state);
+        }
         let endpoint = self.endpoint.as_str();
         let (state, failures) = (view.state.name(), view.failures);
         let probe_millis = view.next_probe.map(|pause| pause.as_millis());
@@ -333,7 +348,7 @@ impl Drop for Probe {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
         self.asking.watched().freed = Instant::now();
     }

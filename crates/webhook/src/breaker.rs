@@ -105,7 +105,8 @@ pub enum Outcome {
     TimedOut,
     /// There was no connection, or it broke.
     Unreachable,
-    /// It was not waited for, or never sent: says nothing about the endpoint.
+    /// It was never sent, or the server stops: says nothing about the endpoint. That a sender went away is none of these:
+    /// its call goes on without it.
     GivenUp,
 }
 

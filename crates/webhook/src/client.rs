@@ -6,17 +6,16 @@ use std::error::Error;
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use chat::id::Timestamp;
 use chat::port::Clock;
-use chat::refusal::AskFailure;
-use http_body_util::{BodyExt, Full};
-use hyper::header::{PROXY_AUTHORIZATION, RETRY_AFTER};
-use hyper::http::response::Parts;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::header::{DATE, PROXY_AUTHORIZATION, RETRY_AFTER};
 use hyper::{Request, Uri};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower_service::Service;
 
@@ -26,11 +25,8 @@ use crate::failure::{NotReached, unreachable};
 use crate::proxy::Proxy;
 use crate::retry_after;
 use crate::tls::Tls;
-use crate::transport::{Answer, CallFailure, Transport};
-
-/// An answer is read up to this size; more than that is [`AskFailure::Unreadable`]. Real answers are a few hundred
-/// bytes; a modified message is at most `max_message_bytes` (1 MiB), escaped.
-pub(crate) const MAX_ANSWER_BYTES: usize = 4 << 20;
+use crate::transport::{Answer, CallFailure, MAX_ANSWER_BYTES, Transport};
+use crate::way::Way;
 
 /// Kept-alive connections per host. Idle ones cost the receiver, too.
 const MAX_IDLE_PER_HOST: usize = 128;
@@ -62,8 +58,8 @@ impl Network {
 /// Posts callbacks. Clones share the pool.
 #[derive(Clone)]
 pub struct Client {
-    http: hyper_util::client::legacy::Client<HttpsConnector<Connector>, Full<Bytes>>,
-    connector: HttpsConnector<Connector>,
+    http: hyper_util::client::legacy::Client<Way, Full<Bytes>>,
+    way: Way,
     proxy: Option<Arc<Proxy>>,
     clock: Arc<dyn Clock>,
 }
@@ -76,25 +72,29 @@ impl Client {
             .with_tls_config(tls.config()?)
             .https_or_http()
             .enable_http1()
-            .wrap_connector(Connector::new(names, guard, proxy.clone()));
+            .wrap_connector(Connector::new(names, guard.clone(), proxy.clone()));
+        let way = Way::new(connector, guard);
         let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(MAX_IDLE_PER_HOST)
-            .build(connector.clone());
-        Ok(Self { http, connector, proxy, clock })
+            .build(way.clone());
+        Ok(Self { http, way, proxy, clock })
     }
 
-    /// Connects to where a URL leads, as a call would, TLS included, and sends nothing. Has no deadline.
+    /// Connects as a call to this URL would, and sends it nothing: to its host, TLS included, or for `http` behind a proxy
+    /// to the proxy, which alone knows whether it gets any further. Takes [`crate::way::LONGEST_CONNECT`] at most.
     pub async fn reach(&self, url: &Uri) -> Result<(), NotReached> {
-        let mut connector = self.connector.clone();
+        let mut way = self.way.clone();
         let not_reached = |error: Box<dyn Error + Send + Sync>| NotReached::of(&*error);
-        poll_fn(|context| connector.poll_ready(context)).await.map_err(not_reached)?;
-        connector.call(url.clone()).await.map(drop).map_err(not_reached)
+        poll_fn(|context| way.poll_ready(context)).await.map_err(not_reached)?;
+        way.call(url.clone()).await.map(drop).map_err(not_reached)
     }
+}
 
-    /// Posts a request, and reads the whole answer, its head included.
-    pub async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<(Parts, Bytes), CallFailure> {
+#[async_trait]
+impl Transport for Client {
+    async fn exchange(&self, mut request: Request<Full<Bytes>>) -> Result<Answer, CallFailure> {
         // Inside a tunnel it would reach the endpoint.
         if let Some(authorization) = self.proxy.as_ref().and_then(|proxy| proxy.authorization.as_ref())
             && request.uri().scheme_str() == Some("http")
@@ -102,30 +102,24 @@ impl Client {
             request.headers_mut().insert(PROXY_AUTHORIZATION, authorization.clone());
         }
         let response = self.http.request(request).await.map_err(|error| unreachable(&error))?;
-        let (head, mut body) = response.into_parts();
-        let mut bytes = BytesMut::new();
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| unreachable(&error))?;
-            if let Some(data) = frame.data_ref() {
-                if bytes.len() + data.len() > MAX_ANSWER_BYTES {
-                    let detail = format!("the answer is longer than {MAX_ANSWER_BYTES} bytes");
-                    return Err(CallFailure::new(AskFailure::Unreadable, detail));
-                }
-                bytes.extend_from_slice(data);
-            }
-        }
-        Ok((head, bytes.freeze()))
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await.map_err(|error| {
+            if error.is::<LengthLimitError>() { CallFailure::too_long() } else { unreachable(&*error) }
+        })?;
+        let text = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
+        Ok(Answer {
+            status: head.status,
+            retry_after: text(RETRY_AFTER).and_then(|value| retry_after::parse(value, self.clock.now())),
+            date: text(DATE).and_then(date),
+            body: body.to_bytes(),
+        })
     }
 }
 
-#[async_trait]
-impl Transport for Client {
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, CallFailure> {
-        let (head, body) = self.send(request).await?;
-        let retry_after = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let retry_after = retry_after.and_then(|value| retry_after::parse(value, self.clock.now()));
-        Ok(Answer { status: head.status, retry_after, body })
-    }
+/// What time it is in a head (`Date`), in any of HTTP's three forms.
+fn date(value: &str) -> Option<Timestamp> {
+    let since = httpdate::parse_http_date(value.trim()).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_millis()).ok().map(Timestamp::from_millis)
 }
 
 impl fmt::Debug for Client {

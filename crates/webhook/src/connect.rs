@@ -1,7 +1,8 @@
 //! Connections that go only where the guard lets them: resolve once, judge every address, connect to one that was judged.
 //!
 //! The resolver that the connector asks *is* the judge, so there is no second resolution that could say something else
-//! (DNS rebinding). What needs no resolving is judged before the connector sees it.
+//! (DNS rebinding). What needs no resolving is judged before the connector sees it: a URL's host by the way that leads here
+//! (`way.rs`), the proxy's here.
 
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
@@ -43,22 +44,22 @@ impl Names for SystemNames {
     }
 }
 
-/// Connects to where a URL leads, or to the proxy.
+/// Connects to where a URL leads, or to the proxy. The URL's host was judged before ([`crate::way::Way`]).
 #[derive(Clone)]
 pub(crate) struct Connector {
     tcp: HttpConnector<Judge>,
-    guard: Arc<Guard>,
+    /// Judges the first hop. With a proxy that is the proxy; names are then the proxy's business.
+    first_hop: Arc<Guard>,
     proxy: Option<Arc<Proxy>>,
 }
 
 impl Connector {
     pub(crate) fn new(names: Arc<dyn Names>, guard: Arc<Guard>, proxy: Option<Arc<Proxy>>) -> Self {
-        // The first hop is judged here. With a proxy that is the proxy; names are then the proxy's business.
-        let first_hop = if proxy.is_some() { Arc::new(Guard::lenient()) } else { guard.clone() };
-        let mut tcp = HttpConnector::new_with_resolver(Judge { names, guard: first_hop });
+        let first_hop = if proxy.is_some() { Arc::new(Guard::lenient()) } else { guard };
+        let mut tcp = HttpConnector::new_with_resolver(Judge { names, guard: first_hop.clone() });
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        Self { tcp, guard, proxy }
+        Self { tcp, first_hop, proxy }
     }
 }
 
@@ -72,26 +73,24 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, to: Uri) -> BoxFuture<Link> {
-        let Self { mut tcp, guard, proxy } = self.clone();
+        let Self { mut tcp, first_hop, proxy } = self.clone();
         Box::pin(async move {
-            guard.check_host(to.host().unwrap_or_default())?;
             let Some(proxy) = proxy else { return Ok(Link { io: tcp.call(to).await?, whole_urls: false }) };
+            let judged = first_hop.check_host(proxy.at.host().unwrap_or_default());
+            judged.map_err(|refused| ProxyFailed(refused.into()))?;
             let tunnelled = to.scheme_str() == Some("https");
-            let io = if tunnelled { tunnel(&proxy, tcp, to).await } else { reach(&proxy, tcp).await };
+            let io = if tunnelled {
+                tunnel(&proxy, tcp, to).await
+            } else {
+                tcp.call(proxy.at.clone()).await.map_err(Into::into)
+            };
             Ok(Link { io: io.map_err(ProxyFailed)?, whole_urls: !tunnelled })
         })
     }
 }
 
-/// A connection to the proxy.
-async fn reach(proxy: &Proxy, mut tcp: HttpConnector<Judge>) -> Result<TokioIo<TcpStream>, BoxError> {
-    Guard::lenient().check_host(proxy.at.host().unwrap_or_default())?;
-    Ok(tcp.call(proxy.at.clone()).await?)
-}
-
 /// A connection through the proxy.
 async fn tunnel(proxy: &Proxy, tcp: HttpConnector<Judge>, to: Uri) -> Result<TokioIo<TcpStream>, BoxError> {
-    Guard::lenient().check_host(proxy.at.host().unwrap_or_default())?;
     let tunnel = Tunnel::new(proxy.at.clone(), tcp);
     let mut tunnel = match &proxy.authorization {
         Some(authorization) => tunnel.with_auth(authorization.clone()),

@@ -40,6 +40,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::telling::webhook_id;
 
 use self::figures::Metrics;
+pub(crate) use self::figures::hide;
 use self::handle::{Handle, Instruction, Shown};
 use self::health::{Allowance, Health};
 use self::letters::{LetterChanges, Letters, Place};

@@ -81,14 +81,19 @@ const NEVER_V4: [(Ipv4Net, &str); 14] = [
 const PRIVATE_V4: [Ipv4Net; 4] =
     [v4([10, 0, 0, 0], 8), v4([172, 16, 0, 0], 12), v4([192, 168, 0, 0], 16), v4([100, 64, 0, 0], 10)];
 
-const NEVER_V6: [(Ipv6Net, &str); 14] = [
+const NEVER_V6: [(Ipv6Net, &str); 18] = [
     (v6([0; 8], 128), "unspecified"),
     (v6([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10), "link-local"),
     (v6([0xfec0, 0, 0, 0, 0, 0, 0, 0], 10), "site-local"),
     (v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8), "multicast"),
-    // Inside the private range, which may be allowed.
-    (v6([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254], 128), "the metadata service of Amazon's cloud"),
+    // These are inside the private range, which may be allowed. Amazon has several services in its own part of it: the
+    // metadata at ::254, the credentials of pods at ::23.
+    (v6([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0], 32), "of the services of Amazon's cloud"),
     (v6([0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254], 128), "the metadata service of Google's cloud"),
+    (v6([0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe], 128), "the metadata service of Oracle's cloud"),
+    (v6([0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42], 128), "the metadata service of Scaleway's cloud"),
+    (v6([0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 1], 128), "the metadata service of Linode's cloud"),
+    (v6([0xfd00, 0x100, 0, 0, 0, 0, 0x100, 0x200], 128), "the metadata service of Alibaba's cloud"),
     // Where in it the IPv4 address is, only the network's operator knows (RFC 8215).
     (v6([0x64, 0xff9b, 1, 0, 0, 0, 0, 0], 48), "a translated address of a local kind"),
     (v6([0x100, 0, 0, 0, 0, 0, 0, 0], 64), "for what is discarded"),
@@ -346,7 +351,13 @@ mod tests {
             ("febf::1", "link-local"),
             ("fec0::1", "site-local"),
             ("ff02::1", "multicast"),
-            ("fd00:ec2::254", "the metadata service of Amazon's cloud"),
+            ("fd00:ec2::254", "of the services of Amazon's cloud"),
+            ("fd00:ec2::23", "of the services of Amazon's cloud"),
+            ("fd00:ec2:ffff::1", "of the services of Amazon's cloud"),
+            ("fd00:c1::a9fe:a9fe", "the metadata service of Oracle's cloud"),
+            ("fd00:42::42", "the metadata service of Scaleway's cloud"),
+            ("fd00:a9fe:a9fe::1", "the metadata service of Linode's cloud"),
+            ("fd00:100::100:200", "the metadata service of Alibaba's cloud"),
             ("fd20:ce::254", "the metadata service of Google's cloud"),
             ("64:ff9b:1::a00:1", "a translated address of a local kind"),
             ("100::1", "for what is discarded"),
@@ -389,6 +400,10 @@ mod tests {
             ("::1", "loopback", "::1/128"),
             ("fc00::1", "private", "fc00::/7"),
             ("fdff::1", "private", "fd00::/8"),
+            // The neighbours of what is never called.
+            ("fd00:ec1:ffff:ffff:ffff:ffff:ffff:ffff", "private", "fd00::/8"),
+            ("fd00:ec3::", "private", "fd00::/8"),
+            ("fd00:c1::a9fe:a9ff", "private", "fd00::/8"),
             // An IPv4 network allows what leads into it.
             ("::ffff:10.0.0.1", "private", "10.0.0.0/8"),
             ("::10.0.0.1", "private", "10.0.0.0/8"),
@@ -468,7 +483,7 @@ mod tests {
         let never = |net: &str| never(&net.parse().unwrap());
         assert_eq!(never("169.254.0.0/16"), Some("link-local"));
         assert_eq!(never("fe80::/64"), Some("link-local"));
-        assert_eq!(never("fd00:ec2::254/128"), Some("the metadata service of Amazon's cloud"));
+        assert_eq!(never("fd00:ec2::254/128"), Some("of the services of Amazon's cloud"));
         for net in ["0.0.0.0/0", "10.0.0.0/8", "128.0.0.0/1", "::/0", "fc00::/7", "8.8.8.8/32"] {
             assert_eq!(never(net), None, "{net}");
         }

@@ -30,6 +30,7 @@ pub mod sign;
 pub mod tls;
 pub mod transport;
 pub mod tunnel;
+pub mod way;
 
 pub use ask::Asker;
 pub use client::{Client, Network};

@@ -21,12 +21,6 @@ pub fn parse(value: &str, now: Timestamp) -> Option<Duration> {
     Some(wait.min(MOST))
 }
 
-/// The time in a head of HTTP (`Date`), in any of its three forms.
-pub fn date(value: &str) -> Option<Timestamp> {
-    let since = httpdate::parse_http_date(value.trim()).ok()?.duration_since(UNIX_EPOCH).ok()?;
-    i64::try_from(since.as_millis()).ok().map(Timestamp::from_millis)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

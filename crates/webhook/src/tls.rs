@@ -84,6 +84,9 @@ impl fmt::Debug for Tls {
     }
 }
 
+/// Ends the words about an authority that is not trusted: where an endpoint names its own.
+pub const SEE_CA_FILE: &str = "; see ca_file";
+
 /// What went wrong in TLS, in words that lead to what must be changed.
 pub(crate) fn words(error: &Error) -> String {
     use AlertDescription as Alert;
@@ -117,7 +120,7 @@ pub(crate) fn words(error: &Error) -> String {
 fn certificate(problem: &CertificateError) -> String {
     use CertificateError as Problem;
     let words = match problem {
-        Problem::UnknownIssuer => "is from an authority that is not trusted; see ca_file".to_owned(),
+        Problem::UnknownIssuer => format!("is from an authority that is not trusted{SEE_CA_FILE}"),
         Problem::Expired | Problem::ExpiredContext { .. } => "has expired".to_owned(),
         Problem::NotValidYet | Problem::NotValidYetContext { .. } => {
             "is not valid yet; is this server's clock right?".to_owned()
@@ -129,7 +132,7 @@ fn certificate(problem: &CertificateError) -> String {
         Problem::NotValidForName => "is not for this host".to_owned(),
         Problem::Revoked => "is revoked".to_owned(),
         Problem::BadSignature => {
-            "is from an authority that is not trusted, only called like one that is; see ca_file".to_owned()
+            format!("is from an authority that is not trusted, only called like one that is{SEE_CA_FILE}")
         }
         other => format!("cannot be accepted: {other}"),
     };

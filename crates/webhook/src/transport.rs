@@ -4,9 +4,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use chat::id::Timestamp;
 use chat::refusal::AskFailure;
 use http_body_util::Full;
 use hyper::{Request, StatusCode};
+
+/// An answer is read up to this size; more than that is [`AskFailure::Unreadable`]. Real answers are a few hundred
+/// bytes; a modified message is at most `max_message_bytes` (1 MiB), escaped.
+pub const MAX_ANSWER_BYTES: usize = 4 << 20;
 
 /// Carries calls to one endpoint. The caller watches the clock: a call that takes too long is dropped.
 #[async_trait]
@@ -22,6 +27,8 @@ pub struct Answer {
     pub status: StatusCode,
     /// How long it asks us to leave it alone (`Retry-After`), if it does.
     pub retry_after: Option<Duration>,
+    /// What time it says that it is (`Date`), if it does, in whole seconds.
+    pub date: Option<Timestamp>,
     /// Its body.
     pub body: Bytes,
 }
@@ -37,6 +44,11 @@ pub struct CallFailure {
 }
 
 impl CallFailure {
+    /// The answer is longer than [`MAX_ANSWER_BYTES`].
+    pub(crate) fn too_long() -> Self {
+        Self::new(AskFailure::Unreadable, format!("the answer is longer than {MAX_ANSWER_BYTES} bytes"))
+    }
+
     /// A failure of a class, in words.
     pub fn new(kind: AskFailure, detail: impl Into<String>) -> Self {
         Self { kind, detail: detail.into() }

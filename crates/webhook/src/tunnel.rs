@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,8 +22,7 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use self::wire::{CallLine, Line, Said};
-use crate::client::MAX_ANSWER_BYTES;
-use crate::transport::{Answer, CallFailure, Transport};
+use crate::transport::{Answer, CallFailure, MAX_ANSWER_BYTES, Transport};
 
 pub mod forget;
 mod registry;
@@ -214,8 +213,7 @@ impl Transport for Tunnel {
             answer.status = StatusCode::BAD_REQUEST;
         }
         if answer.body.len() > MAX_ANSWER_BYTES {
-            let detail = format!("the answer is longer than {MAX_ANSWER_BYTES} bytes");
-            return Err(CallFailure::new(AskFailure::Unreadable, detail));
+            return Err(CallFailure::too_long());
         }
         Ok(answer)
     }
@@ -227,11 +225,18 @@ impl Lines {
         &self.tunnel
     }
 
-    /// The next line; none: the tunnel is closed, and everything was sent.
+    /// The next line; none: the tunnel is closed, and everything was sent. A call for whose answer nobody waits any more is
+    /// not among them: a client that was slow to read has better things to do than what is over.
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Line>> {
-        match self.lines.poll_recv(context) {
-            Poll::Ready(line) => Poll::Ready(line),
-            Poll::Pending => self.closed.as_mut().poll(context).map(|()| self.lines.try_recv().ok()),
+        loop {
+            let line = match self.lines.poll_recv(context) {
+                Poll::Ready(line) => line,
+                Poll::Pending => ready!(self.closed.as_mut().poll(context).map(|()| self.lines.try_recv().ok())),
+            };
+            match line {
+                Some(Line::Call(call)) if !self.tunnel.waiting().calls.contains_key(&call.call) => {}
+                line => return Poll::Ready(line),
+            }
         }
     }
 }

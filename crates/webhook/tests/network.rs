@@ -8,3 +8,5 @@ mod peer;
 mod proxy;
 #[path = "network/tls.rs"]
 mod tls;
+#[path = "network/waiting.rs"]
+mod waiting;

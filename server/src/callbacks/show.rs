@@ -4,8 +4,9 @@ use chat::id::Timestamp;
 use chat::port::Clock;
 use serde_json::Value;
 
-use super::table::{Cell, Column, Side, Tone, WIDTH, cut, paint, table, wrap};
+use super::table::{Cell, Column, Side, WIDTH, cut, table, wrap};
 use crate::moment;
+use crate::terminal::{Tone, paint, printable};
 
 use Side::{Left, Right};
 
@@ -167,7 +168,8 @@ impl Style {
     /// What a verdict came to.
     pub(crate) fn decided(&self, parked: &Value) -> String {
         let (id, decision) = (text(&parked["id"]), &parked["decision"]);
-        match decision["outcome"].as_str() {
+        // The backend's words, and as many as it likes.
+        let words = match decision["outcome"].as_str() {
             Some("sent") => format!("{id} was sent, as number {}", number(&parked["message"]["seq"])),
             Some("refused") => format!("{id} was not sent, because things have changed: {}", text(&decision["why"])),
             Some("rejected") => match decision["info"].as_str().unwrap_or_default() {
@@ -178,7 +180,8 @@ impl Style {
             None => {
                 format!("{id} waits again, for {}, until {}", text(&parked["endpoint"]), self.ago(&parked["until"]))
             }
-        }
+        };
+        printable(&words)
     }
 
     /// What waits for each endpoint out of turn.

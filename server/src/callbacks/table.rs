@@ -1,21 +1,12 @@
 //! Tables that fit on a terminal.
 
+use crate::terminal::{Tone, paint, printable};
+
 /// No line is longer, in characters.
 pub(super) const WIDTH: usize = 100;
 
 /// Between two columns.
 const GAP: &str = "  ";
-
-/// What a cell is coloured for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tone {
-    Plain,
-    Dim,
-    Bold,
-    Good,
-    Warning,
-    Bad,
-}
 
 /// One cell.
 #[derive(Clone, Debug)]
@@ -66,7 +57,7 @@ pub(super) fn table(columns: &[Column], rows: &[Vec<Cell>], colours: bool) -> St
 
 /// At most so many characters, on one line. What was left out is shown to be.
 pub(super) fn cut(text: &str, most: usize) -> String {
-    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let text = printable(text);
     if text.chars().count() <= most {
         return text;
     }
@@ -74,21 +65,9 @@ pub(super) fn cut(text: &str, most: usize) -> String {
     format!("{kept}…")
 }
 
-pub(super) fn paint(colours: bool, tone: Tone, text: &str) -> String {
-    let code = match tone {
-        Tone::Plain => return text.to_owned(),
-        Tone::Dim => 2,
-        Tone::Bold => 1,
-        Tone::Good => 32,
-        Tone::Warning => 33,
-        Tone::Bad => 31,
-    };
-    if colours && !text.is_empty() { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
-}
-
 /// A text in lines of at most so many characters, broken between words where that does not leave half a line blank.
 pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
-    let text: Vec<char> = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let text: Vec<char> = printable(text).chars().collect();
     let mut rest = text.as_slice();
     let mut lines = Vec::new();
     while rest.len() > width {

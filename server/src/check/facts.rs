@@ -1,6 +1,5 @@
 //! What is known about an endpoint when it is judged: plain values, so that every rule can be tried in a table.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chat::id::Timestamp;
@@ -122,34 +121,6 @@ pub(super) enum ServerSeen {
     Away(String),
     /// It does not answer us, in words.
     Refuses(String),
-    /// It answered: its endpoints' names, its time, and ours then.
+    /// It answered: what time it is there, and here. How its endpoints stand is each one's [`Standing`].
     Runs { time: Option<Timestamp>, now: Timestamp },
-}
-
-/// Whether nothing could fit: everything that one part of `only` names, `except` names, too.
-pub(super) fn fits_nothing(filter: &Filter, commands: &[Command]) -> Option<String> {
-    let (only, except) = (&filter.only, &filter.except);
-    let within = |one: &BTreeSet<String>, other: &BTreeSet<String>| one.is_subset(other);
-    let has_places = !(only.conversations.is_empty() && only.groups.is_empty() && only.receivers.is_empty());
-    let places_excluded = within(&only.conversations, &except.conversations)
-        && within(&only.groups, &except.groups)
-        && within(&only.receivers, &except.receivers);
-    if has_places && places_excluded {
-        return Some("`except` names every conversation, group and receiver that `only` names".to_owned());
-    }
-    let parts = [
-        ("sender", &only.senders, &except.senders),
-        ("group type", &only.group_types, &except.group_types),
-        ("content type", &only.content_types, &except.content_types),
-    ];
-    for (what, wanted, excluded) in parts {
-        if !wanted.is_empty() && within(wanted, excluded) {
-            return Some(format!("`except` names every {what} that `only` names"));
-        }
-    }
-    let only_groups = !only.groups.is_empty() && only.receivers.is_empty() && only.conversations.is_empty();
-    let needs_groups = only_groups || !only.group_types.is_empty();
-    let has_none = !commands.is_empty() && commands.iter().all(|command| command.is_of_groups == Some(false));
-    (needs_groups && has_none)
-        .then(|| "`only` names groups or their types, and none of its commands is about groups".to_owned())
 }

@@ -7,14 +7,13 @@ use bytes::Bytes;
 use chat::id::{EventId, Timestamp};
 use chat::port::Clock;
 use http_body_util::Full;
-use hyper::header::{DATE, RETRY_AFTER};
 use hyper::{Request, Uri};
 use tokio::time::Instant;
+use webhook::Client;
 use webhook::codec::Codec;
 use webhook::endpoint::Commands;
 use webhook::operator::{sample, test};
 use webhook::transport::{Answer, CallFailure, Transport};
-use webhook::{Client, retry_after};
 
 use super::facts::{Called, Command, Facts, Reached, ServerSeen, Standing, Status};
 use crate::app;
@@ -139,10 +138,8 @@ impl Watching {
 #[async_trait]
 impl Transport for Watching {
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, CallFailure> {
-        let (head, body) = self.client.send(request).await?;
-        let text = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
-        *self.date.lock().unwrap_or_else(PoisonError::into_inner) = text(DATE).and_then(retry_after::date);
-        let retry_after = text(RETRY_AFTER).and_then(|value| retry_after::parse(value, SystemClock.now()));
-        Ok(Answer { status: head.status, retry_after, body })
+        let answer = self.client.exchange(request).await?;
+        *self.date.lock().unwrap_or_else(PoisonError::into_inner) = answer.date;
+        Ok(answer)
     }
 }

@@ -1,11 +1,13 @@
 //! The rules of `ringback check`: from facts to findings. Pure, and each in the words of an operator.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Serialize;
 use webhook::failure::{NotReached, Stage};
+use webhook::filter::Filter;
 
-use super::facts::{Called, Facts, Reached, ServerSeen, Standing, Status, fits_nothing};
+use super::facts::{Called, Command, Facts, Reached, ServerSeen, Standing, Status};
 use crate::moment;
 
 /// Receivers accept signatures some minutes old or young; Tencent's documents advise one.
@@ -131,9 +133,8 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
 
 fn subscription(facts: &Facts, found: &mut Findings) {
     let (produced, never): (Vec<_>, Vec<_>) = facts.commands.iter().partition(|command| command.is_produced);
-    let names = |commands: &[&super::facts::Command]| {
-        commands.iter().map(|command| command.name.as_str()).collect::<Vec<_>>().join(", ")
-    };
+    let names =
+        |commands: &[&Command]| commands.iter().map(|command| command.name.as_str()).collect::<Vec<_>>().join(", ");
     if produced.is_empty() {
         let what = format!("it gets nothing: nothing in this version leads to {}", names(&never));
         return found.error(
@@ -164,15 +165,52 @@ fn subscription(facts: &Facts, found: &mut Findings) {
     found.ok("subscribed", format!("subscribed: asked by {asked} commands, told by {told}{filtered}"));
 }
 
+/// Whether nothing could fit: everything that one part of `only` names, `except` names, too.
+fn fits_nothing(filter: &Filter, commands: &[Command]) -> Option<String> {
+    let (only, except) = (&filter.only, &filter.except);
+    let within = |one: &BTreeSet<String>, other: &BTreeSet<String>| one.is_subset(other);
+    let has_places = !(only.conversations.is_empty() && only.groups.is_empty() && only.receivers.is_empty());
+    let places_excluded = within(&only.conversations, &except.conversations)
+        && within(&only.groups, &except.groups)
+        && within(&only.receivers, &except.receivers);
+    if has_places && places_excluded {
+        return Some("`except` names every conversation, group and receiver that `only` names".to_owned());
+    }
+    let parts = [
+        ("sender", &only.senders, &except.senders),
+        ("group type", &only.group_types, &except.group_types),
+        ("content type", &only.content_types, &except.content_types),
+    ];
+    for (what, wanted, excluded) in parts {
+        if !wanted.is_empty() && within(wanted, excluded) {
+            return Some(format!("`except` names every {what} that `only` names"));
+        }
+    }
+    let only_groups = !only.groups.is_empty() && only.receivers.is_empty() && only.conversations.is_empty();
+    let needs_groups = only_groups || !only.group_types.is_empty();
+    let has_none = !commands.is_empty() && commands.iter().all(|command| command.is_of_groups == Some(false));
+    (needs_groups && has_none)
+        .then(|| "`only` names groups or their types, and none of its commands is about groups".to_owned())
+}
+
 fn network(facts: &Facts, found: &mut Findings) {
     let url = &facts.url;
     let through = if facts.has_proxy { " through the proxy of callbacks.proxy" } else { "" };
+    // An http call is handed to the proxy whole: what is behind it was not connected to.
+    let only_proxy = facts.has_proxy && url.starts_with("http:");
     match &facts.reached {
         Reached::Yes(took) if *took * 2 > facts.timeout => {
-            let what =
-                format!("connecting to {url}{through} took {} of the {} that a call has", ms(*took), ms(facts.timeout));
+            let to = if only_proxy { "the proxy of callbacks.proxy".to_owned() } else { format!("{url}{through}") };
+            let what = format!("connecting to {to} took {} of the {} that a call has", ms(*took), ms(facts.timeout));
             found.warn("slow", what, "a shorter way, or a longer `timeout`");
         }
+        Reached::Yes(took) if only_proxy => found.ok(
+            "reachable",
+            format!(
+                "the proxy of callbacks.proxy can be connected to ({}); only a call (--call) shows whether {url} can",
+                ms(*took)
+            ),
+        ),
         Reached::Yes(took) => found.ok("reachable", format!("{url} can be connected to{through} ({})", ms(*took))),
         Reached::TooLate => {
             let what = format!(

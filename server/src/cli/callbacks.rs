@@ -8,8 +8,8 @@ use webhook::operator::MAX_PAGE;
 use super::Place;
 use crate::admin::parked::MAX_PAGE as MAX_PARKED;
 use crate::clock::SystemClock;
+use crate::http_client::Base;
 use crate::moment;
-use crate::remote::Base;
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct CallbacksArgs {

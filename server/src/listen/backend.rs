@@ -60,6 +60,8 @@ pub(crate) enum Decision {
     Reject(i64),
     Discard,
     Replace,
+    /// Decided later: the message waits.
+    Wait,
     /// Failed on purpose.
     Fail,
     /// Not a callback of any dialect.
@@ -201,6 +203,9 @@ impl Decision {
         if command.moment() == Moment::Told {
             return Self::Ok;
         }
+        if body.is_empty() && command.dialect == Dialect::Standard {
+            return Self::Ok;
+        }
         let Ok(answer) = serde_json::from_slice::<Value>(body) else { return Self::Strange };
         // COMPAT: codes also come as digits in a text.
         let number = |name: &str| match &answer[name] {
@@ -221,7 +226,11 @@ impl Decision {
                 Some("reject") => Self::Reject(number("code")),
                 Some("discard") => Self::Discard,
                 Some("modify") => Self::Replace,
-                _ => Self::Ok,
+                Some("pending") => Self::Wait,
+                Some("allow") => Self::Ok,
+                // As good as "allow"; anything else is as good as no answer.
+                None if answer.as_object().is_some_and(serde_json::Map::is_empty) => Self::Ok,
+                _ => Self::Strange,
             },
         }
     }

@@ -1,7 +1,13 @@
 //! A callback as the app backend sees it: what came over the wire, and what it is about.
 
+use std::collections::BTreeSet;
+
+use openim::codec::OpenImCodec;
 use serde::Deserialize;
 use serde_json::Value;
+use standard::StandardCodec;
+use tencent::callback::TencentCodec;
+use webhook::codec::Codec;
 
 /// One HTTP request, as it came.
 #[derive(Debug, Clone, Default)]
@@ -77,10 +83,9 @@ struct Envelope<'a> {
 impl Command<'_> {
     pub(crate) fn moment(&self) -> Moment {
         let asks = match self.dialect {
-            Dialect::Tencent => self.name.contains(".CallbackBefore") || self.name.contains(".CallbackPrev"),
-            // COMPAT: this one is told, whatever its name says.
-            Dialect::OpenIm => self.name.starts_with("callbackBefore") && self.name != "callbackBeforeAfterMsgCommand",
-            Dialect::Standard => STANDARD_QUESTIONS.contains(&self.name),
+            Dialect::Tencent => TencentCodec::new(String::new(), 0, None).is_question(self.name),
+            Dialect::OpenIm => OpenImCodec::new("", BTreeSet::new()).is_question(self.name),
+            Dialect::Standard => StandardCodec::new("").is_question(self.name),
         };
         if asks { Moment::Asked } else { Moment::Told }
     }
@@ -94,24 +99,10 @@ impl Command<'_> {
                 | "callbackBeforeSendSingleMsgCommand"
                 | "callbackBeforeSendGroupMsgCommand"
                 | "callbackBeforeMsgModifyCommand"
-                | STANDARD_BEFORE_SEND
+                | "message.sending"
         )
     }
 }
-
-/// The standard dialect's question about a message.
-const STANDARD_BEFORE_SEND: &str = "message.sending";
-
-/// All questions of the standard dialect.
-const STANDARD_QUESTIONS: [&str; 7] = [
-    STANDARD_BEFORE_SEND,
-    "group.creating",
-    "topic.creating",
-    "members.adding",
-    "group.changing",
-    "account.blocking",
-    "accounts.registering",
-];
 
 /// What a person would read in a message: Tencent's `MsgBody`, OpenIM's `content`, the standard dialect's `elements`.
 pub(crate) fn texts(dialect: Dialect, body: &Value) -> Vec<String> {
@@ -193,7 +184,7 @@ mod tests {
     #[test]
     fn asked_and_told() {
         let moment = |dialect, name| Command { dialect, name }.moment();
-        for name in ["C2C.CallbackBeforeSendMsg", "Sns.CallbackPrevFriendAdd"] {
+        for name in ["C2C.CallbackBeforeSendMsg", "Group.CallbackBeforeCreateTopic"] {
             assert_eq!(moment(Dialect::Tencent, name), Moment::Asked);
         }
         for name in ["State.StateChange", "Group.CallbackAfterGroupInfoChanged"] {

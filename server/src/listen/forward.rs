@@ -24,6 +24,7 @@ use crate::cli::ForwardArgs;
 use crate::config::{Config, Sources};
 use crate::failure::Failure;
 use crate::remote::{Remote, RemoteError};
+use crate::terminal::printable;
 
 mod local;
 
@@ -90,7 +91,7 @@ impl Forwarder {
             if ended.was_open {
                 (pause, was_open) = (FIRST_PAUSE, true);
             }
-            eprintln!("not connected: {}; again in {:.1} s", ended.why, pause.as_secs_f64());
+            eprintln!("not connected: {}; again in {:.1} s", printable(&ended.why), pause.as_secs_f64());
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
@@ -98,7 +99,7 @@ impl Forwarder {
 
     /// Serves one connection until it ends.
     async fn listen(&self, body: Incoming) -> Ended {
-        let mut lines = Lines { body, buffer: BytesMut::new() };
+        let mut lines = Lines { body, unread: Unread::default() };
         let mut open: Option<Open> = None;
         let mut calls = JoinSet::new();
         let why = loop {
@@ -114,6 +115,7 @@ impl Forwarder {
                 Ok(Ok(Line::Closed { why })) => break format!("the server ended it: {why}"),
                 Ok(Ok(Line::Opened { id, name, beat, deadline })) => {
                     // Not on standard output, which belongs to the calls.
+                    let name = printable(&name);
                     eprintln!("connected to {} as {name}: its calls go to {}", self.remote.base(), self.local.base());
                     let path = format!("/admin/tunnel/{id}/answer");
                     let beats = tokio::spawn(beat_on(self.remote.clone(), path.clone(), Duration::from_millis(beat)));
@@ -177,26 +179,33 @@ async fn forward(remote: Arc<Remote>, local: Arc<Local>, sink: Sink, path: Strin
     sink(&exchange);
     if let Err(error) = remote.post(&path, &said).await {
         let name = exchange.call.command().map_or(exchange.call.path.as_str(), |command| command.name);
-        eprintln!("the answer to {name} did not count: {error}");
+        eprintln!("the answer to {} did not count: {error}", printable(name));
     }
 }
 
 /// A response, line by line.
 struct Lines {
     body: Incoming,
-    buffer: BytesMut,
+    unread: Unread,
+}
+
+/// What has come and was not taken yet.
+#[derive(Default)]
+struct Unread {
+    bytes: BytesMut,
+    /// So many of them are known to end no line: a line of megabytes comes in thousands of pieces.
+    searched: usize,
 }
 
 impl Lines {
     /// The next line; or why there is none. May be dropped while it waits, and called again.
     async fn next(&mut self) -> Result<Line, String> {
         loop {
-            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
-                let line = self.buffer.split_to(end + 1);
+            if let Some(line) = self.unread.line() {
                 return serde_json::from_slice(&line)
                     .map_err(|_| "the server said something that this version does not understand".to_owned());
             }
-            if self.buffer.len() > MAX_LINE_BYTES {
+            if self.unread.bytes.len() > MAX_LINE_BYTES {
                 return Err(format!("the server sent a line of more than {MAX_LINE_BYTES} bytes"));
             }
             match self.body.frame().await {
@@ -204,10 +213,44 @@ impl Lines {
                 Some(Err(error)) => return Err(format!("the connection broke: {}", webhook::failure::words(&error))),
                 Some(Ok(frame)) => {
                     if let Some(data) = frame.data_ref() {
-                        self.buffer.extend_from_slice(data);
+                        self.unread.bytes.extend_from_slice(data);
                     }
                 }
             }
+        }
+    }
+}
+
+impl Unread {
+    /// The first line, its end included; none if there is no whole one.
+    fn line(&mut self) -> Option<BytesMut> {
+        let Some(end) = self.bytes[self.searched..].iter().position(|byte| *byte == b'\n') else {
+            self.searched = self.bytes.len();
+            return None;
+        };
+        Some(self.bytes.split_to(std::mem::take(&mut self.searched) + end + 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_found_however_they_come_and_nothing_is_searched_twice() {
+        let text = b"one\n\nthree, a longer one\nfour\nfi";
+        for piece in 1..=text.len() {
+            let (mut unread, mut lines) = (Unread::default(), Vec::new());
+            for bytes in text.chunks(piece) {
+                unread.bytes.extend_from_slice(bytes);
+                while let Some(line) = unread.line() {
+                    assert_eq!(unread.searched, 0, "the next line is new");
+                    lines.push(line);
+                }
+                assert_eq!(unread.searched, unread.bytes.len(), "all of it is known");
+            }
+            assert_eq!(lines, [&b"one\n"[..], b"\n", b"three, a longer one\n", b"four\n"], "{piece}");
+            assert_eq!(&unread.bytes[..], b"fi");
         }
     }
 }

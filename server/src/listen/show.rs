@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::backend::{Answer, Decision};
 use super::call::{Call, Moment, texts};
+use crate::terminal::{Tone, paint, printable};
 
 /// A terminal of 100 columns holds a line of JSON and its indent.
 const WIDTH: usize = 96;
@@ -41,16 +42,6 @@ struct Line<'a> {
     answer: Value,
 }
 
-/// What something on the terminal is coloured for.
-#[derive(Clone, Copy)]
-enum Colour {
-    Dim,
-    Bold,
-    Good,
-    Bad,
-    Changed,
-}
-
 impl Exchange {
     /// One JSON object without line breaks.
     pub(crate) fn to_json(&self) -> String {
@@ -73,9 +64,9 @@ impl Exchange {
         let paint = |colour, text: &str| paint(colours, colour, text);
         let time = format_rfc3339_millis(self.time).to_string();
         let clock = time.split_once('T').map_or(time.as_str(), |(_, clock)| clock);
-        let mut shown = format!("{} {}\n", paint(Colour::Dim, clock), self.headline(&paint));
+        let mut shown = format!("{} {}\n", paint(Tone::Dim, clock), self.headline(&paint));
         for line in pretty(&self.call.body) {
-            let _ = writeln!(shown, "    {}", paint(Colour::Dim, &line));
+            let _ = writeln!(shown, "    {}", paint(Tone::Dim, &line));
         }
         let (colour, word) = self.answer.word();
         let body = cut(&printable(&self.answer.body));
@@ -85,7 +76,7 @@ impl Exchange {
     }
 
     /// `→ asked C2C.CallbackBeforeSendMsg  jared → Jonh  "red packet"`
-    fn headline(&self, paint: &impl Fn(Colour, &str) -> String) -> String {
+    fn headline(&self, paint: &impl Fn(Tone, &str) -> String) -> String {
         let Some(command) = self.call.command() else {
             return printable(&format!("→ {} {}", self.call.method, self.call.path));
         };
@@ -93,7 +84,7 @@ impl Exchange {
             Moment::Asked => ("⇄", "asked"),
             Moment::Told => ("→", "told "),
         };
-        let name = paint(Colour::Bold, &printable(command.name));
+        let name = paint(Tone::Bold, &printable(command.name));
         let mut headline = format!("{arrow} {word} {name}");
         if let Some(body) = self.call.json() {
             let mut what = texts(command.dialect, &body);
@@ -157,17 +148,18 @@ fn first<'a>(body: &'a Value, places: &[&str]) -> Option<&'a str> {
 }
 
 impl Answer {
-    fn word(&self) -> (Colour, String) {
+    fn word(&self) -> (Tone, String) {
         match &self.decision {
-            Decision::Ok => (Colour::Good, "ok".to_owned()),
-            Decision::Reject(code) => (Colour::Bad, format!("reject {code}")),
-            Decision::Discard => (Colour::Bad, "discard".to_owned()),
-            Decision::Replace => (Colour::Changed, "replace".to_owned()),
-            Decision::Fail => (Colour::Bad, "fail".to_owned()),
-            Decision::Strange => (Colour::Bad, "not understood".to_owned()),
-            Decision::TooLarge => (Colour::Bad, "too large".to_owned()),
-            Decision::HttpError => (Colour::Bad, "an error".to_owned()),
-            Decision::NoAnswer => (Colour::Bad, "no answer".to_owned()),
+            Decision::Ok => (Tone::Good, "ok".to_owned()),
+            Decision::Reject(code) => (Tone::Bad, format!("reject {code}")),
+            Decision::Discard => (Tone::Bad, "discard".to_owned()),
+            Decision::Wait => (Tone::Warning, "wait".to_owned()),
+            Decision::Replace => (Tone::Warning, "replace".to_owned()),
+            Decision::Fail => (Tone::Bad, "fail".to_owned()),
+            Decision::Strange => (Tone::Bad, "not understood".to_owned()),
+            Decision::TooLarge => (Tone::Bad, "too large".to_owned()),
+            Decision::HttpError => (Tone::Bad, "an error".to_owned()),
+            Decision::NoAnswer => (Tone::Bad, "no answer".to_owned()),
         }
     }
 }
@@ -234,14 +226,6 @@ fn pieces(body: &str) -> Vec<String> {
     pieces
 }
 
-/// A hostile body must not steer the terminal: control characters, and those that turn the reading direction.
-fn printable(text: &str) -> String {
-    let is_steering = |c: char| {
-        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().map(|c| if is_steering(c) { ' ' } else { c }).collect()
-}
-
 fn cut(line: &str) -> String {
     cut_to(line, LONGEST_LINE)
 }
@@ -253,20 +237,6 @@ fn cut_to(line: &str, longest: usize) -> String {
     }
     let start: String = line.chars().take(longest).collect();
     format!("{start}… ({more} more)")
-}
-
-fn paint(colours: bool, colour: Colour, text: &str) -> String {
-    if !colours {
-        return text.to_owned();
-    }
-    let code = match colour {
-        Colour::Dim => "2",
-        Colour::Bold => "1",
-        Colour::Good => "32",
-        Colour::Bad => "31",
-        Colour::Changed => "33",
-    };
-    format!("\u{1b}[{code}m{text}\u{1b}[0m")
 }
 
 #[cfg(test)]

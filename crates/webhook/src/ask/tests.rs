@@ -71,7 +71,7 @@ impl Transport for Backend {
             }
         };
         let status = StatusCode::from_u16(status).unwrap();
-        Ok(Answer { status, retry_after: None, body: Bytes::from_static(body.as_bytes()) })
+        Ok(Answer { status, retry_after: None, date: None, body: Bytes::from_static(body.as_bytes()) })
     }
 }
 
@@ -165,7 +165,8 @@ fn failed(failure: AskFailure) -> Verdict {
     Verdict::Reject(Refusal::BackendFailed(failure))
 }
 
-fn question(sender: &str) -> Question {
+/// Whether this sender's message may be sent.
+pub(crate) fn question(sender: &str) -> Question {
     let time = Timestamp::from_millis(0);
     Question::BeforeSend(Box::new(Message {
         id: MessageId::new(time, 1),
@@ -511,19 +512,63 @@ async fn stopping_ends_a_probe() {
     assert_eq!(play.backend.in_flight.lock().unwrap().0, 0);
 }
 
-/// A sender that goes away while it waits leaves nothing behind.
+/// A sender that goes away leaves the call that it has made to its deadline, and nothing else: no wait for a place.
 #[tokio::test(start_paused = true)]
-async fn a_sender_that_goes_away_leaves_nothing() {
+async fn a_sender_that_goes_away_leaves_its_call_to_its_deadline() {
     let play = Play::new(EndpointSettings { concurrency: 1, ..rejects_silence() }, Manner::Hangs);
-    for _ in 0..10 {
-        let mut asks = play.ask_at_once(3);
-        sleep(Duration::from_millis(10)).await;
-        asks.shutdown().await;
-        assert_eq!(play.backend.in_flight.lock().unwrap().0, 0);
-    }
-    assert_eq!((play.breaker().state, play.breaker().failures), (State::Closed, 0));
+    let mut asks = play.ask_at_once(3);
+    sleep(Duration::from_millis(10)).await;
+    asks.shutdown().await;
+    assert_eq!(*play.backend.in_flight.lock().unwrap(), (1, 1), "it keeps its place");
+    sleep(DEADLINE - Duration::from_millis(10)).await;
+    play.settle().await;
+    assert_eq!((play.backend.in_flight.lock().unwrap().0, play.asked()), (0, 1));
+    assert_eq!((play.breaker().state, play.breaker().failures), (State::Closed, 1), "nothing was answered in time");
     play.becomes(YES);
     assert_eq!(play.ask().await, (Verdict::Allow, NOW));
+    assert_eq!(play.breaker().failures, 0);
+}
+
+/// A moderator takes 5 s of the 10 s that it may take, and its senders give up after 3 s: it is alive.
+#[tokio::test(start_paused = true)]
+async fn senders_that_go_away_do_not_make_an_endpoint_look_dead() {
+    let play = Play::new(EndpointSettings { timeout: seconds(10), ..rejects_silence() }, YES);
+    play.becomes(Manner::Answers(seconds(5), 200, "no"));
+    for _ in 0..100 {
+        tokio::time::timeout(seconds(3), play.ask()).await.expect_err("nobody waits for it");
+        assert_eq!((play.breaker().state, play.breaker().failures), (State::Closed, 0));
+    }
+    assert_eq!(play.asked(), 100);
+    assert_eq!(play.ask().await, (no(), seconds(5)), "who waits has its verdict");
+    assert!(play.most_in_flight() <= 2, "{}", play.most_in_flight());
+}
+
+/// That a question's sender is gone does not keep a dead endpoint from being found dead.
+#[tokio::test(start_paused = true)]
+async fn senders_that_go_away_do_not_make_an_endpoint_look_alive() {
+    let play = Play::new(EndpointSettings { timeout: seconds(60), ..rejects_silence() }, Manner::Hangs);
+    let death = Instant::now();
+    while play.breaker().state == State::Closed && death.elapsed() < seconds(60) {
+        let _ = tokio::time::timeout(seconds(1), play.ask()).await;
+    }
+    assert!(death.elapsed() <= seconds(10), "{:?}", death.elapsed());
+    play.settle().await;
+    assert_eq!(play.backend.in_flight.lock().unwrap().0, 0, "and the calls are over, too");
+}
+
+#[tokio::test(start_paused = true)]
+async fn stopping_ends_the_calls_that_nobody_waits_for() {
+    let play = Play::new(EndpointSettings { timeout: seconds(60), ..settings() }, Manner::Hangs);
+    let mut left = play.ask_at_once(3);
+    let mut kept = play.ask_at_once(1);
+    play.settle().await;
+    left.shutdown().await;
+    assert_eq!(play.backend.in_flight.lock().unwrap().0, 4);
+    let began = Instant::now();
+    play.asker.stop().await;
+    assert_eq!((began.elapsed(), play.backend.in_flight.lock().unwrap().0), (NOW, 0));
+    assert_eq!(kept.join_next().await.unwrap().unwrap().0, Verdict::Allow, "as its policy says");
+    assert_eq!(play.breaker().failures, 0);
 }
 
 /// While places become free, a question waits for its own: up to its deadline.

@@ -94,13 +94,20 @@ fn an_answer_in_between_starts_the_count_again() {
     assert_eq!(play.breaker.view(play.now).failures, 0);
 }
 
+/// It is no failure and no answer: the round that failed before it still counts, and the silence goes on.
 #[test]
 fn what_was_given_up_says_nothing() {
     let mut play = Play::new();
+    play.one(MOMENT, Outcome::TimedOut);
     for _ in 0..100 {
         play.one(MOMENT, Outcome::GivenUp);
+        assert_eq!((play.breaker.state(), play.breaker.view(play.now).failures), (State::Closed, 1));
     }
-    assert_eq!(play.breaker.state(), State::Closed);
+    play.ask();
+    play.wait(LEAST_PATIENCE - 102 * MOMENT);
+    assert_eq!(play.look(), State::Closed);
+    play.wait(MOMENT);
+    assert_eq!(play.look(), State::Open);
 }
 
 /// A stall of one deadline: all that were waiting fail together, and count once.

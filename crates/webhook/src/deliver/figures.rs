@@ -25,6 +25,11 @@ pub(super) struct Metrics {
     pub(super) lanes: metrics::Gauge,
 }
 
+/// Takes back what a deliverer has shown of an endpoint that is gone.
+pub(crate) fn hide(endpoint: &str) {
+    Metrics::of(endpoint).hide();
+}
+
 impl Metrics {
     pub(super) fn of(endpoint: &str) -> Self {
         let tellings = |outcome: &'static str| metrics::counter!("ringback_tellings_total", "endpoint" => endpoint.to_owned(), "outcome" => outcome);
@@ -53,6 +58,24 @@ impl Metrics {
             window: gauge("ringback_delivery_window_events"),
             lanes: gauge("ringback_delivery_lanes"),
         }
+    }
+
+    /// Shows nothing any more: all that goes up and down is zero.
+    fn hide(&self) {
+        for gauge in [
+            &self.lag,
+            &self.lag_seconds,
+            &self.lagging,
+            &self.failing,
+            &self.dead,
+            &self.replay,
+            &self.in_flight,
+            &self.window,
+            &self.lanes,
+        ] {
+            gauge.set(0.0);
+        }
+        self.states.iter().for_each(|(_, gauge)| gauge.set(0.0));
     }
 
     pub(super) fn count(&self, outcome: Outcome, events: u64) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chat::Fault;
 use chat::port::{Clock, Log};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -17,7 +18,7 @@ use crate::asking::OnFailures;
 use crate::codec::Codec;
 use crate::deliver::schedule::Schedule;
 use crate::deliver::settings::TellingSettings;
-use crate::deliver::{Deliverer, Parts};
+use crate::deliver::{self, Deliverer, Parts};
 use crate::endpoint::{Commands, Endpoint, EndpointSettings, OnFailure, WrongCommand};
 use crate::filter::Filter;
 use crate::headers::CustomHeaders;
@@ -177,13 +178,16 @@ async fn keep(tunnels: Arc<Tunnels>, slot: Slot, endpoint: Arc<Endpoint>, delive
     let tunnel = &slot.tunnel;
     tracing::info!(endpoint = tunnel.name(), "a client listens");
     let stop = CancellationToken::new();
-    let telling = tokio::spawn(deliverer.run(stop.clone()));
+    let mut telling = JoinSet::new();
+    telling.spawn(deliverer.run(stop.clone()));
     let mut beats = tokio::time::interval(BEAT_EVERY);
     loop {
         tokio::select! {
             biased;
             () = tunnel.closed.cancelled() => break,
             () = tunnels.stop.cancelled() => tunnel.close("the server is stopping"),
+            // It ends only when it is told to, or by a panic, which was said already.
+            Some(_) = telling.join_next() => tunnel.close("the server cannot tell it any more; its log says why"),
             _ = beats.tick() => {
                 if tunnel.silence() > LONGEST_SILENCE {
                     tunnel.close("nothing was heard of its client");
@@ -196,8 +200,11 @@ async fn keep(tunnels: Arc<Tunnels>, slot: Slot, endpoint: Arc<Endpoint>, delive
     // First, so that nobody is asked in vain.
     tunnels.roster.remove(&endpoint);
     stop.cancel();
-    // It has no call in flight any more, and a panic of it was said already.
-    let _ = telling.await;
+    // It has no call in flight any more.
+    let _ = telling.join_next().await;
+    // Its name is shown until another tunnel has it, and nothing is wrong with it.
+    endpoint.asking.hide();
+    deliver::hide(tunnel.name());
     tracing::info!(endpoint = tunnel.name(), why = tunnel.why(), "a client listens no more");
 }
 

@@ -4,16 +4,19 @@ use std::future::poll_fn;
 use chat::Fault;
 use chat::event::{Event, LogEntry, Position, Shard, Subject};
 use chat::id::Timestamp;
-use chat::port::{Clock, Log};
+use chat::port::{Callbacks, Clock, Log};
 use chat::question::{Question, Verdict};
 use tokio::sync::watch;
 
 use super::wire::{AnswerLine, Body, FailedKind, FailedLine};
 use super::*;
+use crate::ask::Asker;
+use crate::ask::tests::question;
 use crate::codec::{Call, Codec, Unreadable};
 use crate::endpoint::Commands;
 use crate::roster::Roster;
 
+/// A log in which nothing happens. Whoever reads it after it was said that something has happened dies of it.
 struct Quiet(watch::Sender<Position>);
 
 #[async_trait]
@@ -27,6 +30,7 @@ impl Log for Quiet {
     }
 
     async fn log_after(&self, _: Shard, _: Position, _: usize) -> Result<Vec<LogEntry>, Fault> {
+        assert_eq!(*self.0.borrow(), Position(0), "there is nothing in it");
         Ok(Vec::new())
     }
 
@@ -58,6 +62,7 @@ impl Clock for Counting {
     }
 }
 
+/// Asks whatever may be asked, and tells nothing.
 struct NoWords;
 
 impl Codec for NoWords {
@@ -66,19 +71,19 @@ impl Codec for NoWords {
     }
 
     fn is_question(&self, _: &str) -> bool {
-        false
+        true
     }
 
     fn asks(&self, _: &Question) -> &'static [&'static str] {
-        &[]
+        &["known"]
     }
 
-    fn question(&self, _: &'static str, _: &Question) -> Call {
-        unreachable!("it never asks")
+    fn question(&self, command: &'static str, _: &Question) -> Call {
+        Call { command, query: String::new(), headers: Vec::new(), body: Bytes::new() }
     }
 
     fn verdict(&self, _: &'static str, _: &Question, _: &[u8]) -> Result<Verdict, Unreadable> {
-        unreachable!("it never asks")
+        Ok(Verdict::Discard)
     }
 
     fn tells(&self, _: &Event) -> Option<&'static str> {
@@ -90,7 +95,7 @@ impl Codec for NoWords {
     }
 
     fn url(&self, _: &Call, _: Timestamp) -> String {
-        unreachable!("it never calls")
+        "http://tunnel/".to_owned()
     }
 
     fn acknowledges(&self, _: &[u8]) -> bool {
@@ -177,10 +182,94 @@ async fn a_closed_tunnel_answers_at_once_whoever_waits_and_whoever_comes() {
 #[tokio::test(start_paused = true)]
 async fn what_is_given_up_is_forgotten_and_its_answer_too_late() {
     let (tunnel, mut lines) = Tunnel::new("id".to_owned(), "listen-1".to_owned());
-    tokio::time::timeout(Duration::from_secs(2), tunnel.exchange(request())).await.unwrap_err();
-    let Some(Line::Call(call)) = next(&mut lines).await else { panic!() };
+    let call = tokio::time::timeout(Duration::from_secs(2), tunnel.exchange(request()));
+    let (given_up, line) = tokio::join!(call, next(&mut lines));
+    let (Err(_), Some(Line::Call(call))) = (given_up, line) else { panic!() };
     assert_eq!(tunnel.hear(answer(call.call, 200, b"")), Err(TooLate));
     assert!(tunnel.waiting().calls.is_empty());
+}
+
+/// A client that did not read for a while is sent what somebody waits for, and no more.
+#[tokio::test(start_paused = true)]
+async fn what_is_given_up_before_it_was_sent_is_never_sent() {
+    let (tunnel, mut lines) = Tunnel::new("id".to_owned(), "listen-1".to_owned());
+    for _ in 0..3 {
+        tokio::time::timeout(Duration::from_secs(2), tunnel.exchange(request())).await.unwrap_err();
+    }
+    let client = async {
+        let Some(Line::Call(call)) = next(&mut lines).await else { panic!() };
+        assert_eq!(call.call, 3);
+        tunnel.hear(answer(call.call, 200, b"")).unwrap();
+    };
+    let (result, ()) = tokio::join!(tunnel.exchange(request()), client);
+    assert_eq!(result.unwrap().status, StatusCode::OK);
+    tokio::time::timeout(Duration::from_secs(2), tunnel.exchange(request())).await.unwrap_err();
+    tunnel.close("it is over");
+    assert_eq!(next(&mut lines).await, Some(Line::Closed { why: "it is over".to_owned() }));
+    assert_eq!(next(&mut lines).await, None);
+}
+
+/// As it would after a fault of ours: the client is told, and asked no more.
+#[tokio::test(start_paused = true)]
+async fn a_tunnel_that_cannot_be_told_any_more_is_closed() {
+    let roster = Arc::new(Roster::new(Vec::new()));
+    let log = Arc::new(Quiet(watch::Sender::new(Position(0))));
+    let clock = Arc::new(Counting(Mutex::new(0)));
+    let tunnels = Tunnels::new(roster.clone(), log.clone(), clock, CancellationToken::new());
+    let mut lines = open(&tunnels).await;
+    assert!(matches!(next(&mut lines).await, Some(Line::Opened { .. })));
+    assert_eq!((next(&mut lines).await, roster.now().len()), (Some(Line::Beat), 1));
+    log.0.send_replace(Position(1));
+    let why = "the server cannot tell it any more; its log says why".to_owned();
+    assert_eq!(next(&mut lines).await, Some(Line::Closed { why }), "at once, and not when its client is silent");
+    tunnels.ended().await;
+    assert!(roster.now().is_empty());
+}
+
+/// Far more than are asked at once: nobody waits longer than twice its deadline, and whoever is asked may be answered.
+#[tokio::test(start_paused = true)]
+async fn many_senders_wait_for_a_client_no_longer_than_for_any_other_endpoint() {
+    let stop = CancellationToken::new();
+    let asker = Arc::new(Asker::new(Vec::new(), Arc::new(Counting(Mutex::new(0)))));
+    let log = Arc::new(Quiet(watch::Sender::new(Position(0))));
+    let tunnels = Tunnels::new(asker.roster().clone(), log, Arc::new(Counting(Mutex::new(0))), stop.clone());
+    let mut lines = open(&tunnels).await;
+    let Some(Line::Opened { id, deadline, .. }) = next(&mut lines).await else { panic!() };
+    let (tunnel, deadline) = (tunnels.find(&id).unwrap(), Duration::from_millis(deadline));
+    let mut senders = tokio::task::JoinSet::new();
+    for _ in 0..3 * MAX_IN_FLIGHT {
+        let asker = asker.clone();
+        senders.spawn(async move {
+            let began = Instant::now();
+            (asker.ask(question("alice")).await, began.elapsed())
+        });
+    }
+    // It answers each third of them, and is slow with that; it says nothing of the others.
+    let client = tokio::spawn(async move {
+        let mut calls = 0;
+        while let Some(line) = next(&mut lines).await {
+            if let Line::Call(CallLine { call, .. }) = line {
+                calls += 1;
+                if call % 3 == 0 {
+                    tokio::time::sleep(Duration::from_millis(40)).await;
+                    let _ = tunnel.hear(answer(call, 200, b""));
+                }
+            } else {
+                let _ = tunnel.hear(Said::Beat);
+            }
+        }
+        calls
+    });
+    let all = senders.join_all().await;
+    let slowest = all.iter().map(|(_, took)| *took).max().unwrap();
+    assert!(deadline <= slowest && slowest <= 2 * deadline, "{slowest:?}");
+    let answered = all.iter().filter(|(verdict, _)| *verdict == Verdict::Discard).count();
+    let passed = all.iter().filter(|(verdict, _)| *verdict == Verdict::Allow).count();
+    assert!(answered > 10 && answered + passed == all.len(), "{answered} answered, {passed} let pass");
+    stop.cancel();
+    tunnels.ended().await;
+    let calls = client.await.unwrap();
+    assert!(answered <= calls && calls < all.len(), "{calls} of {} were asked", all.len());
 }
 
 #[tokio::test(start_paused = true)]

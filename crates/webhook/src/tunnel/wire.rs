@@ -149,7 +149,8 @@ impl AnswerLine {
         let unreadable = |detail: &str| CallFailure::new(AskFailure::Unreadable, detail);
         let status = StatusCode::from_u16(self.status).map_err(|_| unreadable("its status is none of HTTP's"))?;
         let body = self.body.bytes().ok_or_else(|| unreadable("its body came as something that is not Base64"))?;
-        Ok(Answer { status, retry_after: self.retry_after.map(Duration::from_secs), body })
+        // What the client's backend says of the time is not passed on: nobody asks.
+        Ok(Answer { status, retry_after: self.retry_after.map(Duration::from_secs), date: None, body })
     }
 }
 

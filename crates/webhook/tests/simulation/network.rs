@@ -147,6 +147,7 @@ impl Transport for Wire {
         let answer = |status: u16, seconds: Option<u64>, body: &'static [u8]| Answer {
             status: StatusCode::from_u16(status).expect("the fates know statuses"),
             retry_after: seconds.map(Duration::from_secs),
+            date: None,
             body: Bytes::from_static(body),
         };
         let is_body_wanted = plan.telling.acknowledge == Acknowledge::Body;

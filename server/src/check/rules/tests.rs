@@ -182,6 +182,25 @@ fn the_way_there() {
     assert_eq!(words, "http://backend/callback cannot be connected to through the proxy of callbacks.proxy: why");
 }
 
+/// An http call is handed to the proxy as it is; only for https the way behind the proxy is tried.
+#[test]
+fn what_is_behind_a_proxy_is_said_to_be_reached_only_if_it_was() {
+    let through = |url: &str| {
+        let facts = with(|facts| (facts.url, facts.has_proxy) = (url.to_owned(), true));
+        judge(&facts).remove(1).what
+    };
+    assert_eq!(
+        through("http://backend/callback"),
+        "the proxy of callbacks.proxy can be connected to (3 ms); only a call (--call) shows whether \
+         http://backend/callback can"
+    );
+    let https = "https://backend/callback can be connected to through the proxy of callbacks.proxy (3 ms)";
+    assert_eq!(through("https://backend/callback"), https);
+    let slow = with(|facts| (facts.has_proxy, facts.reached) = (true, Reached::Yes(facts.timeout)));
+    let words = judge(&slow).remove(1).what;
+    assert_eq!(words, "connecting to the proxy of callbacks.proxy took 2000 ms of the 2000 ms that a call has");
+}
+
 #[test]
 fn answers() {
     let table = [

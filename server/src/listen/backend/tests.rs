@@ -153,3 +153,30 @@ fn strange_calls_get_words() {
         assert_eq!(Backend::new(rules()).answer(&odd, 0.0).decision, Decision::Ok, "{body}");
     }
 }
+
+/// What somebody else's backend answers is shown as what the server makes of it.
+#[test]
+fn verdicts_of_other_backends() {
+    let of = |call: &Call, body: &str| Decision::of_answer(call, 200, body.as_bytes());
+    let asked = standard("message.sending", "direct", "hi");
+    for (body, expected) in [
+        (r#"{"verdict":"allow"}"#, Decision::Ok),
+        ("{}", Decision::Ok),
+        ("", Decision::Ok),
+        (r#"{"verdict":"pending","seconds":60}"#, Decision::Wait),
+        (r#"{"verdict":"modify","elements":[]}"#, Decision::Replace),
+        (r#"{"verdict":"discard"}"#, Decision::Discard),
+        (r#"{"verdict":"reject","code":7}"#, Decision::Reject(7)),
+        (r#"{"verdict":"alow"}"#, Decision::Strange),
+        (r#"{"verdict":7}"#, Decision::Strange),
+        (r#"{"verdic":"reject"}"#, Decision::Strange),
+        ("[]", Decision::Strange),
+        ("yes", Decision::Strange),
+    ] {
+        assert_eq!(of(&asked, body), expected, "{body}");
+    }
+    assert_eq!(of(&standard("message.sent", "direct", "hi"), "whatever"), Decision::Ok, "nothing was asked");
+    assert_eq!(of(&tencent(DIRECT, "hi"), r#"{"ErrorCode":"2"}"#), Decision::Discard);
+    assert_eq!(of(&tencent(DIRECT, "hi"), ""), Decision::Strange);
+    assert_eq!(of(&openim(MODIFY, "{}"), r#"{"actionCode":0,"nextCode":1,"errCode":5}"#), Decision::Reject(5));
+}

@@ -3,22 +3,20 @@
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http_body_util::{BodyExt, Full};
+use bytes::Bytes;
+use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::RETRY_AFTER;
 use hyper::{Request, Response};
 use serde_json::json;
+use webhook::transport::MAX_ANSWER_BYTES;
 use webhook::tunnel::wire::{AnswerLine, Body, CallLine, FailedKind, FailedLine, Said};
 
 use super::super::backend::{Answer, Decision};
 use super::super::call::Call;
 use super::super::show::Exchange;
 use super::super::{now, query};
-use crate::remote::{Base, Http};
-
-/// More of an answer the server would not take.
-const MAX_ANSWER_BYTES: usize = 4 << 20;
+use crate::http_client::{self, Base, Http, Unread};
 
 /// A backend on this machine, or near it.
 #[derive(Debug)]
@@ -47,7 +45,8 @@ impl Local {
         let (time, number) = (now(), line.call);
         let CallLine { method, path, headers, body, .. } = line;
         let body = body.bytes().unwrap_or_default();
-        let url = self.base.at(&path);
+        // A server is believed what it says to the backend, and not where the backend is.
+        let url = self.base.at(&path).filter(|_| method == "POST");
         let call = Call {
             method,
             path: path.split_once('?').map_or(path.as_str(), |(path, _)| path).to_owned(),
@@ -55,7 +54,7 @@ impl Local {
             headers,
             body: String::from_utf8_lossy(&body).into_owned(),
         };
-        let answered = match tokio::time::timeout(deadline, self.call(&call, &url, body)).await {
+        let answered = match tokio::time::timeout(deadline, self.call(&call, url, body)).await {
             Ok(answered) => answered,
             Err(_) => {
                 let detail = format!("no answer within {} ms: the server has gone on", deadline.as_millis());
@@ -77,8 +76,12 @@ impl Local {
         (Exchange { time, call, answer }, said)
     }
 
-    async fn call(&self, call: &Call, url: &str, body: Bytes) -> Result<(u16, Option<u64>, Bytes), Failed> {
+    async fn call(&self, call: &Call, url: Option<String>, body: Bytes) -> Result<(u16, Option<u64>, Bytes), Failed> {
         let unreachable = |detail| Failed { kind: FailedKind::Unreachable, detail };
+        let Some(url) = url else {
+            let what = format!("{:?} to {:?}", call.method, call.path);
+            return Err(unreachable(format!("the server wants {what}; right would be a POST to a path")));
+        };
         let mut request = Request::builder().method(call.method.as_str()).uri(url);
         for (name, value) in &call.headers {
             request = request.header(name, value);
@@ -91,7 +94,13 @@ impl Local {
         })?;
         let status = response.status().as_u16();
         let retry_after = retry_after(&response);
-        let body = read(response.into_body()).await?;
+        let body = http_client::read(response.into_body(), MAX_ANSWER_BYTES).await.map_err(|unread| {
+            let kind = match unread {
+                Unread::TooLong(_) => FailedKind::Unreadable,
+                Unread::Broken(_) => FailedKind::Unreachable,
+            };
+            Failed { kind, detail: unread.to_string() }
+        })?;
         Ok((status, retry_after, body))
     }
 }
@@ -100,19 +109,40 @@ fn retry_after(response: &Response<Incoming>) -> Option<u64> {
     response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()
 }
 
-async fn read(mut body: Incoming) -> Result<Bytes, Failed> {
-    let mut bytes = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Failed {
-            kind: FailedKind::Unreachable,
-            detail: format!("the answer broke off: {}", webhook::failure::words(&error)),
-        })?;
-        let data = frame.into_data().unwrap_or_default();
-        if bytes.len() + data.len() > MAX_ANSWER_BYTES {
-            let detail = format!("the answer is longer than {MAX_ANSWER_BYTES} bytes");
-            return Err(Failed { kind: FailedKind::Unreadable, detail });
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// The backend is where the one who listens says that it is, and gets what backends get.
+    #[tokio::test]
+    async fn a_server_cannot_choose_whom_to_call() {
+        let here = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let elsewhere = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let local = Local::new(Base::of_address(here.local_addr().unwrap())).unwrap();
+        let at_elsewhere = format!("@{elsewhere}/latest/meta-data/");
+        for (method, path) in [
+            ("POST", at_elsewhere.as_str()),
+            ("POST", "latest"),
+            ("POST", ""),
+            ("GET", "/"),
+            ("post", "/"),
+            ("CONNECT", "/"),
+            ("", "/"),
+        ] {
+            let line = CallLine {
+                call: 7,
+                method: method.to_owned(),
+                path: path.to_owned(),
+                headers: Vec::new(),
+                body: Body::default(),
+            };
+            let (exchange, said) = local.exchange(line, Duration::from_secs(20)).await;
+            let Said::Failed(failed) = said else { panic!("{said:?}") };
+            let is_refused = failed.detail.starts_with("the server wants ");
+            assert!(is_refused && failed.call == 7, "{method} {path}: {}", failed.detail);
+            assert_eq!(exchange.answer.decision, Decision::NoAnswer);
         }
-        bytes.extend_from_slice(&data);
     }
-    Ok(bytes.freeze())
 }

@@ -252,6 +252,39 @@ async fn other_endpoints_are_asked_when_the_verdict_is_there() {
     assert_eq!(stage.backend.calls_of(SENDING).len(), 1);
 }
 
+/// The verdict of one, given twice because its answer got lost, is not the verdict of the next one.
+#[tokio::test]
+async fn a_verdict_is_about_one_round() {
+    let stage = Stage::with(Setup::new(), |url| {
+        ["first", "second"].map(|name| Endpoint::standard(format!("{url}/{name}")).named(name).hears([SENDING])).into()
+    })
+    .await;
+    let review = Review::of(&stage.server);
+    stage.backend.answers(SENDING, json!({"verdict": "pending"}));
+    stage.tencent.refused(SEND, hi()).await;
+    let id = review.only().await;
+    let (status, shown) = review.decide(&id, json!({"verdict": "allow"})).await;
+    assert_eq!((status, &shown["state"], &shown["round"]), (200, &json!("waiting"), &json!(2)));
+    for again in [json!({"verdict": "allow"}), json!({"verdict": "reject", "round": 1})] {
+        let (status, problem) = review.decide(&id, again).await;
+        assert_eq!(status, 409, "{problem}");
+        assert!(
+            problem["error"].as_str().is_some_and(|words| words.contains("endpoint second, in round 2")),
+            "{problem}"
+        );
+    }
+    for round in [json!(3), json!(0), json!("2")] {
+        let (status, problem) = review.decide(&id, json!({"verdict": "allow", "round": round})).await;
+        assert_eq!(status, 400, "{problem}");
+        assert!(problem["error"].as_str().is_some_and(|words| words.starts_with("round: found")), "{problem}");
+    }
+    let late = parked(&stage.server, &["allow", &id]).await;
+    assert!(late.code == Some(1) && late.err.contains("in round 2"), "{late:?}");
+    assert_eq!(stage.tencent.texts("bob", "alice").await, [""; 0]);
+    let sent = parked(&stage.server, &["allow", &id, "--round", "2"]).await;
+    assert_eq!((sent.code, sent.out.trim()), (Some(0), format!("{id} was sent, as number 1").as_str()));
+}
+
 #[tokio::test]
 async fn what_has_changed_meanwhile_counts() {
     let (stage, review) = reviewed().await;

@@ -204,14 +204,28 @@ impl From<&Refusal> for Outcome {
 }
 
 impl Parked {
-    /// The refusal of a verdict that comes too late; none if it waits.
-    pub(super) fn decided(&self) -> Option<Refusal> {
-        let Decision { time, by, outcome } = self.decision.as_ref()?;
-        let by = match by {
-            DecidedBy::Verdict => "a verdict",
-            DecidedBy::Deadline => "its deadline",
+    /// The refusal of a verdict that was given for this round; none if the message waits in it.
+    pub(super) fn not_in(&self, round: u32) -> Option<Refusal> {
+        let how = match &self.decision {
+            Some(Decision { time, by, outcome }) => {
+                let by = match by {
+                    DecidedBy::Verdict => "a verdict",
+                    DecidedBy::Deadline => "its deadline",
+                };
+                format!("{}, by {by}, at {} (milliseconds since 1970)", outcome.name(), time.millis())
+            }
+            None if round == self.round => return None,
+            None if round > self.round => {
+                let problem = format!("found {round}; the message waits in round {} yet", self.round);
+                return Some(Refusal::invalid("round", problem));
+            }
+            None => {
+                let Self { endpoint, round: now, .. } = self;
+                format!(
+                    "round {round} is over: it was released, and now waits for the endpoint {endpoint}, in round {now}"
+                )
+            }
         };
-        let how = format!("{}, by {by}, at {} (milliseconds since 1970)", outcome.name(), time.millis());
         Some(Refusal::Decided { id: self.message.id, how })
     }
 }

@@ -25,6 +25,9 @@ const MAX_CONFLICTS: usize = 3;
 pub struct ReleaseParked {
     /// Which message.
     pub id: MessageId,
+    /// The round ([`Parked::round`]) that the verdict was given for; none: the first. A verdict on an earlier round than that
+    /// in which the message waits comes too late: it is another endpoint's turn to agree.
+    pub round: Option<u32>,
     /// Anything but waiting longer.
     pub verdict: Verdict,
 }
@@ -41,18 +44,19 @@ impl Command for ReleaseParked {
             return Err(Refusal::NotPermitted.into());
         }
         let parked = cx.store().parked(self.id).await?.ok_or(Refusal::NotParked(self.id))?;
-        release(cx, parked, self.verdict, DecidedBy::Verdict).await
+        release(cx, parked, self.round.unwrap_or(1), self.verdict, DecidedBy::Verdict).await
     }
 }
 
-/// Carries out a verdict.
+/// Carries out a verdict on a message that waits in this round.
 pub(super) async fn release(
     cx: &Context<'_>,
     parked: Parked,
+    round: u32,
     verdict: Verdict,
     by: DecidedBy,
 ) -> Result<Parked, Error> {
-    if let Some(refusal) = parked.decided() {
+    if let Some(refusal) = parked.not_in(round) {
         return Err(refusal.into());
     }
     let release = Release { cx, parked, by };
@@ -230,14 +234,10 @@ impl Release<'_, '_> {
     async fn too_late(&self) -> Error {
         let id = self.parked.message.id;
         match self.cx.store().parked(id).await {
-            Ok(Some(parked)) => parked
-                .decided()
-                .unwrap_or_else(|| Refusal::Decided {
-                    id,
-                    how: format!("it was released, and now waits for the endpoint {}", parked.endpoint),
-                })
-                .into(),
-            Ok(None) => Refusal::NotParked(id).into(),
+            Ok(parked) => {
+                let refusal = parked.and_then(|parked| parked.not_in(self.parked.round));
+                refusal.unwrap_or(Refusal::NotParked(id)).into()
+            }
             Err(fault) => fault.into(),
         }
     }

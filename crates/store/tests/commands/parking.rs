@@ -89,7 +89,7 @@ async fn waits_by(stage: &Stage, message: SendMessage, terms: ParkTerms) -> (Mes
 }
 
 async fn decide(stage: &Stage, id: MessageId, verdict: Verdict) -> Result<Parked, Error> {
-    stage.run(&Actor::System, ReleaseParked { id, verdict }).await
+    stage.run(&Actor::System, ReleaseParked { id, round: None, verdict }).await
 }
 
 async fn decided(stage: &Stage, id: MessageId, verdict: Verdict) -> (Parked, Outcome) {
@@ -436,9 +436,24 @@ async fn another_one_may_have_it_wait_again(stage: Stage) {
     stage.clock.set(70_000);
     assert_eq!(settle(&stage).await.settled, 0, "its first deadline is no more");
 
-    // A verdict that was on its way to the first one comes too late.
+    // The verdict of the first one, given again because its answer got lost, or on its way meanwhile, comes too late.
     stage.backend.answers_afterwards(|_| std::future::ready(Verdict::Allow));
-    decided(&stage, id, Verdict::Allow).await;
+    for (round, verdict) in [(None, Verdict::Allow), (Some(1), Verdict::Allow), (Some(1), Verdict::Discard)] {
+        let late = refusal(stage.run(&Actor::System, ReleaseParked { id, round, verdict }).await);
+        assert!(
+            matches!(&late, Refusal::Decided { how, .. } if how.ends_with("endpoint second, in round 2")),
+            "{late:?}"
+        );
+    }
+    let early = ReleaseParked { id, round: Some(3), verdict: Verdict::Allow };
+    let early = refusal(stage.run(&Actor::System, early).await);
+    assert!(matches!(&early, Refusal::Invalid { field, .. } if field == "round"), "{early:?}");
+    assert_eq!(stage.backend.asked_after().len(), 1, "nobody was asked for nothing");
+    nothing_happened(&stage).await;
+
+    let second = ReleaseParked { id, round: Some(2), verdict: Verdict::Allow };
+    let sent = stage.run(&Actor::System, second).await.unwrap();
+    assert_eq!(sent.decision.unwrap().outcome, Outcome::Sent { modified: false });
     assert_eq!(stage.backend.asked_after().last().unwrap().1, "second");
     assert_eq!(stage.history(&direct()).await.len(), 1);
 }
@@ -485,13 +500,13 @@ async fn only_the_app_decides(stage: Stage) {
     for account in ["a", "b"] {
         let actor = as_account(account);
         let verdict = Verdict::Allow;
-        assert_eq!(refusal(stage.run(&actor, ReleaseParked { id, verdict }).await), Refusal::NotPermitted);
+        assert_eq!(refusal(stage.run(&actor, ReleaseParked { id, round: None, verdict }).await), Refusal::NotPermitted);
         assert_eq!(refusal(stage.run(&actor, FindParked { id }).await), Refusal::NotPermitted);
         let list = ListParked { after: None, limit: 10 };
         assert_eq!(refusal(stage.run(&actor, list).await), Refusal::NotPermitted);
     }
     assert_eq!(refusal(stage.app(SettleOverdue { limit: 1 }).await), Refusal::NotPermitted);
-    stage.app(ReleaseParked { id, verdict: Verdict::Allow }).await.unwrap();
+    stage.app(ReleaseParked { id, round: None, verdict: Verdict::Allow }).await.unwrap();
 }
 
 async fn those_that_wait_are_listed_in_order(stage: Stage) {

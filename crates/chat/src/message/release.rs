@@ -16,6 +16,7 @@ use crate::policy;
 use crate::port::{Assertion, Changes, CommitError, Write};
 use crate::question::{Edit, Otherwise, Question, Verdict};
 use crate::refusal::{Error, Refusal};
+use crate::turns::Affair;
 
 /// How often the commit is tried again when a fact changed between the rules and it.
 const MAX_CONFLICTS: usize = 3;
@@ -43,19 +44,21 @@ impl Command for ReleaseParked {
         if !matches!(cx.actor, Actor::App(_) | Actor::System) {
             return Err(Refusal::NotPermitted.into());
         }
-        let parked = cx.store().parked(self.id).await?.ok_or(Refusal::NotParked(self.id))?;
-        release(cx, parked, self.round.unwrap_or(1), self.verdict, DecidedBy::Verdict).await
+        release(cx, self.id, self.round.unwrap_or(1), self.verdict, DecidedBy::Verdict).await
     }
 }
 
 /// Carries out a verdict on a message that waits in this round.
 pub(super) async fn release(
     cx: &Context<'_>,
-    parked: Parked,
+    id: MessageId,
     round: u32,
     verdict: Verdict,
     by: DecidedBy,
 ) -> Result<Parked, Error> {
+    // One verdict after another: those that come too late ask nobody.
+    let _turn = cx.turns().wait(Affair::Release(id)).await;
+    let parked = cx.store().parked(id).await?.ok_or(Refusal::NotParked(id))?;
     if let Some(refusal) = parked.not_in(round) {
         return Err(refusal.into());
     }

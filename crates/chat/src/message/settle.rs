@@ -51,12 +51,12 @@ impl Command for SettleOverdue {
         let mut settled = 0;
         let mut trouble = None;
         for parked in cx.store().list_parked(ParkedQuery::Overdue { now, limit }).await? {
-            let round = parked.round;
+            let (id, round) = (parked.message.id, parked.round);
             let verdict = match parked.otherwise {
                 Otherwise::Allow => Verdict::Allow,
                 Otherwise::Reject => Verdict::Reject(unanswered(&parked)),
             };
-            match release(cx, parked, round, verdict, DecidedBy::Deadline).await {
+            match release(cx, id, round, verdict, DecidedBy::Deadline).await {
                 Ok(_) => settled += 1,
                 // Another node, or a verdict at the last moment.
                 Err(Error::Refused(Refusal::Decided { .. } | Refusal::NotParked(_))) => {}

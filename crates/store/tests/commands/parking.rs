@@ -331,6 +331,8 @@ async fn of_a_hundred_verdicts_one_wins(stage: Stage) {
     .await;
     let (winners, losers): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
     assert_eq!(winners.len(), 1);
+    let asked = stage.backend.asked_after().len();
+    assert!(asked <= 1, "the endpoints that come next were asked {asked} times");
     let outcome = winners.into_iter().next().unwrap().unwrap().decision.unwrap().outcome;
     for loser in losers {
         let loser = refusal(loser);
@@ -345,9 +347,8 @@ async fn a_verdict_just_before_the_commit_of_another(stage: Stage) {
     for (ours, theirs, sent) in [(Verdict::Allow, Verdict::Discard, 0), (Verdict::Reject(no()), Verdict::Allow, 1)] {
         let stage = stage.another().await;
         let id = waits(&stage, hi()).await;
-        let behind = stage.clone();
-        let theirs = theirs.clone();
-        stage.store.before_commit(async move { drop(decided(&behind, id, theirs).await) });
+        let (node, theirs) = (stage.another_node(), theirs.clone());
+        stage.store.before_commit(async move { drop(decided(&node, id, theirs).await) });
         let late = refusal(decide(&stage, id, ours).await);
         assert!(matches!(late, Refusal::Decided { .. }), "{late:?}");
         assert_eq!(stage.events().await.len(), sent);

@@ -59,6 +59,7 @@ enum Place {
 }
 
 /// An app backend, asked before each message, or before everything.
+#[derive(Default)]
 pub(crate) struct Backend {
     interest: Mutex<Option<Interest>>,
     asked: Mutex<Vec<Question>>,
@@ -99,17 +100,21 @@ impl Stage {
 
     async fn on(place: Arc<Place>) -> Self {
         let store = Arc::new(Interposed::new(place.open().await));
-        let backend = Arc::new(Backend {
-            interest: Mutex::default(),
-            asked: Mutex::default(),
-            afterwards: Mutex::default(),
-            asked_after: Mutex::default(),
-        });
         let clock = Arc::new(Clockwork { now: AtomicI64::new(NOW.millis()), drawn: AtomicU64::new(0) });
+        Self::of(store, clock, place)
+    }
+
+    fn of(store: Arc<Interposed>, clock: Arc<Clockwork>, place: Arc<Place>) -> Self {
+        let backend = Arc::<Backend>::default();
         let words = RestrictedWords::new(&["forbidden".into()]).unwrap();
         let settings = Settings { restricted_words: words, max_message_bytes: 1000 };
         let chat = Arc::new(Chat::new(store.clone(), backend.clone(), clock.clone(), settings));
         Self { chat, store, backend, clock, place }
+    }
+
+    /// Another node of this app: of what goes on here it knows what is stored, and its backend says what it is told to.
+    pub(crate) fn another_node(&self) -> Self {
+        Self::of(self.store.clone(), self.clock.clone(), self.place.clone())
     }
 
     /// That of another app, over the same kind of store.

@@ -166,7 +166,7 @@ impl Parking {
 
     /// Whether there may be any. Another node may have parked the first one just now; a retry that comes here within a
     /// second of that is asked about once more, and then found to wait by the commit.
-    fn has_any(&self) -> bool {
+    pub(super) fn has_any(&self) -> bool {
         self.any.load(Ordering::Relaxed)
     }
 
@@ -273,12 +273,8 @@ impl SendMessage {
             decision: None,
         };
         let until = parked.until;
-        let assertions = self.repeat.iter().map(|key| Assertion::NothingParked {
-            conversation: Box::new(message.conversation.clone()),
-            sender: message.sender.clone(),
-            key: key.clone(),
-        });
-        let changes = Changes { assertions: assertions.collect(), writes: vec![Write::Park(Box::new(parked))] };
+        let assertions = self.nothing_parked(message).into_iter().collect();
+        let changes = Changes { assertions, writes: vec![Write::Park(Box::new(parked))] };
         Some(match cx.store().commit(changes).await {
             Ok(_) => {
                 cx.parking().one_more();
@@ -307,7 +303,19 @@ impl SendMessage {
         if cx.parking().has_any() { self.look_up_parked(cx, message).await } else { Ok(None) }
     }
 
-    async fn look_up_parked(&self, cx: &Context<'_>, message: &Message) -> Result<Option<Result<Sent, Error>>, Error> {
+    /// That nothing which this message would repeat waits.
+    pub(super) fn nothing_parked(&self, message: &Message) -> Option<Assertion> {
+        let key = self.repeat.clone()?;
+        let Message { conversation, sender, .. } = message;
+        Some(Assertion::NothingParked { conversation: Box::new(conversation.clone()), sender: sender.clone(), key })
+    }
+
+    /// As [`Self::find_parked`], however little this node knows of messages that wait.
+    pub(super) async fn look_up_parked(
+        &self,
+        cx: &Context<'_>,
+        message: &Message,
+    ) -> Result<Option<Result<Sent, Error>>, Error> {
         let Some(key) = &self.repeat else { return Ok(None) };
         let found = cx.store().parked_repeat(&message.conversation, &message.sender, key, cx.now()).await?;
         let Some(parked) = found else { return Ok(None) };

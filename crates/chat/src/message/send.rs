@@ -9,7 +9,7 @@ use crate::conversation::ConversationId;
 use crate::element::{Carried, Element};
 use crate::id::{AccountId, ClientMessageId, GroupId, Timestamp, TopicId};
 use crate::policy::{self, Exempt, Scene};
-use crate::port::{Changes, CommitError, Write};
+use crate::port::{Assertion, Changes, CommitError, Write};
 use crate::question::{Edit, Otherwise, Question, Verdict};
 use crate::refusal::{AskFailure, Error, Refusal};
 use crate::turns::Affair;
@@ -164,16 +164,22 @@ impl Command for SendMessage {
             return self.refuse(cx, message, Refusal::RestrictedWord).await;
         }
 
-        // Commit; what the rules relied on is asserted.
+        // Commit; what the rules relied on is asserted. Whoever was asked for a retry of it meanwhile, because this one took
+        // longer than a turn is waited for, may have had that wait.
         for _ in 0..MAX_CONFLICTS {
-            let changes = self.changes(&message);
+            let changes = self.changes(&message, must_ask || cx.parking().has_any());
             match cx.store().commit(changes).await {
                 Ok(receipt) => {
                     message.seq = receipt.seqs.first().copied().unwrap_or_default();
                     return Ok(Sent { message, fate: Fate::Sent { modified } });
                 }
                 Err(CommitError::Repeat(first)) => return Ok(Sent { message: *first, fate: Fate::Repeated }),
-                Err(CommitError::Broken(_)) => {
+                Err(CommitError::Broken(broken)) => {
+                    if matches!(broken, Assertion::NothingParked { .. })
+                        && let Some(answer) = self.look_up_parked(cx, &message).await?
+                    {
+                        return answer;
+                    }
                     scene = self.look(cx).await?;
                     if let Err(refusal) = policy::check_scene(&message, &scene, self.exempt, cx.now()) {
                         return self.refuse(cx, message, refusal).await;
@@ -285,8 +291,12 @@ impl SendMessage {
         }
     }
 
-    fn changes(&self, message: &Message) -> Changes {
+    fn changes(&self, message: &Message, may_wait: bool) -> Changes {
         let write = Write::Send { message: Box::new(message.clone()), repeat: self.repeat.clone(), reads: self.reads };
-        Changes { assertions: scene::assertions(message, self.exempt), writes: vec![write] }
+        let mut assertions = scene::assertions(message, self.exempt);
+        if may_wait {
+            assertions.extend(self.nothing_parked(message));
+        }
+        Changes { assertions, writes: vec![write] }
     }
 }

@@ -31,6 +31,7 @@ cases! {
     a_retry_that_nobody_is_asked_about_waits_too,
     a_retry_of_what_the_rules_forbid_by_now,
     a_hundred_retries_at_once_are_one_that_waits,
+    a_retry_that_is_allowed_while_the_first_one_begins_to_wait,
     a_retry_after_it_was_sent_is_the_first_message,
     decisions_are_forgotten_after_a_day,
     a_window_counts_from_the_decision,
@@ -281,6 +282,34 @@ async fn a_hundred_retries_at_once_are_one_that_waits(stage: Stage) {
     assert!(matches!(first, Refusal::Parked { .. }), "{first:?}");
     assert!(answers.iter().all(|answer| *answer == first), "{answers:?}");
     assert_eq!(settle(&stage).await.left, ParkedCount { waiting: 1, decided: 0 });
+}
+
+/// Both were asked about, because the answers take longer than a turn is waited for.
+async fn a_retry_that_is_allowed_while_the_first_one_begins_to_wait(stage: Stage) {
+    stage.backend.always(Verdict::Allow);
+    let node = stage.another_node();
+    stage.store.before_commit(async move {
+        waits(&node, hi()).await;
+    });
+    let retry = refusal(stage.app(hi()).await);
+    let Refusal::Parked { id, .. } = retry else { panic!("{retry:?}") };
+    nothing_happened(&stage).await;
+    decided(&stage, id, Verdict::Reject(no())).await;
+    assert_eq!(refusal(stage.app(hi()).await), no());
+    nothing_happened(&stage).await;
+    assert_eq!(stage.backend.asked().len(), 1);
+
+    // So it is if this one is asked about by nobody, as long as anything waits.
+    let (node, other) = (stage.another_node(), || SendMessage { to: to("c"), ..hi() });
+    stage.store.before_commit(async move {
+        waits(&node, other()).await;
+    });
+    let unasked = SendMessage { asks: false, ..other() };
+    assert!(matches!(refusal(stage.app(unasked).await), Refusal::Parked { .. }));
+    nothing_happened(&stage).await;
+    // Another key is another message.
+    let key = RepeatKey { key: "other".into(), window_millis: None };
+    assert_eq!(stage.app(SendMessage { repeat: Some(key), ..other() }).await.unwrap().fate, Fate::Sent { modified: false });
 }
 
 async fn a_retry_after_it_was_sent_is_the_first_message(stage: Stage) {

@@ -4,7 +4,7 @@
 //! sends it or not ([`super::release`]); without one, its deadline decides ([`super::settle`]). What was decided is kept for a
 //! day, so that a retry of the message gets the same answer.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -143,40 +143,56 @@ pub struct ParkedCount {
 }
 
 /// What this node knows of messages that wait.
-#[derive(Debug)]
-pub(crate) struct Parking {
-    /// How many there were at the last count, and what was parked here since.
-    waiting: AtomicU64,
-    /// Whether there may be any, waiting or decided. Most apps never have one, and then no send looks for them.
-    any: AtomicBool,
+#[derive(Debug, Default)]
+pub(crate) struct Parking(Mutex<Known>);
+
+/// See [`Parking`]. Held for a few instructions each time.
+#[derive(Debug, Default)]
+struct Known {
+    /// What the last count found; none before the first one.
+    counted: Option<ParkedCount>,
+    /// How many were parked here before it.
+    before: u64,
+    /// How many were ever parked here.
+    ever: u64,
 }
 
-impl Default for Parking {
-    fn default() -> Self {
-        Self { waiting: AtomicU64::new(0), any: AtomicBool::new(true) }
-    }
-}
+/// How many were parked here when a count began.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CountBegan(u64);
 
 impl Parking {
-    /// There are so many now.
-    pub(crate) fn counted(&self, count: ParkedCount) {
-        self.waiting.store(count.waiting, Ordering::Relaxed);
-        self.any.store(count.waiting + count.decided > 0, Ordering::Relaxed);
+    /// A count begins now: whatever is parked from here on may be missing in it.
+    pub(crate) fn begin_count(&self) -> CountBegan {
+        CountBegan(self.known().ever)
     }
 
-    /// Whether there may be any. Another node may have parked the first one just now; a retry that comes here within a
-    /// second of that is asked about once more, and then found to wait by the commit.
+    /// The count that has begun then has found so many.
+    pub(crate) fn counted(&self, count: ParkedCount, CountBegan(before): CountBegan) {
+        let mut known = self.known();
+        known.counted = Some(count);
+        known.before = before;
+    }
+
+    /// Whether there may be any, waiting or decided. Most apps never have one, and then no send looks for them. Another node
+    /// may have parked the first one just now; a retry that comes here within a second of that is asked about once more, and
+    /// then found to wait by the commit.
     pub(super) fn has_any(&self) -> bool {
-        self.any.load(Ordering::Relaxed)
+        let known = self.known();
+        known.ever > known.before || known.counted.is_none_or(|count| count.waiting + count.decided > 0)
     }
 
     fn has_room(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) < MOST_WAITING
+        let known = self.known();
+        known.counted.unwrap_or_default().waiting + (known.ever - known.before) < MOST_WAITING
     }
 
     fn one_more(&self) {
-        self.any.store(true, Ordering::Relaxed);
-        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.known().ever += 1;
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -333,5 +349,46 @@ impl SendMessage {
             // As with any message that the rules refuse: a retry is judged by the rules of its own time.
             Some(Outcome::Refused { .. }) => None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NONE: ParkedCount = ParkedCount { waiting: 0, decided: 0 };
+
+    #[test]
+    fn before_anybody_has_counted_there_may_be_any() {
+        let parking = Parking::default();
+        assert!(parking.has_any() && parking.has_room());
+        parking.counted(NONE, parking.begin_count());
+        assert!(!parking.has_any());
+        parking.counted(ParkedCount { waiting: 0, decided: 1 }, parking.begin_count());
+        assert!(parking.has_any(), "a retry of it is to be answered");
+    }
+
+    #[test]
+    fn what_is_parked_while_it_is_counted_is_not_forgotten() {
+        let parking = Parking::default();
+        let began = parking.begin_count();
+        parking.one_more();
+        parking.counted(NONE, began);
+        assert!(parking.has_any(), "the count has not seen it");
+        parking.counted(NONE, parking.begin_count());
+        assert!(!parking.has_any());
+    }
+
+    #[test]
+    fn room_is_what_the_count_has_left_and_nobody_has_taken_since() {
+        let parking = Parking::default();
+        let began = parking.begin_count();
+        parking.one_more();
+        parking.counted(ParkedCount { waiting: MOST_WAITING - 2, decided: 0 }, began);
+        assert!(parking.has_room());
+        parking.one_more();
+        assert!(!parking.has_room());
+        parking.counted(ParkedCount { waiting: MOST_WAITING - 1, decided: 0 }, parking.begin_count());
+        assert!(parking.has_room());
     }
 }

@@ -41,8 +41,9 @@ impl Command for SettleOverdue {
         if *cx.actor != Actor::System {
             return Err(Refusal::NotPermitted.into());
         }
+        let began = cx.parking().begin_count();
         let before = cx.store().count_parked().await?;
-        cx.parking().counted(before);
+        cx.parking().counted(before, began);
         if before == ParkedCount::default() {
             show(before);
             return Ok(Settled { settled: 0, forgotten: 0, left: before });
@@ -66,8 +67,9 @@ impl Command for SettleOverdue {
             }
         }
         let forgotten = forget(cx, now, limit).await?;
+        let began = cx.parking().begin_count();
         let left = cx.store().count_parked().await?;
-        cx.parking().counted(left);
+        cx.parking().counted(left, began);
         show(left);
         match trouble {
             Some(error) => Err(error),

@@ -309,7 +309,10 @@ async fn a_retry_that_is_allowed_while_the_first_one_begins_to_wait(stage: Stage
     nothing_happened(&stage).await;
     // Another key is another message.
     let key = RepeatKey { key: "other".into(), window_millis: None };
-    assert_eq!(stage.app(SendMessage { repeat: Some(key), ..other() }).await.unwrap().fate, Fate::Sent { modified: false });
+    assert_eq!(
+        stage.app(SendMessage { repeat: Some(key), ..other() }).await.unwrap().fate,
+        Fate::Sent { modified: false }
+    );
 }
 
 async fn a_retry_after_it_was_sent_is_the_first_message(stage: Stage) {

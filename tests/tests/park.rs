@@ -1,6 +1,8 @@
 //! Messages that wait for a verdict: a backend of the standard dialect answers "pending", and gives its verdict over the admin
 //! API, or lets the deadline decide (`docs/STANDARD.md`).
 
+use std::time::{Duration, Instant};
+
 use hyper::Method;
 use serde_json::{Value, json};
 use tests::cli::{Ended, finish, ringback};
@@ -8,7 +10,7 @@ use tests::http::Http;
 use tests::openim::{group, single};
 use tests::tencent::with;
 use tests::wait::until;
-use tests::{Call, Endpoint, Server, Setup, Stage, c2c, group_text};
+use tests::{Answer, Call, Endpoint, Gate, Server, Setup, Stage, c2c, group_text};
 
 const SENDING: &str = "message.sending";
 const SENT: &str = "message.sent";
@@ -191,6 +193,32 @@ async fn the_deadline_decides_as_the_backend_has_said() {
     stage.backend.answers(SENDING, wants("allow"));
     stage.openim.refused(OPENIM_SEND, single("alice", "bob", "in time")).await;
     assert_eq!(texts(&stage.backend.wait_for(SENT, 1).await), ["in time"]);
+}
+
+/// The endpoint that is asked after a deadline does not answer, and would be given a minute for it.
+#[tokio::test]
+async fn a_stop_does_not_wait_for_deadlines_that_are_settled() {
+    let mut stage = Stage::with(Setup::new(), |url| {
+        vec![
+            Endpoint::standard(format!("{url}/review")).named("review").hears([SENDING]),
+            Endpoint::tencent(format!("{url}/last")).named("last").hears([C2C_BEFORE]).timeout("60s"),
+        ]
+    })
+    .await;
+    stage.backend.answers(SENDING, json!({"verdict": "pending", "deadline": 1, "default": "allow"}));
+    let never = Gate::closed();
+    stage.backend.answers(C2C_BEFORE, Answer::go_on().held_by(&never));
+    stage.tencent.refused(SEND, hi()).await;
+    stage.backend.first(C2C_BEFORE).await;
+    let began = Instant::now();
+    assert!(stage.server.stop().await.success());
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+
+    stage.backend.answers(C2C_BEFORE, Answer::go_on());
+    stage.server.launch();
+    stage.server.ready().await;
+    let tencent = stage.server.tencent();
+    until("it to be sent", async || (tencent.texts("bob", "alice").await == ["hi"]).then_some(())).await;
 }
 
 #[tokio::test]

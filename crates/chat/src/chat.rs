@@ -16,7 +16,7 @@ use crate::turns::Turns;
 
 /// So many questions of one command are asked at once: a thousand of them must not take a thousand times as long as one,
 /// nor take every place that an endpoint has for questions (`concurrency`) from everybody else.
-const ASKED_AT_ONCE: usize = 8;
+pub(crate) const ASKED_AT_ONCE: usize = 8;
 
 /// One app: its accounts, groups and messages, behind one door.
 pub struct Chat {

@@ -107,6 +107,15 @@ pub enum Outcome {
     },
 }
 
+/// The deadline of a message, in the order in which deadlines come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Deadline {
+    /// When it is.
+    pub time: Timestamp,
+    /// Whose it is.
+    pub id: MessageId,
+}
+
 /// Which messages are to be listed, and in what order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParkedQuery {
@@ -121,6 +130,8 @@ pub enum ParkedQuery {
     Overdue {
         /// The time.
         now: Timestamp,
+        /// Only those after this one.
+        after: Option<Deadline>,
         /// At most so many.
         limit: usize,
     },
@@ -220,6 +231,11 @@ impl From<&Refusal> for Outcome {
 }
 
 impl Parked {
+    /// When what is said next happens, if there is no verdict.
+    pub(super) fn deadline(&self) -> Deadline {
+        Deadline { time: self.until, id: self.message.id }
+    }
+
     /// The refusal of a verdict that was given for this round; none if the message waits in it.
     pub(super) fn not_in(&self, round: u32) -> Option<Refusal> {
         let how = match &self.decision {

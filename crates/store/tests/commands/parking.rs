@@ -1,5 +1,6 @@
 //! Messages that wait for a verdict: what becomes of them, who is asked, what retries get.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chat::element::Element;
@@ -7,15 +8,16 @@ use chat::event::{Event, NotSent};
 use chat::group::{GroupKind, GroupStatus};
 use chat::id::{MessageId, Timestamp};
 use chat::message::find_parked::{FindParked, ListParked};
-use chat::message::park::{DecidedBy, MOST_WAITING, Outcome, Parked, ParkedCount};
+use chat::message::park::{Deadline, DecidedBy, MOST_WAITING, Outcome, Parked, ParkedCount};
 use chat::message::release::ReleaseParked;
 use chat::message::send::{Fate, SendMessage};
 use chat::message::settle::{SettleOverdue, Settled};
 use chat::message::{Message, RepeatKey};
 use chat::question::{MessageEdit, Otherwise, ParkTerms, Verdict};
 use chat::{Actor, Error, Refusal};
+use tokio::sync::Barrier;
 
-use crate::stage::{NOW, Stage, all_at_once, as_account, direct, refusal, repeatable, text, to, to_group};
+use crate::stage::{NOW, Stage, all_at_once, as_account, direct, in_time, refusal, repeatable, text, to, to_group};
 
 cases! {
     a_message_that_waits_is_nowhere_and_its_sender_is_told_so,
@@ -27,6 +29,8 @@ cases! {
     without_a_verdict_the_deadline_rejects_it,
     without_a_verdict_the_deadline_allows_it,
     a_deadline_is_a_time_of_day,
+    several_deadlines_are_settled_at_once,
+    what_cannot_be_settled_is_passed_by,
     a_retry_while_it_waits_asks_nobody,
     a_retry_that_nobody_is_asked_about_waits_too,
     a_retry_of_what_the_rules_forbid_by_now,
@@ -101,7 +105,11 @@ async fn decided(stage: &Stage, id: MessageId, verdict: Verdict) -> (Parked, Out
 }
 
 async fn settle(stage: &Stage) -> Settled {
-    stage.run(&Actor::System, SettleOverdue { limit: 100 }).await.unwrap()
+    settle_after(stage, None, 100).await
+}
+
+async fn settle_after(stage: &Stage, after: Option<Deadline>, limit: usize) -> Settled {
+    stage.run(&Actor::System, SettleOverdue { limit, after }).await.unwrap()
 }
 
 async fn find(stage: &Stage, id: MessageId) -> Parked {
@@ -236,6 +244,52 @@ async fn a_deadline_is_a_time_of_day(stage: Stage) {
     let settled = settle(&stage).await;
     assert_eq!((settled.settled, settled.forgotten), (0, 0));
     assert_eq!(stage.history(&direct()).await.len(), 1);
+}
+
+/// Each of the next endpoints answers when it was asked about all.
+async fn several_deadlines_are_settled_at_once(stage: Stage) {
+    for _ in 0..8 {
+        waits_by(&stage, text("a", to("b"), "hi"), terms(Some(60), Some(Otherwise::Allow))).await;
+    }
+    let all = Arc::new(Barrier::new(8));
+    stage.backend.answers_afterwards(move |_| {
+        let all = all.clone();
+        async move {
+            all.wait().await;
+            Verdict::Allow
+        }
+    });
+    stage.clock.set(60_000);
+    let settled = in_time(settle(&stage)).await;
+    assert_eq!((settled.settled, settled.left), (8, ParkedCount { waiting: 0, decided: 8 }));
+    assert_eq!(stage.history(&direct()).await.len(), 8);
+}
+
+/// As long as an endpoint is full nothing is sent; what is to be rejected waits for nobody.
+async fn what_cannot_be_settled_is_passed_by(stage: Stage) {
+    let mut allowed = Vec::new();
+    for second in [60, 61, 61, 62] {
+        let terms = terms(Some(second), Some(Otherwise::Allow));
+        allowed.push(waits_by(&stage, text("a", to("b"), "hi"), terms).await);
+    }
+    let (rejected, _) = waits_by(&stage, text("a", to("b"), "hi"), terms(Some(63), None)).await;
+    stage.backend.set_full(true);
+    stage.clock.set(63_000);
+    let first = settle_after(&stage, None, 2).await;
+    assert_eq!((first.settled, first.failed), (0, 2));
+    let passed = allowed[..2].iter().map(|&(id, time)| Deadline { time, id }).next_back();
+    assert_eq!(first.next, passed);
+    let second = settle_after(&stage, first.next, 2).await;
+    assert_eq!((second.settled, second.failed), (0, 2));
+    let last = settle_after(&stage, second.next, 2).await;
+    assert_eq!((last.settled, last.failed, last.next), (1, 0, None));
+    assert_eq!(find(&stage, rejected).await.decision.unwrap().by, DecidedBy::Deadline);
+    assert_eq!(last.left, ParkedCount { waiting: 4, decided: 1 });
+    nothing_happened(&stage).await;
+
+    stage.backend.set_full(false);
+    assert_eq!(settle(&stage).await.settled, 4);
+    assert_eq!(stage.history(&direct()).await.len(), 4);
 }
 
 async fn a_retry_while_it_waits_asks_nobody(stage: Stage) {
@@ -538,7 +592,7 @@ async fn only_the_app_decides(stage: Stage) {
         let list = ListParked { after: None, limit: 10 };
         assert_eq!(refusal(stage.run(&actor, list).await), Refusal::NotPermitted);
     }
-    assert_eq!(refusal(stage.app(SettleOverdue { limit: 1 }).await), Refusal::NotPermitted);
+    assert_eq!(refusal(stage.app(SettleOverdue { limit: 1, after: None }).await), Refusal::NotPermitted);
     stage.app(ReleaseParked { id, round: None, verdict: Verdict::Allow }).await.unwrap();
 }
 
@@ -564,7 +618,8 @@ async fn what_never_waited_is_not_found(stage: Stage) {
     let id = stage.app(hi()).await.unwrap().message.id;
     assert_eq!(refusal(decide(&stage, id, Verdict::Allow).await), Refusal::NotParked(id));
     assert_eq!(refusal(stage.run(&Actor::System, FindParked { id }).await), Refusal::NotParked(id));
-    assert_eq!(settle(&stage).await, Settled { settled: 0, forgotten: 0, left: ParkedCount::default() });
+    let nothing = Settled { settled: 0, failed: 0, forgotten: 0, left: ParkedCount::default(), next: None };
+    assert_eq!(settle(&stage).await, nothing);
 }
 
 /// What is beyond the bound is as good as an answer that was not understood.

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -66,6 +66,7 @@ pub(crate) struct Backend {
     /// What the endpoints say that come after one that had a message wait; nothing, if nobody says otherwise.
     afterwards: Mutex<Option<Answer>>,
     asked_after: Mutex<Vec<(Question, String)>>,
+    is_full: AtomicBool,
 }
 
 /// What a backend wants to be asked, and what it answers.
@@ -322,6 +323,11 @@ impl Backend {
         *self.afterwards.lock().unwrap() = Some(answer);
     }
 
+    /// From now on it cannot be told of any more, and its operator wants nothing new accepted then; or it can.
+    pub(crate) fn set_full(&self, is_full: bool) {
+        self.is_full.store(is_full, Ordering::SeqCst);
+    }
+
     /// What those were asked that come after another one, and after which.
     pub(crate) fn asked_after(&self) -> Vec<(Message, String)> {
         let asked = self.asked_after.lock().unwrap().clone();
@@ -354,6 +360,10 @@ impl Callbacks for Backend {
         interest
             .as_ref()
             .is_some_and(|interest| !interest.in_messages_only || matches!(question, Question::BeforeSend(_)))
+    }
+
+    fn is_full(&self) -> bool {
+        self.is_full.load(Ordering::SeqCst)
     }
 
     async fn ask(&self, question: Question) -> Verdict {

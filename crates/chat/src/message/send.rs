@@ -96,10 +96,12 @@ impl Command for SendMessage {
 
     async fn run(self, cx: &Context<'_>) -> Result<Sent, Error> {
         self.check_rights(cx.actor)?;
-        cx.check_room()?;
 
         // Facts, and the rules that they decide.
         let (mut message, mut scene) = self.draft(cx).await?;
+        if let Err(full) = cx.check_room() {
+            return self.refuse(cx, message, full).await;
+        }
         policy::check_shape(&message, cx.settings().max_message_bytes)?;
         if let Err(refusal) = policy::check_scene(&message, &scene, self.exempt, cx.now()) {
             return self.refuse(cx, message, refusal).await;

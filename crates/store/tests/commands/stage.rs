@@ -135,20 +135,7 @@ impl Stage {
 
     /// The group "g", of a, who owns it, and b.
     pub(crate) async fn has_group(&self, kind: GroupKind) -> Group {
-        let second = FirstMember { account: "b".into(), role: Role::Member, custom_fields: Default::default() };
-        let create = CreateGroup {
-            id: "g".into(),
-            id_is_made_up: false,
-            kind,
-            owner: Some("a".into()),
-            profile: GroupProfile::default(),
-            joining: None,
-            member_limit: None,
-            rules: OtherRules::default(),
-            members: if kind.has_members() { vec![second] } else { Vec::new() },
-            has_topics: kind == GroupKind::Community,
-        };
-        self.app(create).await.unwrap()
+        self.app(create_group("g", kind)).await.unwrap()
     }
 
     /// `owner` blocks `target`, without any command.
@@ -398,6 +385,23 @@ impl Clock for Clockwork {
 
     fn random(&self) -> u128 {
         self.drawn.fetch_add(1, Ordering::SeqCst).into()
+    }
+}
+
+/// A new group of a, who owns it, and b.
+pub(crate) fn create_group(id: &str, kind: GroupKind) -> CreateGroup {
+    let second = FirstMember { account: "b".into(), role: Role::Member, custom_fields: Default::default() };
+    CreateGroup {
+        id: id.into(),
+        id_is_made_up: false,
+        kind,
+        owner: Some("a".into()),
+        profile: GroupProfile::default(),
+        joining: None,
+        member_limit: None,
+        rules: OtherRules::default(),
+        members: if kind.has_members() { vec![second] } else { Vec::new() },
+        has_topics: kind == GroupKind::Community,
     }
 }
 

@@ -13,6 +13,7 @@ use crate::fixtures::{
     NOW, all_at_once, at, changes, direct, for_ever, in_group, in_topic, message, repeatable, send, topic,
 };
 use crate::fresh::Fresh;
+use crate::plain;
 
 cases! {
     nothing_waits_at_first,
@@ -32,19 +33,7 @@ cases! {
 
 fn parked(number: u128, conversation: ConversationId) -> Parked {
     let id = MessageId::new(at(number as i64), number);
-    Parked {
-        message: Message { id, time: NOW, ..message("a", conversation) },
-        repeat: None,
-        exempt: Exempt::default(),
-        reads: false,
-        modified: false,
-        endpoint: "review".into(),
-        since: NOW,
-        until: at(1000),
-        otherwise: Otherwise::Reject,
-        round: 1,
-        decision: None,
-    }
+    plain::parked(Message { id, ..message("a", conversation) })
 }
 
 fn keyed(key: RepeatKey, parked: Parked) -> Parked {

@@ -22,6 +22,10 @@ use crate::refusal::{Error, Refusal};
 /// count, a second ago at most; several nodes may so be over it by what they park in that second.
 pub const MOST_WAITING: u64 = 100_000;
 
+/// So many decisions are kept, some 20 KB each: 2 GB. It is what is decided in a day where one message a second waits, and the
+/// oldest go first: a retry comes soon if at all, and of what was sent the log knows for ever.
+pub const MOST_DECIDED: u64 = 100_000;
+
 /// So long a decision is kept: longer than any client retries.
 pub const DECISION_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 

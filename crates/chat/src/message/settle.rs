@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
-use super::park::{DECISION_KEPT, Deadline, DecidedBy, Parked, ParkedCount, ParkedQuery};
+use super::park::{DECISION_KEPT, Deadline, DecidedBy, MOST_DECIDED, Parked, ParkedCount, ParkedQuery};
 use super::release::release;
 use crate::chat::{ASKED_AT_ONCE, Context, commit_refused};
 use crate::command::{Actor, Command};
@@ -59,7 +59,7 @@ impl Command for SettleOverdue {
             let overdue = cx.store().list_parked(ParkedQuery::Overdue { now, after, limit }).await?;
             done.next = overdue.last().filter(|_| overdue.len() == limit).map(Parked::deadline);
             settle(cx, overdue, &mut done).await?;
-            done.forgotten = forget(cx, now, limit).await?;
+            done.forgotten = forget(cx, now, done.left.decided, limit).await?;
             done.left.decided = done.left.decided.saturating_sub(done.forgotten as u64);
         }
         metrics::gauge!("ringback_parked_waiting").set(done.left.waiting as f64);
@@ -117,11 +117,16 @@ fn unanswered(parked: &Parked) -> Refusal {
     Refusal::Rejected { code: None, info: "nobody has reviewed the message in time".to_owned(), detail }
 }
 
-/// Forgets decisions of long ago.
-async fn forget(cx: &Context<'_>, now: Timestamp, limit: usize) -> Result<usize, Error> {
+/// Forgets decisions of long ago, and the oldest of those that are too many.
+async fn forget(cx: &Context<'_>, now: Timestamp, decided: u64, limit: usize) -> Result<usize, Error> {
     let kept = i64::try_from(DECISION_KEPT.as_millis()).unwrap_or(i64::MAX);
     let up_to = Timestamp::from_millis(now.millis().saturating_sub(kept));
-    let old = cx.store().list_parked(ParkedQuery::Decided { up_to, limit }).await?;
+    let mut old = cx.store().list_parked(ParkedQuery::Decided { up_to, limit }).await?;
+    let too_many = usize::try_from(decided.saturating_sub(MOST_DECIDED)).unwrap_or(usize::MAX).min(limit);
+    if old.len() < too_many {
+        let any_time = Timestamp::from_millis(i64::MAX);
+        old = cx.store().list_parked(ParkedQuery::Decided { up_to: any_time, limit: too_many }).await?;
+    }
     let count = old.len();
     let forget = |parked: Parked| Write::ForgetParked(parked.message.conversation, parked.message.id);
     let changes = Changes { assertions: Vec::new(), writes: old.into_iter().map(forget).collect() };

@@ -8,7 +8,7 @@ use chat::event::{Event, NotSent};
 use chat::group::{GroupKind, GroupStatus};
 use chat::id::{MessageId, Timestamp};
 use chat::message::find_parked::{FindParked, ListParked};
-use chat::message::park::{Deadline, DecidedBy, MOST_WAITING, Outcome, Parked, ParkedCount};
+use chat::message::park::{Deadline, DecidedBy, MOST_DECIDED, MOST_WAITING, Outcome, Parked, ParkedCount};
 use chat::message::release::ReleaseParked;
 use chat::message::send::{Fate, SendMessage};
 use chat::message::settle::{SettleOverdue, Settled};
@@ -38,6 +38,7 @@ cases! {
     a_retry_that_is_allowed_while_the_first_one_begins_to_wait,
     a_retry_after_it_was_sent_is_the_first_message,
     decisions_are_forgotten_after_a_day,
+    no_more_than_a_hundred_thousand_decisions_are_kept,
     a_window_counts_from_the_decision,
     of_a_hundred_verdicts_one_wins,
     a_verdict_just_before_the_commit_of_another,
@@ -390,6 +391,29 @@ async fn decisions_are_forgotten_after_a_day(stage: Stage) {
     // So a retry is a new message.
     stage.backend.always(Verdict::Allow);
     assert_eq!(stage.app(hi()).await.unwrap().fate, Fate::Sent { modified: false });
+}
+
+/// The oldest go first, a few at a time.
+async fn no_more_than_a_hundred_thousand_decisions_are_kept(stage: Stage) {
+    let mut ids = Vec::new();
+    for minute in 0..5 {
+        stage.clock.set(minute * 60_000);
+        let id = waits(&stage, text("a", to("b"), "hi")).await;
+        decided(&stage, id, Verdict::Discard).await;
+        ids.push(id);
+    }
+    stage.many_are_decided(MOST_DECIDED - 2).await;
+    let first = settle_after(&stage, None, 2).await;
+    assert_eq!((first.forgotten, first.left.decided), (2, MOST_DECIDED + 1));
+    assert_eq!(settle_after(&stage, None, 2).await.forgotten, 1);
+    let last = settle_after(&stage, None, 2).await;
+    assert_eq!((last.forgotten, last.left.decided), (0, MOST_DECIDED));
+    for id in &ids[..3] {
+        assert_eq!(refusal(stage.run(&Actor::System, FindParked { id: *id }).await), Refusal::NotParked(*id));
+    }
+    for id in &ids[3..] {
+        assert!(!is_waiting(&stage, *id).await);
+    }
 }
 
 async fn a_window_counts_from_the_decision(stage: Stage) {

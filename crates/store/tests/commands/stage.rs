@@ -163,14 +163,22 @@ impl Stage {
 
     /// So many messages wait, of which nobody knows anything.
     pub(crate) async fn many_wait(&self, count: u64) {
+        self.many_are_there(0, count).await;
+    }
+
+    /// So many messages were decided, of which nobody knows anything, in thousands of years from now.
+    pub(crate) async fn many_are_decided(&self, count: u64) {
+        self.many_are_there(1, count).await;
+    }
+
+    async fn many_are_there(&self, state: u8, count: u64) {
+        let row = format!("'x' || n, {state}, 9000000000000000, 1, NULL, ''");
         let statement = match self.place.kind() {
             Kind::Sqlite => format!(
                 "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {count})
-                 INSERT INTO parked SELECT 'x' || n, 0, 9000000000000000, 1, NULL, '' FROM n"
+                 INSERT INTO parked SELECT {row} FROM n"
             ),
-            Kind::Postgres => format!(
-                "INSERT INTO parked SELECT 0, 'x' || n, 0, 9000000000000000, 1, NULL, '' FROM generate_series(1, {count}) n"
-            ),
+            Kind::Postgres => format!("INSERT INTO parked SELECT 0, {row} FROM generate_series(1, {count}) n"),
         };
         assert_eq!(self.place.execute(&statement).await, count);
     }

@@ -137,7 +137,7 @@ impl<'a> Context<'a> {
     }
 
     /// A new event's id. It is made of the current time, whatever time the event itself names: ids sort by when they were
-    /// made.
+    /// made. That is not when the event enters the log, which may be days later if it is a message that waits for a verdict.
     pub fn event_id(&self) -> EventId {
         EventId::new(self.now(), self.random())
     }

@@ -222,7 +222,7 @@ impl SendMessage {
         let scene = self.look(cx).await?;
 
         let time = self.time.unwrap_or_else(|| cx.now());
-        // Of the current time, also if the app says that it was sent at another: ids of events sort by when they entered.
+        // Of the current time, also if the app says that it was sent at another: ids of events sort by when they were wanted.
         let id = cx.event_id();
         let mut delivery = self.delivery.clone();
         let mut group_kind = None;

@@ -113,7 +113,9 @@ async fn everything_about_it_is_kept(store: Fresh) {
 async fn it_is_replaced_by_what_was_decided(store: Fresh) {
     store.has(&["a", "b"]).await;
     let one = parked(1, direct("a", "b"));
+    assert_eq!(store.decided_at(one.message.id).await.unwrap(), None);
     store.write(vec![park(&one)]).await;
+    assert_eq!(store.decided_at(one.message.id).await.unwrap(), None);
     let outcomes = [
         Outcome::Sent { modified: true },
         Outcome::Rejected { code: Some(-1), info: "no".into(), detail: String::new() },
@@ -125,6 +127,7 @@ async fn it_is_replaced_by_what_was_decided(store: Fresh) {
         let now = Parked { decision: Some(decision), ..one.clone() };
         store.write(vec![park(&now)]).await;
         assert_eq!(find(&store, &one).await, Some(now));
+        assert_eq!(store.decided_at(one.message.id).await.unwrap(), Some(at(5)));
         assert_eq!(store.count_parked().await.unwrap(), ParkedCount { waiting: 0, decided: 1 });
     }
 }

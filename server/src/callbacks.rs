@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::cli::{CallbacksArgs, CallbacksCommand, ParkedCommand, ParkedList, ReplayArgs};
+use crate::cli::{CallbacksArgs, CallbacksCommand, ParkedCommand, ParkedList, ParkedMessage, ReplayArgs};
 use crate::clock::SystemClock;
 use crate::config::{Config, Sources};
 use crate::failure::Failure;
@@ -75,10 +75,10 @@ async fn ask(remote: &Remote, command: &CallbacksCommand) -> Result<Value, Remot
         CallbacksCommand::Parked { command, list } => match command {
             None => remote.get(&page(list)).await,
             Some(ParkedCommand::List(list)) => remote.get(&page(list)).await,
-            Some(ParkedCommand::Allow { id }) => decide(remote, id, json!({ "verdict": "allow" })).await,
-            Some(ParkedCommand::Discard { id }) => decide(remote, id, json!({ "verdict": "discard" })).await,
-            Some(ParkedCommand::Reject { id, code, info }) => {
-                decide(remote, id, json!({ "verdict": "reject", "code": code, "info": info })).await
+            Some(ParkedCommand::Allow { message }) => decide(remote, message, json!({ "verdict": "allow" })).await,
+            Some(ParkedCommand::Discard { message }) => decide(remote, message, json!({ "verdict": "discard" })).await,
+            Some(ParkedCommand::Reject { message, code, info }) => {
+                decide(remote, message, json!({ "verdict": "reject", "code": code, "info": info })).await
             }
         },
         CallbacksCommand::Test { endpoint, command } => {
@@ -92,8 +92,11 @@ fn page(list: &ParkedList) -> String {
     format!("/admin/parked?limit={}{after}", list.limit)
 }
 
-async fn decide(remote: &Remote, id: &str, verdict: Value) -> Result<Value, RemoteError> {
-    remote.post(&format!("/admin/parked/{}", percent(id)), &verdict).await
+async fn decide(remote: &Remote, message: &ParkedMessage, mut verdict: Value) -> Result<Value, RemoteError> {
+    if let Some(round) = message.round {
+        verdict["round"] = json!(round);
+    }
+    remote.post(&format!("/admin/parked/{}", percent(&message.id)), &verdict).await
 }
 
 fn names(status: &Value) -> Vec<String> {

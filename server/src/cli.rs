@@ -15,7 +15,9 @@ use crate::listen::Replacement;
 
 mod callbacks;
 
-pub(crate) use self::callbacks::{CallbacksArgs, CallbacksCommand, ParkedCommand, ParkedList, ReplayArgs};
+pub(crate) use self::callbacks::{
+    CallbacksArgs, CallbacksCommand, ParkedCommand, ParkedList, ParkedMessage, ReplayArgs,
+};
 
 /// A self-hosted chat server that calls your backend back.
 ///

@@ -1,13 +1,15 @@
 //! Messages that wait for a verdict: a backend of the standard dialect answers "pending", and gives its verdict over the admin
 //! API, or lets the deadline decide (`docs/STANDARD.md`).
 
+use std::time::{Duration, Instant};
+
 use hyper::Method;
 use serde_json::{Value, json};
 use tests::cli::{Ended, of_server};
 use tests::openim::{group, single};
 use tests::tencent::with;
 use tests::wait::until;
-use tests::{Admin, Call, Endpoint, Server, Setup, Stage, c2c, group_text};
+use tests::{Admin, Answer, Call, Endpoint, Gate, Server, Setup, Stage, c2c, group_text};
 
 const SENDING: &str = "message.sending";
 const SENT: &str = "message.sent";
@@ -184,6 +186,32 @@ async fn the_deadline_decides_as_the_backend_has_said() {
     assert_eq!(texts(&stage.backend.wait_for(SENT, 1).await), ["in time"]);
 }
 
+/// The endpoint that is asked after a deadline does not answer, and would be given a minute for it.
+#[tokio::test]
+async fn a_stop_does_not_wait_for_deadlines_that_are_settled() {
+    let mut stage = Stage::with(Setup::new(), |url| {
+        vec![
+            Endpoint::standard(format!("{url}/review")).named("review").hears([SENDING]),
+            Endpoint::tencent(format!("{url}/last")).named("last").hears([C2C_BEFORE]).timeout("60s"),
+        ]
+    })
+    .await;
+    stage.backend.answers(SENDING, json!({"verdict": "pending", "deadline": 1, "default": "allow"}));
+    let never = Gate::closed();
+    stage.backend.answers(C2C_BEFORE, Answer::go_on().held_by(&never));
+    stage.tencent.refused(SEND, hi()).await;
+    stage.backend.first(C2C_BEFORE).await;
+    let began = Instant::now();
+    assert!(stage.server.stop().await.success());
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+
+    stage.backend.answers(C2C_BEFORE, Answer::go_on());
+    stage.server.launch();
+    stage.server.ready().await;
+    let tencent = stage.server.tencent();
+    until("it to be sent", async || (tencent.texts("bob", "alice").await == ["hi"]).then_some(())).await;
+}
+
 #[tokio::test]
 async fn it_waits_through_a_kill_and_is_told_once() {
     let (mut stage, review) = reviewed().await;
@@ -242,6 +270,39 @@ async fn other_endpoints_are_asked_when_the_verdict_is_there() {
     stage.backend.first(C2C_AFTER).await;
     assert_eq!(asked(&stage.backend.calls()), ["/first", "/last"]);
     assert_eq!(stage.backend.calls_of(SENDING).len(), 1);
+}
+
+/// The verdict of one, given twice because its answer got lost, is not the verdict of the next one.
+#[tokio::test]
+async fn a_verdict_is_about_one_round() {
+    let stage = Stage::with(Setup::new(), |url| {
+        ["first", "second"].map(|name| Endpoint::standard(format!("{url}/{name}")).named(name).hears([SENDING])).into()
+    })
+    .await;
+    let review = Review::of(&stage.server);
+    stage.backend.answers(SENDING, json!({"verdict": "pending"}));
+    stage.tencent.refused(SEND, hi()).await;
+    let id = review.only().await;
+    let (status, shown) = review.decide(&id, json!({"verdict": "allow"})).await;
+    assert_eq!((status, &shown["state"], &shown["round"]), (200, &json!("waiting"), &json!(2)));
+    for again in [json!({"verdict": "allow"}), json!({"verdict": "reject", "round": 1})] {
+        let (status, problem) = review.decide(&id, again).await;
+        assert_eq!(status, 409, "{problem}");
+        assert!(
+            problem["error"].as_str().is_some_and(|words| words.contains("endpoint second, in round 2")),
+            "{problem}"
+        );
+    }
+    for round in [json!(3), json!(0), json!("2")] {
+        let (status, problem) = review.decide(&id, json!({"verdict": "allow", "round": round})).await;
+        assert_eq!(status, 400, "{problem}");
+        assert!(problem["error"].as_str().is_some_and(|words| words.starts_with("round: found")), "{problem}");
+    }
+    let late = parked(&stage.server, &["allow", &id]).await;
+    assert!(late.code == Some(1) && late.err.contains("in round 2"), "{late:?}");
+    assert_eq!(stage.tencent.texts("bob", "alice").await, [""; 0]);
+    let sent = parked(&stage.server, &["allow", &id, "--round", "2"]).await;
+    assert_eq!((sent.code, sent.out.trim()), (Some(0), format!("{id} was sent, as number 1").as_str()));
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use crate::turns::Turns;
 
 /// So many questions of one command are asked at once: a thousand of them must not take a thousand times as long as one,
 /// nor take every place that an endpoint has for questions (`concurrency`) from everybody else.
-const ASKED_AT_ONCE: usize = 8;
+pub(crate) const ASKED_AT_ONCE: usize = 8;
 
 /// One app: its accounts, groups and messages, behind one door.
 pub struct Chat {
@@ -137,7 +137,7 @@ impl<'a> Context<'a> {
     }
 
     /// A new event's id. It is made of the current time, whatever time the event itself names: ids sort by when they were
-    /// made.
+    /// made. That is not when the event enters the log, which may be days later if it is a message that waits for a verdict.
     pub fn event_id(&self) -> EventId {
         EventId::new(self.now(), self.random())
     }

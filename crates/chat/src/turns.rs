@@ -1,7 +1,8 @@
 //! Turns: commands that would get into each other's way go one after another.
 //!
 //! Before a backend is asked about a message, an earlier send of it must have been committed or given up; otherwise a
-//! hundred retries at once would ask a hundred times. A hundred updates of one group at once would each time let one
+//! hundred retries at once would ask a hundred times; so it is with a hundred verdicts on one message, each of which has the
+//! next backends asked. A hundred updates of one group at once would each time let one
 //! through and send the others back to the start. The commit alone decides what holds; turns only save the detours, on
 //! this node.
 //!
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use tokio::sync::OwnedMutexGuard;
 
-use crate::id::{AccountId, GroupId};
+use crate::id::{AccountId, GroupId, MessageId};
 
 /// So long is a turn waited for. Longer than a question with the default deadline takes at worst (2 s for a place and 2 s
 /// for the answer), so that a hundred retries at once still ask once; shorter than the 8 s without an answer after which
@@ -28,6 +29,8 @@ pub(crate) enum Affair {
     Send(AccountId, String),
     /// Changing this group or who is in it.
     Change(GroupId),
+    /// Deciding what becomes of this message, which waits for a verdict.
+    Release(MessageId),
 }
 
 /// Who is doing what at the moment. Holds one entry for each affair that somebody is at or waits for.

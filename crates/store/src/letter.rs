@@ -10,6 +10,7 @@ use chat::id::{EventId, Timestamp};
 use serde::Serialize;
 use webhook::ledger::{Letter, LetterQuery, LetterState};
 
+use crate::dialect::Dialect;
 use crate::migrate::Moves;
 
 /// A letter, as it moves. Where its event is, is of the database that it is in; what it says is the same in all.
@@ -165,15 +166,6 @@ enum Path {
 /// other, and those that are not due are passed over.
 const FEW_DUE: i64 = 4096;
 
-/// How statements are written.
-#[derive(Clone, Copy)]
-struct Dialect {
-    /// Before the number of a parameter.
-    mark: char,
-    /// Ends a statement inside of another that the planner is to leave as it is.
-    whole: &'static str,
-}
-
 /// An endpoint of which the counts are not those of its letters.
 const MISCOUNTED: &str = "SELECT endpoint FROM
         (SELECT endpoint, shard, CASE state WHEN 0 THEN 1 ELSE 0 END AS dead, CASE state WHEN 0 THEN 0 ELSE 1 END AS replay
@@ -203,7 +195,7 @@ pub(crate) mod lite {
             (None, Some(endpoint), Some(state), Some(time)) if are_few_due(db, endpoint, state, time)? => Path::Due,
             _ => Path::Place,
         };
-        let mut statement = db.prepare_cached(&page.sql(query, Dialect { mark: '?', whole: "LIMIT -1" }, path))?;
+        let mut statement = db.prepare_cached(&page.sql(query, Dialect::SQLITE, path))?;
         let (endpoint, shard, position) = page.after;
         let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
         let state = query.state.map(number);
@@ -340,7 +332,7 @@ pub(crate) mod pg {
             }
             _ => Path::Place,
         };
-        let list = db.prepare_cached(&page.sql(query, Dialect { mark: '$', whole: "OFFSET 0" }, path)).await?;
+        let list = db.prepare_cached(&page.sql(query, Dialect::POSTGRES, path)).await?;
         let (endpoint, shard, position) = page.after;
         // There are fewer shards than that has numbers.
         let shard = i16::try_from(shard).unwrap_or(i16::MAX);

@@ -23,6 +23,7 @@ mod commit;
 mod conversation;
 mod cursor;
 mod dataset;
+mod dialect;
 mod event;
 mod gap;
 mod group;

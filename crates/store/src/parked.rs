@@ -3,20 +3,15 @@
 use chat::event::Shard;
 use chat::id::MessageId;
 use chat::message::park::{Parked, ParkedQuery};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
+use crate::dialect::Dialect;
 use crate::migrate::Moves;
 use crate::repeat;
 
 /// As it moves: what it says is the same in all databases.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct ParkedRow(Parked);
-
-impl Serialize for ParkedRow {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
-    }
-}
 
 impl Moves for ParkedRow {
     const NAME: &'static str = "parked messages";
@@ -62,34 +57,35 @@ pub(crate) struct Standing {
     pub(crate) round: u32,
 }
 
-/// A page: its statement's conditions and order, with three parameters: a time, an id, and how many.
-fn page(query: ParkedQuery) -> (&'static str, i64, String, i64) {
-    /// Less than any id.
-    const FIRST: &str = "";
-    let count = |limit: usize| i64::try_from(limit).unwrap_or(i64::MAX);
-    match query {
-        ParkedQuery::Waiting { after, limit } => {
-            let after = after.map_or(FIRST.to_owned(), |id| id.to_string());
-            ("state = 0 AND at >= {1} AND id > {2} ORDER BY state, id", i64::MIN, after, count(limit))
-        }
-        ParkedQuery::Overdue { now, limit } => (
-            "state = 0 AND at <= {1} AND id > {2} ORDER BY state, at, id",
-            now.millis(),
-            FIRST.to_owned(),
-            count(limit),
-        ),
-        ParkedQuery::Decided { up_to, limit } => (
-            "state = 1 AND at <= {1} AND id > {2} ORDER BY state, at, id",
-            up_to.millis(),
-            FIRST.to_owned(),
-            count(limit),
-        ),
-    }
+/// A value of a statement's parameter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Value {
+    Number(i64),
+    Text(String),
 }
 
-fn sql(conditions: &str, mark: char) -> String {
-    let conditions = conditions.replace("{1}", &format!("{mark}1")).replace("{2}", &format!("{mark}2"));
-    format!("SELECT data FROM parked WHERE {conditions} LIMIT {mark}3")
+/// A page: its statement, and the values of its parameters.
+fn page(query: ParkedQuery, dialect: Dialect) -> (String, Vec<Value>) {
+    let (conditions, mut values, limit) = match query {
+        ParkedQuery::Waiting { after, limit } => {
+            let after = after.map_or_else(String::new, |id| id.to_string());
+            ("state = 0 AND id > #1 ORDER BY state, id LIMIT #2", vec![Value::Text(after)], limit)
+        }
+        ParkedQuery::Overdue { now, after, limit } => {
+            let (time, id) =
+                after.map_or((i64::MIN, String::new()), |after| (after.time.millis(), after.id.to_string()));
+            (
+                "state = 0 AND at <= #1 AND (at, id) > (#2, #3) ORDER BY state, at, id LIMIT #4",
+                vec![Value::Number(now.millis()), Value::Number(time), Value::Text(id)],
+                limit,
+            )
+        }
+        ParkedQuery::Decided { up_to, limit } => {
+            ("state = 1 AND at <= #1 ORDER BY state, at, id LIMIT #2", vec![Value::Number(up_to.millis())], limit)
+        }
+    };
+    values.push(Value::Number(i64::try_from(limit).unwrap_or(i64::MAX)));
+    (format!("SELECT data FROM parked WHERE {}", dialect.marked(conditions)), values)
 }
 
 /// Where a commit looks for a message.
@@ -99,9 +95,10 @@ pub(crate) type Place = (Shard, MessageId);
 pub(crate) mod lite {
     use chat::id::MessageId;
     use chat::message::park::{Parked, ParkedCount, ParkedQuery};
-    use rusqlite::{Connection, OptionalExtension, Result, Row};
+    use rusqlite::types::{ToSql, ToSqlOutput};
+    use rusqlite::{Connection, OptionalExtension, Result, Row, params_from_iter};
 
-    use super::{Columns, ParkedRow, Standing, WAITS, page, sql};
+    use super::{Columns, Dialect, ParkedRow, Standing, Value, WAITS, page};
     use crate::migrate::InSqlite;
     use crate::repeat::Repeat;
     use crate::sqlite::{from_json, to_json};
@@ -134,9 +131,8 @@ pub(crate) mod lite {
 
     /// A page of messages.
     pub(crate) fn list(db: &Connection, query: ParkedQuery) -> Result<Vec<Parked>> {
-        let (conditions, time, after, limit) = page(query);
-        let mut list = db.prepare_cached(&sql(conditions, '?'))?;
-        list.query_map((time, after, limit), |row| from_json(row, 0))?.collect()
+        let (sql, values) = page(query, Dialect::SQLITE);
+        db.prepare_cached(&sql)?.query_map(params_from_iter(values), |row| from_json(row, 0))?.collect()
     }
 
     /// How many there are.
@@ -163,6 +159,15 @@ pub(crate) mod lite {
         Ok(())
     }
 
+    impl ToSql for Value {
+        fn to_sql(&self) -> Result<ToSqlOutput<'_>> {
+            match self {
+                Self::Number(number) => number.to_sql(),
+                Self::Text(text) => text.to_sql(),
+            }
+        }
+    }
+
     impl InSqlite for ParkedRow {
         const ALL: &'static str = "SELECT data FROM parked ORDER BY id";
 
@@ -182,8 +187,9 @@ pub(crate) mod pg {
     use chat::id::MessageId;
     use chat::message::park::{Parked, ParkedCount, ParkedQuery};
     use tokio_postgres::Row;
+    use tokio_postgres::types::ToSql;
 
-    use super::{Columns, ParkedRow, Place, Standing, WAITS, page, sql};
+    use super::{Columns, Dialect, ParkedRow, Place, Standing, Value, WAITS, page};
     use crate::migrate::InPostgres;
     use crate::postgres::{Db, Error, Result, from_json, nat, place, to_json};
     use crate::repeat::Repeat;
@@ -245,9 +251,16 @@ pub(crate) mod pg {
 
     /// A page of messages.
     pub(crate) async fn list(db: &Db, query: ParkedQuery) -> Result<Vec<Parked>> {
-        let (conditions, time, after, limit) = page(query);
-        let list = db.prepare_cached(&sql(conditions, '$')).await?;
-        let rows = db.query(&list, &[&time, &after, &limit]).await?;
+        let (sql, values) = page(query, Dialect::POSTGRES);
+        let list = db.prepare_cached(&sql).await?;
+        let values: Vec<&(dyn ToSql + Sync)> = values
+            .iter()
+            .map(|value| match value {
+                Value::Number(number) => number as &(dyn ToSql + Sync),
+                Value::Text(text) => text,
+            })
+            .collect();
+        let rows = db.query(&list, &values).await?;
         rows.iter().map(|row| from_json(row, 0)).collect()
     }
 

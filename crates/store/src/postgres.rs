@@ -455,6 +455,11 @@ impl Ledger for Postgres {
         read!(self.reads, db => attempt::list(&db, event))
     }
 
+    async fn decided_at(&self, event: EventId) -> Result<Option<Timestamp>, Fault> {
+        let parked = read!(self.reads, db => parked::find(&db, event))?;
+        Ok(parked.and_then(|parked| parked.decision).map(|decision| decision.time))
+    }
+
     async fn note_time(&self, now: Timestamp, heads: Vec<(Shard, Position)>) -> Result<(), Fault> {
         self.note(Note::Time { now, heads }).await
     }

@@ -334,6 +334,11 @@ impl Ledger for Sqlite {
         self.scan(move |db| attempt::list(db, event)).await
     }
 
+    async fn decided_at(&self, event: EventId) -> Result<Option<Timestamp>, Fault> {
+        let parked = self.look(|db| parked::find(db, event))?;
+        Ok(parked.and_then(|parked| parked.decision).map(|decision| decision.time))
+    }
+
     async fn note_time(&self, now: Timestamp, heads: Vec<(Shard, Position)>) -> Result<(), Fault> {
         self.note(Note::Time { now, heads }).await
     }

@@ -55,6 +55,12 @@ pub trait Ledger: Send + Sync {
     /// The latest noted time at which the log had not come beyond a position; none if there is none.
     async fn time_of(&self, shard: Shard, position: Position) -> Result<Option<Timestamp>, Fault>;
 
+    /// When it was decided about a message that waited for a verdict, if that is known still: its event is in the log then, and
+    /// not at the time that its id begins with. A ledger that does not know is one beside which no message waits.
+    async fn decided_at(&self, _: EventId) -> Result<Option<Timestamp>, Fault> {
+        Ok(None)
+    }
+
     /// Removes events that are not in the history, up to a position; at most `limit`, the oldest first. Those that a letter
     /// is about, and the newest event of the shard, stay. With them, in one transaction, notes the gap of each endpoint of
     /// `let_go` that was told only up to an earlier position than what was removed last: one gap for each `after`, which

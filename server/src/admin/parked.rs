@@ -11,7 +11,7 @@ use chat::message::find_parked::{FindParked, ListParked};
 use chat::message::park::{Outcome, Parked};
 use chat::message::release::ReleaseParked;
 use chat::{Actor, Chat, Command, Error, Origin, Refusal};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::fields::{Body, MAX_BODY_BYTES, Name, Parameters, USUAL_PAGE, bytes, path, query};
 use super::{Problem, answer};
@@ -50,11 +50,27 @@ async fn show(State(chat): State<Arc<Chat>>, name: Name, parameters: Parameters)
 async fn decide(State(chat): State<Arc<Chat>>, name: Name, parameters: Parameters, body: Body) -> Answer {
     query(parameters, &[])?;
     let id = id(&path(name)?, "id")?;
-    let verdict = standard::read_late_verdict(&bytes(body, MAX_BODY_BYTES)?).map_err(|unreadable| {
+    let mut body = bytes(body, MAX_BODY_BYTES)?.to_vec();
+    let round = take_round(&mut body)?;
+    let verdict = standard::read_late_verdict(&body).map_err(|unreadable| {
         Problem::bad(format!("the body is no verdict: {unreadable}; right would be {{\"verdict\": \"allow\"}}"))
     })?;
-    let parked = run(&chat, ReleaseParked { id, verdict }).await?;
+    let parked = run(&chat, ReleaseParked { id, round, verdict }).await?;
     Ok(answer(&shown(&parked)))
+}
+
+/// Takes the round out of a body; what is left is the dialect's to read. So is a body that is no JSON object.
+fn take_round(body: &mut Vec<u8>) -> Result<Option<u32>, Problem> {
+    let Ok(mut fields) = serde_json::from_slice::<Map<String, Value>>(body) else { return Ok(None) };
+    let Some(found) = fields.shift_remove("round") else { return Ok(None) };
+    *body = Value::Object(fields).to_string().into_bytes();
+    let round = found.as_u64().and_then(|round| u32::try_from(round).ok()).filter(|round| *round > 0);
+    match round {
+        None if !found.is_null() => {
+            Err(Problem::bad(format!("round: found {found}; right would be a round of the message, from 1")))
+        }
+        round => Ok(round),
+    }
 }
 
 /// Whoever has the admin token acts for the server.

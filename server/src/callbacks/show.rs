@@ -138,6 +138,7 @@ impl Style {
             Column("SINCE", Left, 8),
             Column("DEADLINE", Left, 8),
             Column("THEN", Left, 6),
+            Column("ROUND", Right, 5),
             Column("SENDER", Left, 12),
             Column("TEXT", Left, WIDTH),
         ];
@@ -153,6 +154,7 @@ impl Style {
                 self.ago(&parked["since"]).into(),
                 self.ago(&parked["until"]).into(),
                 Cell(default.clone(), if default == "allow" { Tone::Good } else { Tone::Warning }),
+                number(&parked["round"]).to_string().into(),
                 text(&message["sender"]).into(),
                 words.join(" ").into(),
             ]
@@ -178,7 +180,8 @@ impl Style {
             },
             Some(outcome) => format!("{id} was {outcome}"),
             None => {
-                format!("{id} waits again, for {}, until {}", text(&parked["endpoint"]), self.ago(&parked["until"]))
+                let (endpoint, until) = (text(&parked["endpoint"]), self.ago(&parked["until"]));
+                format!("{id} waits again, for {endpoint}, until {until}: round {}", number(&parked["round"]))
             }
         };
         printable(&words)

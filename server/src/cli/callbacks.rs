@@ -123,14 +123,14 @@ pub(crate) enum ParkedCommand {
     /// Send it
     #[command(after_help = PARKED_EXAMPLES)]
     Allow {
-        /// The message's id
-        id: String,
+        #[command(flatten)]
+        message: ParkedMessage,
     },
     /// Refuse it; its sender gets that if they send it again
     #[command(after_help = PARKED_EXAMPLES)]
     Reject {
-        /// The message's id
-        id: String,
+        #[command(flatten)]
+        message: ParkedMessage,
         /// The app's own code for the sender
         #[arg(long, value_name = "N", allow_hyphen_values = true)]
         code: Option<i64>,
@@ -141,9 +141,18 @@ pub(crate) enum ParkedCommand {
     /// Drop it; it looks sent if it is sent again
     #[command(after_help = PARKED_EXAMPLES)]
     Discard {
-        /// The message's id
-        id: String,
+        #[command(flatten)]
+        message: ParkedMessage,
     },
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ParkedMessage {
+    /// The message's id
+    pub(crate) id: String,
+    /// The round that was looked at, as `parked list` shows it; too late if it is over [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) round: Option<u32>,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -235,6 +244,7 @@ Examples:
   ringback callbacks parked
   ringback callbacks parked allow 019aa5c1d2e37f0a8f54c1b2d3e4f506
   ringback callbacks parked reject 019aa5c1d2e37f0a8f54c1b2d3e4f506 --code 120001 --info 'be kind'
+  ringback callbacks parked allow 019aa5c1d2e37f0a8f54c1b2d3e4f506 --round 2
   ringback callbacks parked --limit 100 --json | jq -r '.parked[].message.elements[].text'
 
 A message waits when an endpoint of the standard dialect answers {\"verdict\": \"pending\"}. Without a verdict its deadline

@@ -111,6 +111,8 @@ impl ImportAccounts {
             }
         }
 
+        cx.check_room()?;
+
         // Ask. No transaction is open.
         let mut registered = wanted.clone();
         if !wanted.is_empty() {

@@ -105,6 +105,7 @@ impl Command for CreateGroup {
         }
         let mut creation = self.draft(cx, member_limit);
         check_id_is_free(cx, &creation.group).await?;
+        cx.check_room()?;
 
         // Ask. No transaction is open.
         let question = Question::BeforeCreateGroup(Box::new(creation));

@@ -79,6 +79,7 @@ impl Command for UpdateGroup {
             if new == old {
                 return Ok(old);
             }
+            cx.check_room()?;
 
             // Ask, once, and without keeping others from the group: a backend may take its time, and may change the
             // group meanwhile. So all is looked at once more.

@@ -4,7 +4,7 @@
 //! sends it or not ([`super::release`]); without one, its deadline decides ([`super::settle`]). What was decided is kept for a
 //! day, so that a retry of the message gets the same answer.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,10 @@ use crate::refusal::{Error, Refusal};
 /// At most about so many messages wait: some 20 KB each, 2 GB. Each node counts what it parks beside what it found at the last
 /// count, a second ago at most; several nodes may so be over it by what they park in that second.
 pub const MOST_WAITING: u64 = 100_000;
+
+/// So many decisions are kept, some 20 KB each: 2 GB. It is what is decided in a day where one message a second waits, and the
+/// oldest go first: a retry comes soon if at all, and of what was sent the log knows for ever.
+pub const MOST_DECIDED: u64 = 100_000;
 
 /// So long a decision is kept: longer than any client retries.
 pub const DECISION_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -107,6 +111,15 @@ pub enum Outcome {
     },
 }
 
+/// The deadline of a message, in the order in which deadlines come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Deadline {
+    /// When it is.
+    pub time: Timestamp,
+    /// Whose it is.
+    pub id: MessageId,
+}
+
 /// Which messages are to be listed, and in what order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParkedQuery {
@@ -121,6 +134,8 @@ pub enum ParkedQuery {
     Overdue {
         /// The time.
         now: Timestamp,
+        /// Only those after this one.
+        after: Option<Deadline>,
         /// At most so many.
         limit: usize,
     },
@@ -143,40 +158,56 @@ pub struct ParkedCount {
 }
 
 /// What this node knows of messages that wait.
-#[derive(Debug)]
-pub(crate) struct Parking {
-    /// How many there were at the last count, and what was parked here since.
-    waiting: AtomicU64,
-    /// Whether there may be any, waiting or decided. Most apps never have one, and then no send looks for them.
-    any: AtomicBool,
+#[derive(Debug, Default)]
+pub(crate) struct Parking(Mutex<Known>);
+
+/// See [`Parking`]. Held for a few instructions each time.
+#[derive(Debug, Default)]
+struct Known {
+    /// What the last count found; none before the first one.
+    counted: Option<ParkedCount>,
+    /// How many were parked here before it.
+    before: u64,
+    /// How many were ever parked here.
+    ever: u64,
 }
 
-impl Default for Parking {
-    fn default() -> Self {
-        Self { waiting: AtomicU64::new(0), any: AtomicBool::new(true) }
-    }
-}
+/// How many were parked here when a count began.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CountBegan(u64);
 
 impl Parking {
-    /// There are so many now.
-    pub(crate) fn counted(&self, count: ParkedCount) {
-        self.waiting.store(count.waiting, Ordering::Relaxed);
-        self.any.store(count.waiting + count.decided > 0, Ordering::Relaxed);
+    /// A count begins now: whatever is parked from here on may be missing in it.
+    pub(crate) fn begin_count(&self) -> CountBegan {
+        CountBegan(self.known().ever)
     }
 
-    /// Whether there may be any. Another node may have parked the first one just now; a retry that comes here within a
-    /// second of that is asked about once more, and then found to wait by the commit.
-    fn has_any(&self) -> bool {
-        self.any.load(Ordering::Relaxed)
+    /// The count that has begun then has found so many.
+    pub(crate) fn counted(&self, count: ParkedCount, CountBegan(before): CountBegan) {
+        let mut known = self.known();
+        known.counted = Some(count);
+        known.before = before;
+    }
+
+    /// Whether there may be any, waiting or decided. Most apps never have one, and then no send looks for them. Another node
+    /// may have parked the first one just now; a retry that comes here within a second of that is asked about once more, and
+    /// then found to wait by the commit.
+    pub(super) fn has_any(&self) -> bool {
+        let known = self.known();
+        known.ever > known.before || known.counted.is_none_or(|count| count.waiting + count.decided > 0)
     }
 
     fn has_room(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) < MOST_WAITING
+        let known = self.known();
+        known.counted.unwrap_or_default().waiting + (known.ever - known.before) < MOST_WAITING
     }
 
     fn one_more(&self) {
-        self.any.store(true, Ordering::Relaxed);
-        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.known().ever += 1;
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -214,14 +245,33 @@ impl From<&Refusal> for Outcome {
 }
 
 impl Parked {
-    /// The refusal of a verdict that comes too late; none if it waits.
-    pub(super) fn decided(&self) -> Option<Refusal> {
-        let Decision { time, by, outcome } = self.decision.as_ref()?;
-        let by = match by {
-            DecidedBy::Verdict => "a verdict",
-            DecidedBy::Deadline => "its deadline",
+    /// When what is said next happens, if there is no verdict.
+    pub(super) fn deadline(&self) -> Deadline {
+        Deadline { time: self.until, id: self.message.id }
+    }
+
+    /// The refusal of a verdict that was given for this round; none if the message waits in it.
+    pub(super) fn not_in(&self, round: u32) -> Option<Refusal> {
+        let how = match &self.decision {
+            Some(Decision { time, by, outcome }) => {
+                let by = match by {
+                    DecidedBy::Verdict => "a verdict",
+                    DecidedBy::Deadline => "its deadline",
+                };
+                format!("{}, by {by}, at {} (milliseconds since 1970)", outcome.name(), time.millis())
+            }
+            None if round == self.round => return None,
+            None if round > self.round => {
+                let problem = format!("found {round}; the message waits in round {} yet", self.round);
+                return Some(Refusal::invalid("round", problem));
+            }
+            None => {
+                let Self { endpoint, round: now, .. } = self;
+                format!(
+                    "round {round} is over: it was released, and now waits for the endpoint {endpoint}, in round {now}"
+                )
+            }
         };
-        let how = format!("{}, by {by}, at {} (milliseconds since 1970)", outcome.name(), time.millis());
         Some(Refusal::Decided { id: self.message.id, how })
     }
 }
@@ -264,12 +314,8 @@ impl SendMessage {
             decision: None,
         };
         let until = parked.until;
-        let assertions = self.repeat.iter().map(|key| Assertion::NothingParked {
-            conversation: Box::new(message.conversation.clone()),
-            sender: message.sender.clone(),
-            key: key.clone(),
-        });
-        let changes = Changes { assertions: assertions.collect(), writes: vec![Write::Park(Box::new(parked))] };
+        let assertions = self.nothing_parked(message).into_iter().collect();
+        let changes = Changes { assertions, writes: vec![Write::Park(Box::new(parked))] };
         Some(match cx.store().commit(changes).await {
             Ok(_) => {
                 cx.parking().one_more();
@@ -298,7 +344,19 @@ impl SendMessage {
         if cx.parking().has_any() { self.look_up_parked(cx, message).await } else { Ok(None) }
     }
 
-    async fn look_up_parked(&self, cx: &Context<'_>, message: &Message) -> Result<Option<Result<Sent, Error>>, Error> {
+    /// That nothing which this message would repeat waits.
+    pub(super) fn nothing_parked(&self, message: &Message) -> Option<Assertion> {
+        let key = self.repeat.clone()?;
+        let Message { conversation, sender, .. } = message;
+        Some(Assertion::NothingParked { conversation: Box::new(conversation.clone()), sender: sender.clone(), key })
+    }
+
+    /// As [`Self::find_parked`], however little this node knows of messages that wait.
+    pub(super) async fn look_up_parked(
+        &self,
+        cx: &Context<'_>,
+        message: &Message,
+    ) -> Result<Option<Result<Sent, Error>>, Error> {
         let Some(key) = &self.repeat else { return Ok(None) };
         let found = cx.store().parked_repeat(&message.conversation, &message.sender, key, cx.now()).await?;
         let Some(parked) = found else { return Ok(None) };
@@ -316,5 +374,46 @@ impl SendMessage {
             // As with any message that the rules refuse: a retry is judged by the rules of its own time.
             Some(Outcome::Refused { .. }) => None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NONE: ParkedCount = ParkedCount { waiting: 0, decided: 0 };
+
+    #[test]
+    fn before_anybody_has_counted_there_may_be_any() {
+        let parking = Parking::default();
+        assert!(parking.has_any() && parking.has_room());
+        parking.counted(NONE, parking.begin_count());
+        assert!(!parking.has_any());
+        parking.counted(ParkedCount { waiting: 0, decided: 1 }, parking.begin_count());
+        assert!(parking.has_any(), "a retry of it is to be answered");
+    }
+
+    #[test]
+    fn what_is_parked_while_it_is_counted_is_not_forgotten() {
+        let parking = Parking::default();
+        let began = parking.begin_count();
+        parking.one_more();
+        parking.counted(NONE, began);
+        assert!(parking.has_any(), "the count has not seen it");
+        parking.counted(NONE, parking.begin_count());
+        assert!(!parking.has_any());
+    }
+
+    #[test]
+    fn room_is_what_the_count_has_left_and_nobody_has_taken_since() {
+        let parking = Parking::default();
+        let began = parking.begin_count();
+        parking.one_more();
+        parking.counted(ParkedCount { waiting: MOST_WAITING - 2, decided: 0 }, began);
+        assert!(parking.has_room());
+        parking.one_more();
+        assert!(!parking.has_room());
+        parking.counted(ParkedCount { waiting: MOST_WAITING - 1, decided: 0 }, parking.begin_count());
+        assert!(parking.has_room());
     }
 }

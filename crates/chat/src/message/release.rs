@@ -16,6 +16,7 @@ use crate::policy;
 use crate::port::{Assertion, Changes, CommitError, Write};
 use crate::question::{Edit, Otherwise, Question, Verdict};
 use crate::refusal::{Error, Refusal};
+use crate::turns::Affair;
 
 /// How often the commit is tried again when a fact changed between the rules and it.
 const MAX_CONFLICTS: usize = 3;
@@ -25,6 +26,9 @@ const MAX_CONFLICTS: usize = 3;
 pub struct ReleaseParked {
     /// Which message.
     pub id: MessageId,
+    /// The round ([`Parked::round`]) that the verdict was given for; none: the first. A verdict on an earlier round than that
+    /// in which the message waits comes too late: it is another endpoint's turn to agree.
+    pub round: Option<u32>,
     /// Anything but waiting longer.
     pub verdict: Verdict,
 }
@@ -40,19 +44,22 @@ impl Command for ReleaseParked {
         if !matches!(cx.actor, Actor::App(_) | Actor::System) {
             return Err(Refusal::NotPermitted.into());
         }
-        let parked = cx.store().parked(self.id).await?.ok_or(Refusal::NotParked(self.id))?;
-        release(cx, parked, self.verdict, DecidedBy::Verdict).await
+        release(cx, self.id, self.round.unwrap_or(1), self.verdict, DecidedBy::Verdict).await
     }
 }
 
-/// Carries out a verdict.
+/// Carries out a verdict on a message that waits in this round.
 pub(super) async fn release(
     cx: &Context<'_>,
-    parked: Parked,
+    id: MessageId,
+    round: u32,
     verdict: Verdict,
     by: DecidedBy,
 ) -> Result<Parked, Error> {
-    if let Some(refusal) = parked.decided() {
+    // One verdict after another: those that come too late ask nobody.
+    let _turn = cx.turns().wait(Affair::Release(id)).await;
+    let parked = cx.store().parked(id).await?.ok_or(Refusal::NotParked(id))?;
+    if let Some(refusal) = parked.not_in(round) {
         return Err(refusal.into());
     }
     let release = Release { cx, parked, by };
@@ -227,14 +234,10 @@ impl Release<'_, '_> {
     async fn too_late(&self) -> Error {
         let id = self.parked.message.id;
         match self.cx.store().parked(id).await {
-            Ok(Some(parked)) => parked
-                .decided()
-                .unwrap_or_else(|| Refusal::Decided {
-                    id,
-                    how: format!("it was released, and now waits for the endpoint {}", parked.endpoint),
-                })
-                .into(),
-            Ok(None) => Refusal::NotParked(id).into(),
+            Ok(parked) => {
+                let refusal = parked.and_then(|parked| parked.not_in(self.parked.round));
+                refusal.unwrap_or(Refusal::NotParked(id)).into()
+            }
             Err(fault) => fault.into(),
         }
     }

@@ -9,7 +9,7 @@ use crate::conversation::ConversationId;
 use crate::element::{Carried, Element};
 use crate::id::{AccountId, ClientMessageId, GroupId, Timestamp, TopicId};
 use crate::policy::{self, Exempt, Scene};
-use crate::port::{Changes, CommitError, Write};
+use crate::port::{Assertion, Changes, CommitError, Write};
 use crate::question::{Edit, Otherwise, Question, Verdict};
 use crate::refusal::{AskFailure, Error, Refusal};
 use crate::turns::Affair;
@@ -96,10 +96,12 @@ impl Command for SendMessage {
 
     async fn run(self, cx: &Context<'_>) -> Result<Sent, Error> {
         self.check_rights(cx.actor)?;
-        cx.check_room()?;
 
         // Facts, and the rules that they decide.
         let (mut message, mut scene) = self.draft(cx).await?;
+        if let Err(full) = cx.check_room() {
+            return self.refuse(cx, message, full).await;
+        }
         policy::check_shape(&message, cx.settings().max_message_bytes)?;
         if let Err(refusal) = policy::check_scene(&message, &scene, self.exempt, cx.now()) {
             return self.refuse(cx, message, refusal).await;
@@ -164,16 +166,22 @@ impl Command for SendMessage {
             return self.refuse(cx, message, Refusal::RestrictedWord).await;
         }
 
-        // Commit; what the rules relied on is asserted.
+        // Commit; what the rules relied on is asserted. Whoever was asked for a retry of it meanwhile, because this one took
+        // longer than a turn is waited for, may have had that wait.
         for _ in 0..MAX_CONFLICTS {
-            let changes = self.changes(&message);
+            let changes = self.changes(&message, must_ask || cx.parking().has_any());
             match cx.store().commit(changes).await {
                 Ok(receipt) => {
                     message.seq = receipt.seqs.first().copied().unwrap_or_default();
                     return Ok(Sent { message, fate: Fate::Sent { modified } });
                 }
                 Err(CommitError::Repeat(first)) => return Ok(Sent { message: *first, fate: Fate::Repeated }),
-                Err(CommitError::Broken(_)) => {
+                Err(CommitError::Broken(broken)) => {
+                    if matches!(broken, Assertion::NothingParked { .. })
+                        && let Some(answer) = self.look_up_parked(cx, &message).await?
+                    {
+                        return answer;
+                    }
                     scene = self.look(cx).await?;
                     if let Err(refusal) = policy::check_scene(&message, &scene, self.exempt, cx.now()) {
                         return self.refuse(cx, message, refusal).await;
@@ -214,7 +222,7 @@ impl SendMessage {
         let scene = self.look(cx).await?;
 
         let time = self.time.unwrap_or_else(|| cx.now());
-        // Of the current time, also if the app says that it was sent at another: ids of events sort by when they entered.
+        // Of the current time, also if the app says that it was sent at another: ids of events sort by when they were wanted.
         let id = cx.event_id();
         let mut delivery = self.delivery.clone();
         let mut group_kind = None;
@@ -285,8 +293,12 @@ impl SendMessage {
         }
     }
 
-    fn changes(&self, message: &Message) -> Changes {
+    fn changes(&self, message: &Message, may_wait: bool) -> Changes {
         let write = Write::Send { message: Box::new(message.clone()), repeat: self.repeat.clone(), reads: self.reads };
-        Changes { assertions: scene::assertions(message, self.exempt), writes: vec![write] }
+        let mut assertions = scene::assertions(message, self.exempt);
+        if may_wait {
+            assertions.extend(self.nothing_parked(message));
+        }
+        Changes { assertions, writes: vec![write] }
     }
 }

@@ -17,7 +17,7 @@ const OLDEST_SERVER: i32 = 140_000;
 const MIGRATION_LOCK: i64 = 0x0052_696e_6762_6163;
 
 /// Every table that a schema of this version has.
-pub(super) const TABLES: [&str; 19] = [
+pub(super) const TABLES: [&str; 20] = [
     "account",
     "attempt",
     "behind",
@@ -33,6 +33,7 @@ pub(super) const TABLES: [&str; 19] = [
     "log_shard",
     "member",
     "milestone",
+    "parked",
     "pause",
     "topic",
     "unread",

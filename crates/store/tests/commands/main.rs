@@ -18,6 +18,7 @@ macro_rules! cases {
 mod asking;
 mod conflicts;
 mod consent;
+mod full;
 mod members;
 mod parking;
 mod reading;
@@ -41,6 +42,7 @@ const CASES: &[&[Case]] = &[
     asking::CASES,
     conflicts::CASES,
     consent::CASES,
+    full::CASES,
     members::CASES,
     parking::CASES,
     reading::CASES,

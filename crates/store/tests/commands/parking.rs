@@ -1,5 +1,6 @@
 //! Messages that wait for a verdict: what becomes of them, who is asked, what retries get.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chat::element::Element;
@@ -7,15 +8,16 @@ use chat::event::{Event, NotSent};
 use chat::group::{GroupKind, GroupStatus};
 use chat::id::{MessageId, Timestamp};
 use chat::message::find_parked::{FindParked, ListParked};
-use chat::message::park::{DecidedBy, MOST_WAITING, Outcome, Parked, ParkedCount};
+use chat::message::park::{Deadline, DecidedBy, MOST_DECIDED, MOST_WAITING, Outcome, Parked, ParkedCount};
 use chat::message::release::ReleaseParked;
 use chat::message::send::{Fate, SendMessage};
 use chat::message::settle::{SettleOverdue, Settled};
 use chat::message::{Message, RepeatKey};
 use chat::question::{MessageEdit, Otherwise, ParkTerms, Verdict};
 use chat::{Actor, Error, Refusal};
+use tokio::sync::Barrier;
 
-use crate::stage::{NOW, Stage, all_at_once, as_account, direct, refusal, repeatable, text, to, to_group};
+use crate::stage::{NOW, Stage, all_at_once, as_account, direct, in_time, refusal, repeatable, text, to, to_group};
 
 cases! {
     a_message_that_waits_is_nowhere_and_its_sender_is_told_so,
@@ -27,12 +29,16 @@ cases! {
     without_a_verdict_the_deadline_rejects_it,
     without_a_verdict_the_deadline_allows_it,
     a_deadline_is_a_time_of_day,
+    several_deadlines_are_settled_at_once,
+    what_cannot_be_settled_is_passed_by,
     a_retry_while_it_waits_asks_nobody,
     a_retry_that_nobody_is_asked_about_waits_too,
     a_retry_of_what_the_rules_forbid_by_now,
     a_hundred_retries_at_once_are_one_that_waits,
+    a_retry_that_is_allowed_while_the_first_one_begins_to_wait,
     a_retry_after_it_was_sent_is_the_first_message,
     decisions_are_forgotten_after_a_day,
+    no_more_than_a_hundred_thousand_decisions_are_kept,
     a_window_counts_from_the_decision,
     of_a_hundred_verdicts_one_wins,
     a_verdict_just_before_the_commit_of_another,
@@ -89,7 +95,7 @@ async fn waits_by(stage: &Stage, message: SendMessage, terms: ParkTerms) -> (Mes
 }
 
 async fn decide(stage: &Stage, id: MessageId, verdict: Verdict) -> Result<Parked, Error> {
-    stage.run(&Actor::System, ReleaseParked { id, verdict }).await
+    stage.run(&Actor::System, ReleaseParked { id, round: None, verdict }).await
 }
 
 async fn decided(stage: &Stage, id: MessageId, verdict: Verdict) -> (Parked, Outcome) {
@@ -100,7 +106,11 @@ async fn decided(stage: &Stage, id: MessageId, verdict: Verdict) -> (Parked, Out
 }
 
 async fn settle(stage: &Stage) -> Settled {
-    stage.run(&Actor::System, SettleOverdue { limit: 100 }).await.unwrap()
+    settle_after(stage, None, 100).await
+}
+
+async fn settle_after(stage: &Stage, after: Option<Deadline>, limit: usize) -> Settled {
+    stage.run(&Actor::System, SettleOverdue { limit, after }).await.unwrap()
 }
 
 async fn find(stage: &Stage, id: MessageId) -> Parked {
@@ -237,6 +247,52 @@ async fn a_deadline_is_a_time_of_day(stage: Stage) {
     assert_eq!(stage.history(&direct()).await.len(), 1);
 }
 
+/// Each of the next endpoints answers when it was asked about all.
+async fn several_deadlines_are_settled_at_once(stage: Stage) {
+    for _ in 0..8 {
+        waits_by(&stage, text("a", to("b"), "hi"), terms(Some(60), Some(Otherwise::Allow))).await;
+    }
+    let all = Arc::new(Barrier::new(8));
+    stage.backend.answers_afterwards(move |_| {
+        let all = all.clone();
+        async move {
+            all.wait().await;
+            Verdict::Allow
+        }
+    });
+    stage.clock.set(60_000);
+    let settled = in_time(settle(&stage)).await;
+    assert_eq!((settled.settled, settled.left), (8, ParkedCount { waiting: 0, decided: 8 }));
+    assert_eq!(stage.history(&direct()).await.len(), 8);
+}
+
+/// As long as an endpoint is full nothing is sent; what is to be rejected waits for nobody.
+async fn what_cannot_be_settled_is_passed_by(stage: Stage) {
+    let mut allowed = Vec::new();
+    for second in [60, 61, 61, 62] {
+        let terms = terms(Some(second), Some(Otherwise::Allow));
+        allowed.push(waits_by(&stage, text("a", to("b"), "hi"), terms).await);
+    }
+    let (rejected, _) = waits_by(&stage, text("a", to("b"), "hi"), terms(Some(63), None)).await;
+    stage.backend.set_full(true);
+    stage.clock.set(63_000);
+    let first = settle_after(&stage, None, 2).await;
+    assert_eq!((first.settled, first.failed), (0, 2));
+    let passed = allowed[..2].iter().map(|&(id, time)| Deadline { time, id }).next_back();
+    assert_eq!(first.next, passed);
+    let second = settle_after(&stage, first.next, 2).await;
+    assert_eq!((second.settled, second.failed), (0, 2));
+    let last = settle_after(&stage, second.next, 2).await;
+    assert_eq!((last.settled, last.failed, last.next), (1, 0, None));
+    assert_eq!(find(&stage, rejected).await.decision.unwrap().by, DecidedBy::Deadline);
+    assert_eq!(last.left, ParkedCount { waiting: 4, decided: 1 });
+    nothing_happened(&stage).await;
+
+    stage.backend.set_full(false);
+    assert_eq!(settle(&stage).await.settled, 4);
+    assert_eq!(stage.history(&direct()).await.len(), 4);
+}
+
 async fn a_retry_while_it_waits_asks_nobody(stage: Stage) {
     let (id, until) = waits_by(&stage, hi(), terms(Some(600), None)).await;
     for millis in [0, 1000, 599_000] {
@@ -283,6 +339,37 @@ async fn a_hundred_retries_at_once_are_one_that_waits(stage: Stage) {
     assert_eq!(settle(&stage).await.left, ParkedCount { waiting: 1, decided: 0 });
 }
 
+/// Both were asked about, because the answers take longer than a turn is waited for.
+async fn a_retry_that_is_allowed_while_the_first_one_begins_to_wait(stage: Stage) {
+    stage.backend.always(Verdict::Allow);
+    let node = stage.another_node();
+    stage.store.before_commit(async move {
+        waits(&node, hi()).await;
+    });
+    let retry = refusal(stage.app(hi()).await);
+    let Refusal::Parked { id, .. } = retry else { panic!("{retry:?}") };
+    nothing_happened(&stage).await;
+    decided(&stage, id, Verdict::Reject(no())).await;
+    assert_eq!(refusal(stage.app(hi()).await), no());
+    nothing_happened(&stage).await;
+    assert_eq!(stage.backend.asked().len(), 1);
+
+    // So it is if this one is asked about by nobody, as long as anything waits.
+    let (node, other) = (stage.another_node(), || SendMessage { to: to("c"), ..hi() });
+    stage.store.before_commit(async move {
+        waits(&node, other()).await;
+    });
+    let unasked = SendMessage { asks: false, ..other() };
+    assert!(matches!(refusal(stage.app(unasked).await), Refusal::Parked { .. }));
+    nothing_happened(&stage).await;
+    // Another key is another message.
+    let key = RepeatKey { key: "other".into(), window_millis: None };
+    assert_eq!(
+        stage.app(SendMessage { repeat: Some(key), ..other() }).await.unwrap().fate,
+        Fate::Sent { modified: false }
+    );
+}
+
 async fn a_retry_after_it_was_sent_is_the_first_message(stage: Stage) {
     let id = waits(&stage, hi()).await;
     let (parked, _) = decided(&stage, id, Verdict::Allow).await;
@@ -304,6 +391,29 @@ async fn decisions_are_forgotten_after_a_day(stage: Stage) {
     // So a retry is a new message.
     stage.backend.always(Verdict::Allow);
     assert_eq!(stage.app(hi()).await.unwrap().fate, Fate::Sent { modified: false });
+}
+
+/// The oldest go first, a few at a time.
+async fn no_more_than_a_hundred_thousand_decisions_are_kept(stage: Stage) {
+    let mut ids = Vec::new();
+    for minute in 0..5 {
+        stage.clock.set(minute * 60_000);
+        let id = waits(&stage, text("a", to("b"), "hi")).await;
+        decided(&stage, id, Verdict::Discard).await;
+        ids.push(id);
+    }
+    stage.many_are_decided(MOST_DECIDED - 2).await;
+    let first = settle_after(&stage, None, 2).await;
+    assert_eq!((first.forgotten, first.left.decided), (2, MOST_DECIDED + 1));
+    assert_eq!(settle_after(&stage, None, 2).await.forgotten, 1);
+    let last = settle_after(&stage, None, 2).await;
+    assert_eq!((last.forgotten, last.left.decided), (0, MOST_DECIDED));
+    for id in &ids[..3] {
+        assert_eq!(refusal(stage.run(&Actor::System, FindParked { id: *id }).await), Refusal::NotParked(*id));
+    }
+    for id in &ids[3..] {
+        assert!(!is_waiting(&stage, *id).await);
+    }
 }
 
 async fn a_window_counts_from_the_decision(stage: Stage) {
@@ -331,6 +441,8 @@ async fn of_a_hundred_verdicts_one_wins(stage: Stage) {
     .await;
     let (winners, losers): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
     assert_eq!(winners.len(), 1);
+    let asked = stage.backend.asked_after().len();
+    assert!(asked <= 1, "the endpoints that come next were asked {asked} times");
     let outcome = winners.into_iter().next().unwrap().unwrap().decision.unwrap().outcome;
     for loser in losers {
         let loser = refusal(loser);
@@ -345,9 +457,8 @@ async fn a_verdict_just_before_the_commit_of_another(stage: Stage) {
     for (ours, theirs, sent) in [(Verdict::Allow, Verdict::Discard, 0), (Verdict::Reject(no()), Verdict::Allow, 1)] {
         let stage = stage.another().await;
         let id = waits(&stage, hi()).await;
-        let behind = stage.clone();
-        let theirs = theirs.clone();
-        stage.store.before_commit(async move { drop(decided(&behind, id, theirs).await) });
+        let (node, theirs) = (stage.another_node(), theirs.clone());
+        stage.store.before_commit(async move { drop(decided(&node, id, theirs).await) });
         let late = refusal(decide(&stage, id, ours).await);
         assert!(matches!(late, Refusal::Decided { .. }), "{late:?}");
         assert_eq!(stage.events().await.len(), sent);
@@ -436,9 +547,24 @@ async fn another_one_may_have_it_wait_again(stage: Stage) {
     stage.clock.set(70_000);
     assert_eq!(settle(&stage).await.settled, 0, "its first deadline is no more");
 
-    // A verdict that was on its way to the first one comes too late.
+    // The verdict of the first one, given again because its answer got lost, or on its way meanwhile, comes too late.
     stage.backend.answers_afterwards(|_| std::future::ready(Verdict::Allow));
-    decided(&stage, id, Verdict::Allow).await;
+    for (round, verdict) in [(None, Verdict::Allow), (Some(1), Verdict::Allow), (Some(1), Verdict::Discard)] {
+        let late = refusal(stage.run(&Actor::System, ReleaseParked { id, round, verdict }).await);
+        assert!(
+            matches!(&late, Refusal::Decided { how, .. } if how.ends_with("endpoint second, in round 2")),
+            "{late:?}"
+        );
+    }
+    let early = ReleaseParked { id, round: Some(3), verdict: Verdict::Allow };
+    let early = refusal(stage.run(&Actor::System, early).await);
+    assert!(matches!(&early, Refusal::Invalid { field, .. } if field == "round"), "{early:?}");
+    assert_eq!(stage.backend.asked_after().len(), 1, "nobody was asked for nothing");
+    nothing_happened(&stage).await;
+
+    let second = ReleaseParked { id, round: Some(2), verdict: Verdict::Allow };
+    let sent = stage.run(&Actor::System, second).await.unwrap();
+    assert_eq!(sent.decision.unwrap().outcome, Outcome::Sent { modified: false });
     assert_eq!(stage.backend.asked_after().last().unwrap().1, "second");
     assert_eq!(stage.history(&direct()).await.len(), 1);
 }
@@ -485,13 +611,13 @@ async fn only_the_app_decides(stage: Stage) {
     for account in ["a", "b"] {
         let actor = as_account(account);
         let verdict = Verdict::Allow;
-        assert_eq!(refusal(stage.run(&actor, ReleaseParked { id, verdict }).await), Refusal::NotPermitted);
+        assert_eq!(refusal(stage.run(&actor, ReleaseParked { id, round: None, verdict }).await), Refusal::NotPermitted);
         assert_eq!(refusal(stage.run(&actor, FindParked { id }).await), Refusal::NotPermitted);
         let list = ListParked { after: None, limit: 10 };
         assert_eq!(refusal(stage.run(&actor, list).await), Refusal::NotPermitted);
     }
-    assert_eq!(refusal(stage.app(SettleOverdue { limit: 1 }).await), Refusal::NotPermitted);
-    stage.app(ReleaseParked { id, verdict: Verdict::Allow }).await.unwrap();
+    assert_eq!(refusal(stage.app(SettleOverdue { limit: 1, after: None }).await), Refusal::NotPermitted);
+    stage.app(ReleaseParked { id, round: None, verdict: Verdict::Allow }).await.unwrap();
 }
 
 async fn those_that_wait_are_listed_in_order(stage: Stage) {
@@ -516,7 +642,8 @@ async fn what_never_waited_is_not_found(stage: Stage) {
     let id = stage.app(hi()).await.unwrap().message.id;
     assert_eq!(refusal(decide(&stage, id, Verdict::Allow).await), Refusal::NotParked(id));
     assert_eq!(refusal(stage.run(&Actor::System, FindParked { id }).await), Refusal::NotParked(id));
-    assert_eq!(settle(&stage).await, Settled { settled: 0, forgotten: 0, left: ParkedCount::default() });
+    let nothing = Settled { settled: 0, failed: 0, forgotten: 0, left: ParkedCount::default(), next: None };
+    assert_eq!(settle(&stage).await, nothing);
 }
 
 /// What is beyond the bound is as good as an answer that was not understood.

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -59,12 +59,14 @@ enum Place {
 }
 
 /// An app backend, asked before each message, or before everything.
+#[derive(Default)]
 pub(crate) struct Backend {
     interest: Mutex<Option<Interest>>,
     asked: Mutex<Vec<Question>>,
     /// What the endpoints say that come after one that had a message wait; nothing, if nobody says otherwise.
     afterwards: Mutex<Option<Answer>>,
     asked_after: Mutex<Vec<(Question, String)>>,
+    is_full: AtomicBool,
 }
 
 /// What a backend wants to be asked, and what it answers.
@@ -99,17 +101,21 @@ impl Stage {
 
     async fn on(place: Arc<Place>) -> Self {
         let store = Arc::new(Interposed::new(place.open().await));
-        let backend = Arc::new(Backend {
-            interest: Mutex::default(),
-            asked: Mutex::default(),
-            afterwards: Mutex::default(),
-            asked_after: Mutex::default(),
-        });
         let clock = Arc::new(Clockwork { now: AtomicI64::new(NOW.millis()), drawn: AtomicU64::new(0) });
+        Self::of(store, clock, place)
+    }
+
+    fn of(store: Arc<Interposed>, clock: Arc<Clockwork>, place: Arc<Place>) -> Self {
+        let backend = Arc::<Backend>::default();
         let words = RestrictedWords::new(&["forbidden".into()]).unwrap();
         let settings = Settings { restricted_words: words, max_message_bytes: 1000 };
         let chat = Arc::new(Chat::new(store.clone(), backend.clone(), clock.clone(), settings));
         Self { chat, store, backend, clock, place }
+    }
+
+    /// Another node of this app: of what goes on here it knows what is stored, and its backend says what it is told to.
+    pub(crate) fn another_node(&self) -> Self {
+        Self::of(self.store.clone(), self.clock.clone(), self.place.clone())
     }
 
     /// That of another app, over the same kind of store.
@@ -129,20 +135,7 @@ impl Stage {
 
     /// The group "g", of a, who owns it, and b.
     pub(crate) async fn has_group(&self, kind: GroupKind) -> Group {
-        let second = FirstMember { account: "b".into(), role: Role::Member, custom_fields: Default::default() };
-        let create = CreateGroup {
-            id: "g".into(),
-            id_is_made_up: false,
-            kind,
-            owner: Some("a".into()),
-            profile: GroupProfile::default(),
-            joining: None,
-            member_limit: None,
-            rules: OtherRules::default(),
-            members: if kind.has_members() { vec![second] } else { Vec::new() },
-            has_topics: kind == GroupKind::Community,
-        };
-        self.app(create).await.unwrap()
+        self.app(create_group("g", kind)).await.unwrap()
     }
 
     /// `owner` blocks `target`, without any command.
@@ -170,14 +163,22 @@ impl Stage {
 
     /// So many messages wait, of which nobody knows anything.
     pub(crate) async fn many_wait(&self, count: u64) {
+        self.many_are_there(0, count).await;
+    }
+
+    /// So many messages were decided, of which nobody knows anything, in thousands of years from now.
+    pub(crate) async fn many_are_decided(&self, count: u64) {
+        self.many_are_there(1, count).await;
+    }
+
+    async fn many_are_there(&self, state: u8, count: u64) {
+        let row = format!("'x' || n, {state}, 9000000000000000, 1, NULL, ''");
         let statement = match self.place.kind() {
             Kind::Sqlite => format!(
                 "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {count})
-                 INSERT INTO parked SELECT 'x' || n, 0, 9000000000000000, 1, NULL, '' FROM n"
+                 INSERT INTO parked SELECT {row} FROM n"
             ),
-            Kind::Postgres => format!(
-                "INSERT INTO parked SELECT 0, 'x' || n, 0, 9000000000000000, 1, NULL, '' FROM generate_series(1, {count}) n"
-            ),
+            Kind::Postgres => format!("INSERT INTO parked SELECT 0, {row} FROM generate_series(1, {count}) n"),
         };
         assert_eq!(self.place.execute(&statement).await, count);
     }
@@ -317,6 +318,11 @@ impl Backend {
         *self.afterwards.lock().unwrap() = Some(answer);
     }
 
+    /// From now on it cannot be told of any more, and its operator wants nothing new accepted then; or it can.
+    pub(crate) fn set_full(&self, is_full: bool) {
+        self.is_full.store(is_full, Ordering::SeqCst);
+    }
+
     /// What those were asked that come after another one, and after which.
     pub(crate) fn asked_after(&self) -> Vec<(Message, String)> {
         let asked = self.asked_after.lock().unwrap().clone();
@@ -351,6 +357,10 @@ impl Callbacks for Backend {
             .is_some_and(|interest| !interest.in_messages_only || matches!(question, Question::BeforeSend(_)))
     }
 
+    fn is_full(&self) -> bool {
+        self.is_full.load(Ordering::SeqCst)
+    }
+
     async fn ask(&self, question: Question) -> Verdict {
         self.asked.lock().unwrap().push(question.clone());
         let answer = self.interest.lock().unwrap().as_ref().expect("it asks only if it has an answer").answer.clone();
@@ -383,6 +393,23 @@ impl Clock for Clockwork {
 
     fn random(&self) -> u128 {
         self.drawn.fetch_add(1, Ordering::SeqCst).into()
+    }
+}
+
+/// A new group of a, who owns it, and b.
+pub(crate) fn create_group(id: &str, kind: GroupKind) -> CreateGroup {
+    let second = FirstMember { account: "b".into(), role: Role::Member, custom_fields: Default::default() };
+    CreateGroup {
+        id: id.into(),
+        id_is_made_up: false,
+        kind,
+        owner: Some("a".into()),
+        profile: GroupProfile::default(),
+        joining: None,
+        member_limit: None,
+        rules: OtherRules::default(),
+        members: if kind.has_members() { vec![second] } else { Vec::new() },
+        has_topics: kind == GroupKind::Community,
     }
 }
 

@@ -6,7 +6,7 @@ use chat::account::import::NewAccount;
 use chat::command::{Actor, Origin};
 use chat::conversation::ConversationId;
 use chat::event::{Event, GroupChange, LogEntry, NotSent, Position, Subject};
-use chat::group::{Group, GroupKind, GroupProfile, GroupRules, GroupStatus, Joining, Topic};
+use chat::group::{Group, GroupKind, GroupProfile, GroupStatus, Topic};
 use chat::id::{AccountId, ClientMessageId, GroupId, MessageId, Seq, Timestamp, TopicId};
 use chat::member::{Member, Role};
 use chat::message::{Delivery, Keeping, Message, RepeatKey};
@@ -95,29 +95,9 @@ pub(crate) fn uncounted(message: Message) -> Message {
     Message { delivery: Delivery { no_unread: true, ..message.delivery.clone() }, ..message }
 }
 
+/// A group that nothing is special about.
 pub(crate) fn group(id: &str) -> Group {
-    Group {
-        id: id.into(),
-        kind: GroupKind::Public,
-        owner: None,
-        creator: None,
-        profile: GroupProfile::default(),
-        rules: GroupRules {
-            joining: Joining::Free,
-            muted: false,
-            member_limit: 6000,
-            hides_members: false,
-            forbids_befriending: false,
-            approves_invitations: false,
-        },
-        status: GroupStatus::Open,
-        has_topics: true,
-        created: NOW,
-        updated: NOW,
-        version: 1,
-        member_count: 0,
-        announced: None,
-    }
+    Group { has_topics: true, created: NOW, updated: NOW, ..plain::group(id) }
 }
 
 pub(crate) fn dissolved(id: &str) -> Group {
@@ -130,6 +110,10 @@ pub(crate) fn topic(group: &str, id: &str) -> Topic {
 
 pub(crate) fn members(ids: &[&str]) -> Vec<Member> {
     ids.iter().map(|id| Member::new(AccountId::new(*id), Role::Member, NOW)).collect()
+}
+
+pub(crate) fn append(event: Event) -> Write {
+    Write::Append(Box::new(event))
 }
 
 pub(crate) fn not_sent(message: Message) -> Event {
@@ -208,6 +192,22 @@ impl Fresh {
         let receipt = self.write(vec![send(message.clone())]).await;
         let [seq] = receipt.seqs[..] else { panic!("one send, and the seqs {:?}", receipt.seqs) };
         Message { seq, ..message }
+    }
+
+    /// Has so many events in each of these groups, by turns: every other one is a message that is in the history, the others
+    /// are of every other kind. The last is none that is in the history, if it is an even number.
+    pub(crate) async fn has_mixed(&self, groups: &[&str], count: usize) {
+        for (number, group) in (0..count).flat_map(|number| groups.iter().map(move |group| (number, group))) {
+            let message = message("a", in_group(group));
+            let write = match number % 8 {
+                1 => append(group_changed(group)),
+                3 => append(not_sent(message)),
+                5 => send(kept(Keeping::OnlineOnly, message)),
+                7 => send(kept(Keeping::Live, message)),
+                _ => send(message),
+            };
+            self.write(vec![write]).await;
+        }
     }
 
     /// Sends a message that its sender reads the conversation by.

@@ -9,7 +9,7 @@ use chat::message::{Keeping, Message};
 use chat::port::{Log, Write};
 
 use crate::fixtures::{
-    NOW, all_at_once, changes, direct, group_changed, in_group, in_topic, kept, message, not_sent, send, topic,
+    NOW, all_at_once, append, changes, direct, group_changed, in_group, in_topic, kept, message, not_sent, send, topic,
 };
 use crate::fresh::Fresh;
 use crate::ledger::Cursors;
@@ -30,10 +30,6 @@ cases! {
     bounds_may_be_larger_than_any_position,
     the_newest_come_first_before_a_position,
     the_app_and_accounts_are_subjects_of_their_own,
-}
-
-fn append(event: Event) -> Write {
-    Write::Append(Box::new(event))
 }
 
 fn conversations() -> Vec<ConversationId> {
@@ -275,16 +271,7 @@ async fn lane(store: &Fresh, conversation: &ConversationId, after: u64, up_to: u
 
 async fn a_conversation_is_read_alone_and_in_pages(store: Fresh) {
     has_some(&store).await;
-    // Messages of two conversations, with events between them that have no seq.
-    for number in 0..40 {
-        let conversation = if number % 2 == 0 { in_group("g") } else { in_group("h") };
-        match number % 5 {
-            0 => drop(store.write(vec![append(group_changed("g"))]).await),
-            1 => drop(store.send(kept(Keeping::OnlineOnly, message("a", conversation))).await),
-            2 => drop(store.send(kept(Keeping::Live, message("a", conversation))).await),
-            _ => drop(store.send(message("a", conversation)).await),
-        }
-    }
+    store.has_mixed(&["g", "h"], 40).await;
     let wanted = store.log_of(&in_group("g")).await;
     assert!(wanted.len() > 20);
     let last = wanted.last().unwrap().position.0;
@@ -342,15 +329,7 @@ fn paused(endpoint: &str) -> Event {
 
 async fn the_newest_come_first_before_a_position(store: Fresh) {
     has_some(&store).await;
-    for number in 0..60 {
-        let conversation = if number % 2 == 0 { in_group("g") } else { in_group("h") };
-        match number % 5 {
-            0 => drop(store.write(vec![append(group_changed("g"))]).await),
-            1 => drop(store.send(kept(Keeping::OnlineOnly, message("a", conversation))).await),
-            2 => drop(store.send(kept(Keeping::Live, message("a", conversation))).await),
-            _ => drop(store.send(message("a", conversation)).await),
-        }
-    }
+    store.has_mixed(&["g", "h"], 40).await;
     let subject = in_group("g").into();
     let mut wanted = store.log_of(&in_group("g")).await;
     wanted.reverse();

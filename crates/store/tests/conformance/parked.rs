@@ -3,7 +3,7 @@
 
 use chat::conversation::ConversationId;
 use chat::id::{MessageId, Timestamp};
-use chat::message::park::{DecidedBy, Decision, Outcome, Parked, ParkedCount, ParkedQuery};
+use chat::message::park::{Deadline, DecidedBy, Decision, Outcome, Parked, ParkedCount, ParkedQuery};
 use chat::message::{Message, RepeatKey};
 use chat::policy::Exempt;
 use chat::port::{Assertion, CommitError, Write};
@@ -13,6 +13,7 @@ use crate::fixtures::{
     NOW, all_at_once, at, changes, direct, for_ever, in_group, in_topic, message, repeatable, send, topic,
 };
 use crate::fresh::Fresh;
+use crate::plain;
 
 cases! {
     nothing_waits_at_first,
@@ -32,19 +33,7 @@ cases! {
 
 fn parked(number: u128, conversation: ConversationId) -> Parked {
     let id = MessageId::new(at(number as i64), number);
-    Parked {
-        message: Message { id, time: NOW, ..message("a", conversation) },
-        repeat: None,
-        exempt: Exempt::default(),
-        reads: false,
-        modified: false,
-        endpoint: "review".into(),
-        since: NOW,
-        until: at(1000),
-        otherwise: Otherwise::Reject,
-        round: 1,
-        decision: None,
-    }
+    plain::parked(Message { id, ..message("a", conversation) })
 }
 
 fn keyed(key: RepeatKey, parked: Parked) -> Parked {
@@ -124,7 +113,9 @@ async fn everything_about_it_is_kept(store: Fresh) {
 async fn it_is_replaced_by_what_was_decided(store: Fresh) {
     store.has(&["a", "b"]).await;
     let one = parked(1, direct("a", "b"));
+    assert_eq!(store.decided_at(one.message.id).await.unwrap(), None);
     store.write(vec![park(&one)]).await;
+    assert_eq!(store.decided_at(one.message.id).await.unwrap(), None);
     let outcomes = [
         Outcome::Sent { modified: true },
         Outcome::Rejected { code: Some(-1), info: "no".into(), detail: String::new() },
@@ -136,6 +127,7 @@ async fn it_is_replaced_by_what_was_decided(store: Fresh) {
         let now = Parked { decision: Some(decision), ..one.clone() };
         store.write(vec![park(&now)]).await;
         assert_eq!(find(&store, &one).await, Some(now));
+        assert_eq!(store.decided_at(one.message.id).await.unwrap(), Some(at(5)));
         assert_eq!(store.count_parked().await.unwrap(), ParkedCount { waiting: 0, decided: 1 });
     }
 }
@@ -280,9 +272,16 @@ async fn what_is_overdue_or_old_is_listed_by_time(store: Fresh) {
     let waiting = [due(1, 30), due(2, 10), due(3, 20)];
     let old = [decided(at(25), &due(4, 0)), decided(at(5), &due(5, 0))];
     store.write(waiting.iter().chain(&old).map(park).collect()).await;
-    let overdue = async |now, limit| ids(&store, ParkedQuery::Overdue { now: at(now), limit }).await;
+    let overdue = async |now, limit| ids(&store, ParkedQuery::Overdue { now: at(now), after: None, limit }).await;
     assert_eq!((overdue(9, 10).await, overdue(10, 10).await), (vec![], vec![2]));
     assert_eq!((overdue(30, 10).await, overdue(30, 2).await), (vec![2, 3, 1], vec![2, 3]));
+    let after = async |time, number: u128, limit| {
+        let after = Some(Deadline { time: at(time), id: parked(number, direct("a", "b")).message.id });
+        ids(&store, ParkedQuery::Overdue { now: at(30), after, limit }).await
+    };
+    assert_eq!((after(10, 2, 10).await, after(10, 2, 1).await, after(30, 1, 10).await), (vec![3, 1], vec![3], vec![]));
+    // Of one time those with a greater id.
+    assert_eq!((after(20, 2, 10).await, after(20, 4, 10).await), (vec![3, 1], vec![1]));
     let before = async |up_to, limit| ids(&store, ParkedQuery::Decided { up_to: at(up_to), limit }).await;
     assert_eq!((before(4, 10).await, before(5, 10).await, before(99, 10).await), (vec![], vec![5], vec![5, 4]));
     assert_eq!(before(99, 1).await, [5]);

@@ -7,14 +7,10 @@ use chat::port::{CommitError, Log, MessageQuery, Write};
 use webhook::ledger::Trimmed;
 
 use crate::fixtures::{
-    NOW, all_at_once, at, changes, direct, group_changed, in_group, kept, message, not_sent, repeatable, send,
+    NOW, all_at_once, append, at, changes, direct, group_changed, in_group, kept, message, repeatable,
 };
 use crate::fresh::Fresh;
 use crate::ledger::letter;
-
-fn append(event: Event) -> Write {
-    Write::Append(Box::new(event))
-}
 
 cases! {
     an_empty_log_has_nothing_to_trim,
@@ -37,16 +33,7 @@ async fn trim(store: &Fresh, shard: Shard, up_to: u64, limit: usize) -> Trimmed 
 async fn a_log(store: &Fresh) -> (Shard, Vec<LogEntry>) {
     store.has(&["a", "b"]).await;
     store.has_group("g", &["a"]).await;
-    for number in 0..40 {
-        let write = match number % 8 {
-            1 => append(group_changed("g")),
-            3 => append(not_sent(message("a", in_group("g")))),
-            5 => send(kept(Keeping::OnlineOnly, message("a", in_group("g")))),
-            7 => send(kept(Keeping::Live, message("a", in_group("g")))),
-            _ => send(message("a", in_group("g"))),
-        };
-        store.write(vec![write]).await;
-    }
+    store.has_mixed(&["g"], 40).await;
     let log = store.log_of(&in_group("g")).await;
     assert_eq!(log.len(), 40);
     (log[0].shard, log)

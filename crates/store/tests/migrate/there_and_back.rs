@@ -5,7 +5,6 @@ use chat::event::{EndpointPause, Event, LogEntry, Position, Shard, Subject};
 use chat::id::Timestamp;
 use chat::message::park::{DecidedBy, Decision, Outcome, Parked, ParkedQuery};
 use chat::message::{Keeping, Message, RepeatKey};
-use chat::policy::Exempt;
 use chat::port::{CommitError, Write};
 use chat::question::Otherwise;
 use webhook::ledger::{Behind, Letter, LetterQuery, LetterState, Pause, PauseReason, Progress, Trouble};
@@ -17,6 +16,7 @@ use crate::fixtures::{
 use crate::fresh::Fresh;
 use crate::ledger::{Cursors, letter};
 use crate::places::{Database, Owed, are_same, has_each_event_once, is_known_everywhere, move_all, owed, seen};
+use crate::plain;
 
 /// A bit of everything.
 pub(crate) async fn populate(store: &Fresh) {
@@ -61,17 +61,11 @@ pub(crate) async fn populate(store: &Fresh) {
 /// One that waits, with a repeat key, and one that was decided.
 fn parked() -> [Parked; 2] {
     let waiting = Parked {
-        message: message("a", in_group("g")),
         repeat: Some(for_ever("parked")),
-        exempt: Exempt::default(),
         reads: true,
-        modified: false,
-        endpoint: "review".into(),
-        since: NOW,
-        until: at(1000),
         otherwise: Otherwise::Allow,
         round: 2,
-        decision: None,
+        ..plain::parked(message("a", in_group("g")))
     };
     let decision = Decision { time: at(5), by: DecidedBy::Deadline, outcome: Outcome::Discarded };
     let decided = message("c", direct("c", "b"));

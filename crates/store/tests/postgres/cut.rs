@@ -1,7 +1,7 @@
 //! Connections that end at the worst moment: a commit is done once, or not at all, and its sender is told which.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chat::event::{Position, Shard};
@@ -121,6 +121,14 @@ impl Fate {
             _ => None,
         }
     }
+
+    /// Has it happen to the first `COMMIT`, once.
+    fn first(self, has_happened: &AtomicBool, seen: Seen<'_>) -> Deed {
+        match self.of(seen) {
+            Some(deed) if !has_happened.swap(true, Ordering::SeqCst) => deed,
+            _ => Deed::Pass,
+        }
+    }
 }
 
 const FATES: [Fate; 3] = [Fate::Lost, Fate::Done, Fate::OnItsWay];
@@ -131,12 +139,9 @@ async fn a_commit_that_is_cut_is_answered_as_what_it_came_to() {
     let store = Arc::new(home.open_through(&proxy).await);
     has_two(&store).await;
     for (round, fate) in FATES.into_iter().enumerate() {
-        let cuts = Arc::new(AtomicUsize::new(0));
-        let counted = cuts.clone();
-        proxy.judge(move |seen| match fate.of(seen) {
-            Some(deed) if counted.fetch_add(1, Ordering::SeqCst) == 0 => deed,
-            _ => Deed::Pass,
-        });
+        let has_cut = Arc::new(AtomicBool::new(false));
+        let told = has_cut.clone();
+        proxy.judge(move |seen| fate.first(&told, seen));
         // Several of them, in one transaction or two.
         let mut sending = tokio::task::JoinSet::new();
         for number in 0..10 {
@@ -147,7 +152,7 @@ async fn a_commit_that_is_cut_is_answered_as_what_it_came_to() {
         seqs.sort_unstable();
         let first = round as u64 * 11 + 1;
         assert_eq!(seqs, (first..first + 10).collect::<Vec<_>>(), "{fate:?}");
-        assert!(cuts.load(Ordering::SeqCst) > 0);
+        assert!(has_cut.load(Ordering::SeqCst));
         assert_eq!(send(&store, &format!("after {fate:?}")).await.unwrap(), first + 10);
         let head = *store.head(shard_of(&store).await).borrow();
         assert_eq!(head, Position(first + 10), "the head has moved on with what was cut");
@@ -170,23 +175,20 @@ async fn a_commit_that_is_cut_is_answered_when_the_database_is_back() {
     let store = home.open_through(&proxy).await;
     has_two(&store).await;
     for (round, fate) in FATES.into_iter().enumerate() {
-        let (mut is_cut, mut refused, mut asked) = (false, 0, 0);
-        proxy.judge(move |seen| match seen {
-            Seen::Connection if is_cut && refused < 5 => {
-                refused += 1;
-                Deed::Cut
-            }
-            Seen::FromStore(message) if is_cut && asked < 3 && message.is_statement("BEGIN") => {
-                asked += 1;
-                Deed::Cut
-            }
-            seen => match fate.of(seen) {
-                Some(deed) if !is_cut => {
-                    is_cut = true;
-                    deed
+        let (is_cut, mut refused, mut asked) = (AtomicBool::new(false), 0, 0);
+        proxy.judge(move |seen| {
+            let is_over = is_cut.load(Ordering::SeqCst);
+            match seen {
+                Seen::Connection if is_over && refused < 5 => {
+                    refused += 1;
+                    Deed::Cut
                 }
-                _ => Deed::Pass,
-            },
+                Seen::FromStore(message) if is_over && asked < 3 && message.is_statement("BEGIN") => {
+                    asked += 1;
+                    Deed::Cut
+                }
+                seen => fate.first(&is_cut, seen),
+            }
         });
         assert_eq!(send(&store, &format!("{fate:?}")).await.unwrap(), round as u64 + 1, "{fate:?}");
     }
@@ -201,14 +203,8 @@ async fn a_writer_whose_row_is_gone_still_learns_what_became_of_a_commit() {
     has_two(&store).await;
     for (round, fate) in FATES.into_iter().enumerate() {
         home.sql("DELETE FROM writer").await;
-        let mut is_cut = false;
-        proxy.judge(move |seen| match fate.of(seen) {
-            Some(deed) if !is_cut => {
-                is_cut = true;
-                deed
-            }
-            _ => Deed::Pass,
-        });
+        let is_cut = AtomicBool::new(false);
+        proxy.judge(move |seen| fate.first(&is_cut, seen));
         assert_eq!(send(&store, &format!("{fate:?}")).await.unwrap(), round as u64 + 1, "{fate:?}");
     }
     assert_eq!(texts(&store).await, ["Lost", "Done", "OnItsWay"]);
@@ -221,14 +217,10 @@ async fn is_not_known(fate: Fate) {
     let store = home.open_through(&proxy).await;
     has_two(&store).await;
     send(&store, "before").await.unwrap();
-    let mut is_cut = false;
+    let is_cut = AtomicBool::new(false);
     proxy.judge(move |seen| match seen {
-        Seen::Connection if is_cut => Deed::Cut,
-        seen => {
-            let deed = fate.of(seen);
-            is_cut |= deed.is_some();
-            deed.unwrap_or(Deed::Pass)
-        }
+        Seen::Connection if is_cut.load(Ordering::SeqCst) => Deed::Cut,
+        seen => fate.first(&is_cut, seen),
     });
     let (time, result) = timed(send(&store, "text")).await;
     says(&unavailable(result), &["lost during a commit", "not known", "send again with the same client id"]);

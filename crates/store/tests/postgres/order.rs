@@ -10,8 +10,7 @@ use std::sync::Arc;
 
 use chat::conversation::ConversationId;
 use chat::event::{Event, Position, Shard};
-use chat::group::{Group, GroupKind, GroupProfile, GroupRules, GroupStatus, Joining};
-use chat::id::{GroupId, Seq, Timestamp};
+use chat::id::{GroupId, Seq};
 use chat::message::Message;
 use chat::port::{Log, Store, Write};
 use store::Postgres;
@@ -19,7 +18,7 @@ use store::postgres::Settings;
 use tokio_postgres::{Client, NoTls};
 
 use crate::home::{Home, open};
-use crate::{changes, import, message, send_to};
+use crate::{changes, import, message, plain, send_to};
 
 cases! {
     nothing_is_missed_with_one_writer,
@@ -87,37 +86,10 @@ fn group(number: usize) -> ConversationId {
     ConversationId::Group(GroupId::new(format!("g{number}")))
 }
 
-/// A group that nothing is special about.
-pub(crate) fn group_of(id: &str) -> Group {
-    let rules = GroupRules {
-        joining: Joining::Free,
-        muted: false,
-        member_limit: 6000,
-        hides_members: false,
-        forbids_befriending: false,
-        approves_invitations: false,
-    };
-    Group {
-        id: id.into(),
-        kind: GroupKind::Public,
-        owner: None,
-        creator: None,
-        profile: GroupProfile::default(),
-        rules,
-        status: GroupStatus::Open,
-        has_topics: false,
-        created: Timestamp::default(),
-        updated: Timestamp::default(),
-        version: 1,
-        member_count: 0,
-        announced: None,
-    }
-}
-
 /// Makes the groups, with a message in each; which shard each is in.
 async fn has_groups(store: &Postgres) -> HashMap<ConversationId, Shard> {
     let mut writes = vec![import("a")];
-    writes.extend((0..GROUPS).map(|number| Write::PutGroup(Box::new(group_of(&format!("g{number}"))))));
+    writes.extend((0..GROUPS).map(|number| Write::PutGroup(Box::new(plain::group(&format!("g{number}"))))));
     store.commit(changes(writes)).await.unwrap();
     for number in 0..GROUPS {
         send_to(store, group(number), &format!("first of {number}")).await.unwrap();

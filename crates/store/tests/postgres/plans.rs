@@ -2,21 +2,23 @@
 
 use chat::conversation::ConversationId;
 use chat::event::{Position, Shard, Subject};
-use chat::id::{EventId, Timestamp};
+use chat::id::{EventId, MessageId, Timestamp};
 use chat::member::{Member, Role};
-use chat::port::{Log, Store, Write};
+use chat::message::park::{Deadline, DecidedBy, Decision, Outcome, Parked, ParkedQuery};
+use chat::message::{Message, RepeatKey};
+use chat::port::{Assertion, Changes, Log, Store, Write};
 use store::Postgres;
 use tokio_postgres::Client;
 use webhook::ledger::{Attempt, Ledger, Letter, LetterQuery, LetterState};
 
 use crate::home::Home;
 use crate::ledger::letter;
-use crate::order::group_of;
-use crate::{changes, has_two, send, send_to, until};
+use crate::{changes, conversation, has_two, plain, send, send_to, until};
 
 cases! {
     plans_that_were_made_of_tiny_tables_do_for_large_ones,
     what_is_asked_of_the_ledger_reads_few_rows,
+    what_is_asked_of_messages_that_wait_reads_few_rows,
 }
 
 const ROWS: i64 = 20_000;
@@ -26,7 +28,7 @@ async fn plans_that_were_made_of_tiny_tables_do_for_large_ones() {
     let store = home.open().await;
     has_two(&store).await;
     let member = Member::new("a".into(), Role::Member, Timestamp::default());
-    let writes = vec![Write::PutGroup(Box::new(group_of("g"))), Write::AddMembers("g".into(), vec![member])];
+    let writes = vec![Write::PutGroup(Box::new(plain::group("g"))), Write::AddMembers("g".into(), vec![member])];
     store.commit(changes(writes)).await.unwrap();
     let in_group = || ConversationId::Group("g".into());
     send(&store, "first").await.unwrap();
@@ -178,6 +180,99 @@ async fn what_is_asked_of_the_ledger_reads_few_rows() {
     let each = (read().await - before) / asked;
     let by = most_read(&db).await;
     assert!(each < 500, "a round of look-ups and notes reads {each} rows and index entries; in {asked} rounds {by}");
+}
+
+/// A message that waits, one of each key, in the same conversation as all others.
+fn waiting(number: u64) -> Parked {
+    let repeat = Some(RepeatKey { key: number.to_string(), window_millis: None });
+    let id = MessageId::new(Timestamp::from_millis(number as i64), number.into());
+    let message = Message { id, ..plain::text("a", conversation(), "hi") };
+    Parked { repeat, until: Timestamp::from_millis(1_000_000 + number as i64), ..plain::parked(message) }
+}
+
+fn decided(number: u64) -> Parked {
+    let time = Timestamp::from_millis(1_000_000 + number as i64);
+    let decision = Decision { time, by: DecidedBy::Verdict, outcome: Outcome::Discarded };
+    Parked { decision: Some(decision), ..waiting(number) }
+}
+
+async fn what_is_asked_of_messages_that_wait_reads_few_rows() {
+    let home = Home::new().await;
+    let store = home.open().await;
+    has_two(&store).await;
+    let put = async |store: &Postgres, parked: Parked| {
+        let Message { conversation, sender, .. } = parked.message.clone();
+        let key = parked.repeat.clone().unwrap();
+        let nothing = Assertion::NothingParked { conversation: Box::new(conversation), sender, key };
+        let assertions = if parked.decision.is_none() { vec![nothing] } else { Vec::new() };
+        store.commit(Changes { assertions, writes: vec![Write::Park(Box::new(parked))] }).await.unwrap();
+    };
+    put(&store, waiting(1)).await;
+    put(&store, decided(2)).await;
+    drop(store);
+    home.sql("ALTER TABLE parked SET (autovacuum_enabled = off)").await;
+    home.sql("VACUUM ANALYZE parked").await;
+
+    // Planned now, at the first use; and later by new connections, while nobody has looked at the table again.
+    let store = home.open().await;
+    let (now, far) = (Timestamp::from_millis(1_000_001), Timestamp::from_millis(9_000_000));
+    let ask = async |store: &Postgres, number: u64| {
+        let Message { id, conversation, sender, .. } = waiting(number).message;
+        let key = waiting(number).repeat.unwrap();
+        store.parked(id).await.unwrap();
+        store.parked_repeat(&conversation, &sender, &key, now).await.unwrap();
+        let mut found = Vec::new();
+        for after in [None, Some(id)] {
+            found.push(store.list_parked(ParkedQuery::Waiting { after, limit: 10 }).await.unwrap().len());
+        }
+        for after in [None, Some(Deadline { time: waiting(number).until, id })] {
+            found.push(store.list_parked(ParkedQuery::Overdue { now: far, after, limit: 10 }).await.unwrap().len());
+        }
+        found.push(store.list_parked(ParkedQuery::Overdue { now, after: None, limit: 10 }).await.unwrap().len());
+        found.push(store.list_parked(ParkedQuery::Decided { up_to: far, limit: 10 }).await.unwrap().len());
+        found
+    };
+    let work = async |store: &Postgres, number: u64| {
+        put(store, waiting(number)).await;
+        put(store, decided(number)).await;
+        let forget = Write::ForgetParked(conversation(), waiting(number).message.id);
+        store.commit(changes(vec![forget])).await.unwrap();
+    };
+    ask(&store, 1).await;
+    work(&store, 3).await;
+    // All in the one shard, half of them decided.
+    home.sql(&format!(
+        "INSERT INTO parked SELECT shard, lpad(to_hex(n), 12, '0') || lpad(to_hex(n), 20, '0'), n % 2, 1000000 + n, 1, n, data
+            FROM parked, generate_series(10, {ROWS}) n WHERE state = 0"
+    ))
+    .await;
+    let late = home.open().await;
+    let db = home.connect().await;
+    let noted = async || counted(&db, "n_tup_ins", "parked").await;
+    until("the server to know of the rows", async || noted().await >= ROWS - 10).await;
+
+    let read = async || counted(&db, "idx_tup_fetch + seq_tup_read", "parked").await + entries_of_parked(&db).await;
+    let scans = async || counted(&db, "idx_scan", "parked").await;
+    let (before, noted_before, scans_before) = (read().await, noted().await, scans().await);
+    let mut asked = 0;
+    until("the server to know of most of it", async || {
+        asked += 1;
+        for store in [&store, &late] {
+            assert_eq!(ask(store, ROWS as u64 / 2).await, [10, 10, 10, 10, 1, 10]);
+        }
+        work(&store, 100_000 + asked as u64).await;
+        asked >= 20 && noted().await - noted_before > asked / 2 && scans().await - scans_before > asked * 8
+    })
+    .await;
+    let each = (read().await - before) / asked;
+    let by = most_read(&db).await;
+    assert!(each < 500, "a round reads {each} rows and index entries; in {asked} rounds {by}");
+}
+
+async fn entries_of_parked(db: &Client) -> i64 {
+    let query = "SELECT coalesce(sum(idx_tup_read), 0)::int8 FROM pg_stat_user_indexes
+         WHERE schemaname = current_schema() AND relname = 'parked'";
+    db.query_one(query, &[]).await.unwrap().get(0)
 }
 
 /// What the server has counted of the tables of this name.

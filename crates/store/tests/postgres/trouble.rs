@@ -13,10 +13,11 @@ use store::postgres::Settings;
 use store::{Durable, Postgres};
 
 use crate::home::{Home, one_writer, open};
-use crate::order::{Gate, MARK, group_of};
+use crate::order::{Gate, MARK};
 use crate::proxy::{Deed, Proxy, Seen};
 use crate::{
-    changes, has_two, head, import, look, message, says, send, texts, timed, unavailable, unreadable, until, within,
+    changes, has_two, head, import, look, message, plain, says, send, texts, timed, unavailable, unreadable, until,
+    within,
 };
 
 cases! {
@@ -234,7 +235,7 @@ async fn the_isolation_that_a_database_prefers_does_not_matter() {
         let store = Arc::new(open(&one_writer(home.url_as(&user))).await);
         let other = open(&one_writer(home.url_as(&user))).await;
         has_two(&store).await;
-        let mut group = group_of("g");
+        let mut group = plain::group("g");
         store.commit(changes(vec![Write::PutGroup(Box::new(group.clone()))])).await.unwrap();
 
         // A group is dissolved, in a transaction that stands still. A message that asserts that it is open waits for it.

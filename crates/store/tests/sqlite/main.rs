@@ -7,6 +7,7 @@ mod full_disk;
 mod ledger;
 mod opening;
 #[path = "../support/plain.rs"]
+#[expect(dead_code, reason = "made for the other suites, too")]
 mod plain;
 
 use std::path::Path;

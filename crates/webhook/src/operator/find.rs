@@ -9,8 +9,9 @@ use chat::id::{EventId, Timestamp};
 use super::{Operator, OperatorError};
 use crate::ledger::LetterQuery;
 
-/// An event is in the log after the time in its id: it is asked about first, and waits for its commit. Later than this by
-/// the sum of all deadlines, with room to spare.
+/// An event is in the log after the time in its id: it is asked about first, and waits for its commit. Later by the sum of all
+/// deadlines at most, and this is that with room to spare. A message that waited for a verdict is in the log after it was
+/// decided about, which is asked for ([`crate::ledger::Ledger::decided_at`]).
 const LATER: Duration = Duration::from_secs(15 * 60);
 
 /// Commands overtake each other while they are asked about, so times in the log are not in order; but by less than this
@@ -123,7 +124,8 @@ impl Operator {
         {
             return Ok(entry);
         }
-        let from = event.time();
+        let decided = self.parts.ledger.decided_at(event).await?;
+        let from = decided.unwrap_or_else(|| event.time());
         let mut shards = Vec::new();
         for shard in self.parts.log.shards() {
             shards.push((shard, self.before(shard, from).await?));
@@ -152,7 +154,8 @@ impl Operator {
         let words = if shards.is_empty() {
             format!(
                 "there is no event {event} in the log: not in the {minutes} minutes after the time that its id begins \
-                 with; what was rejected or discarded has none, and what is not in the history is removed after a while"
+                 with; what was rejected or discarded has none, and what is not in the history is removed after a while; \
+                 if it waited for a verdict that came more than a day ago, ask for <shard>:<position>"
             )
         } else {
             format!(

@@ -272,6 +272,8 @@ impl Work<'_> {
                 let is_last = letters.len() < PAGE;
                 let Some(last) = letters.last() else { break };
                 query.after = Some((name.clone(), last.shard, last.position));
+                // By the time that their ids begin with, not to read every event: of a message that waited for a verdict that is
+                // when it was wanted.
                 letters.retain(|letter| (since..=until).contains(&letter.event.time()));
                 self.done.endpoints[of].from_dead += letters.len() as u64;
                 self.put(of, letters).await?;

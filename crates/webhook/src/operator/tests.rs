@@ -46,6 +46,8 @@ struct World {
     behind: Mutex<Vec<(chat::event::Subject, Behind)>>,
     gaps: Mutex<Vec<Gap>>,
     attempts: Mutex<Vec<Attempt>>,
+    /// Messages that waited for a verdict, and when that came.
+    decided: Mutex<BTreeMap<EventId, Timestamp>>,
     /// Letters that are counted and not there.
     claimed: Mutex<u64>,
     /// Writing letters fails from this time on, counted from 1.
@@ -61,10 +63,13 @@ fn at(millis: i64) -> Timestamp {
 impl World {
     /// Appends a message to a group, sent then.
     fn say(&self, shard: Shard, group: &str, time: i64, number: u128) -> LogEntry {
+        self.say_with(shard, group, time, EventId::new(at(time), number))
+    }
+
+    fn say_with(&self, shard: Shard, group: &str, time: i64, id: EventId) -> LogEntry {
         let mut log = self.log.lock().unwrap();
         let last = log.range((shard, Position(0))..=(shard, Position(u64::MAX))).next_back();
         let position = Position(last.map_or(1, |((_, position), _)| position.0 + 1));
-        let id = EventId::new(at(time), number);
         let message = Message {
             id,
             conversation: ConversationId::Group(GroupId::from(group)),
@@ -146,6 +151,10 @@ impl Log for World {
 
 #[async_trait]
 impl Ledger for World {
+    async fn decided_at(&self, event: EventId) -> Result<Option<Timestamp>, Fault> {
+        Ok(self.decided.lock().unwrap().get(&event).copied())
+    }
+
     async fn cursor(&self, endpoint: &str, shard: Shard) -> Result<Option<Cursor>, Fault> {
         Ok(self.cursors.lock().unwrap().get(&(endpoint.to_owned(), shard)).copied())
     }
@@ -499,6 +508,24 @@ async fn an_event_is_found_by_the_time_in_its_id() {
     // A note from after it would be wrong to begin with.
     world.note(wanted.event.time().millis() + 1, wanted.shard, wanted.position.0);
     assert_eq!(operator.find(&id).await.unwrap(), wanted);
+}
+
+/// It kept its id, and got the time of its verdict.
+#[tokio::test]
+async fn a_message_that_waited_for_a_verdict_is_found_by_its_id() {
+    let world = Arc::new(World::default());
+    // More than a page of others, after that time and before the verdict.
+    for number in 0..3_000_u32 {
+        world.say(Shard(0), "g", NOW - 2 * HOUR, number.into());
+    }
+    let waited = world.say_with(Shard(0), "g", NOW - HOUR, EventId::new(at(NOW - 3 * HOUR), u128::MAX));
+    world.say(Shard(0), "g", NOW, 1);
+    let (operator, _kept) = app(&world).await;
+    let id = operator.read_id(&waited.event.id().to_string()).unwrap();
+    let error = operator.find(&id).await.unwrap_err().to_string();
+    assert!(error.contains("waited for a verdict"), "{error}");
+    world.decided.lock().unwrap().insert(waited.event.id(), at(NOW - HOUR));
+    assert_eq!(operator.find(&id).await.unwrap(), waited);
 }
 
 #[tokio::test]

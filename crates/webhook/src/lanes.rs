@@ -316,9 +316,10 @@ impl<W> Lanes<W> {
     }
 
     /// The first event is a letter from now on. The lane goes on when that is saved ([`Self::release`]): else, if we died
-    /// before, the event would be told after those that follow it.
+    /// before, the event would be told after those that follow it. Behind an event alone there is nothing to hold.
     pub(crate) fn take_out(&mut self, key: &LaneKey) {
-        self.go_on(key, 1, LaneState::Held);
+        let state = if key.event.is_some() { LaneState::Ready } else { LaneState::Held };
+        self.go_on(key, 1, state);
     }
 
     /// What was taken out is saved.

@@ -71,6 +71,7 @@ impl Metrics {
         self.lag_seconds.set(seconds as f64);
         self.lagging.set(standing.lagging as f64);
         self.failing.set(standing.failing as f64);
+        self.lanes.set(standing.lanes as f64);
         self.dead.set(standing.letters.dead as f64);
         self.replay.set(standing.letters.replay as f64);
         self.in_flight.set(standing.calling as f64);

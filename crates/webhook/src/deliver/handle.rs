@@ -55,6 +55,8 @@ pub struct Standing {
     pub lagging: usize,
     /// Subjects whose next event fails.
     pub failing: usize,
+    /// Subjects, or events of an endpoint that wants no order, that are in memory because there is something to tell.
+    pub lanes: usize,
     /// Calls under way.
     pub calling: usize,
     /// Its letters.

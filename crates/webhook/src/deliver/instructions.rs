@@ -114,16 +114,13 @@ impl Deliverer {
             lag_since: self.lag_since,
             lagging: self.readers.iter().map(|reader| reader.lanes.behind()).sum(),
             failing: self.readers.iter().map(|reader| reader.lanes.failing().count()).sum(),
+            lanes: self.readers.iter().map(|reader| reader.lanes.len()).sum(),
             calling: self.flights.len(),
             letters: self.letters.count,
         };
         self.metrics.show(&standing, self.parts.clock.now());
-        let (window, lanes) = self
-            .readers
-            .iter()
-            .fold((0, 0), |(window, lanes), reader| (window + reader.lanes.untold(), lanes + reader.lanes.len()));
+        let window: usize = self.readers.iter().map(|reader| reader.lanes.untold()).sum();
         self.metrics.window.set(window as f64);
-        self.metrics.lanes.set(lanes as f64);
         *self.shown.standing.lock().unwrap_or_else(PoisonError::into_inner) = standing;
     }
 }

@@ -361,3 +361,13 @@ fn at_the_end_no_lane_holds_the_cursor() {
     lanes.let_cursor_go();
     assert_eq!((lanes.cursor(), lanes.take_unsaved()), (Position(3), vec![(subject("a"), Some(up_to(0)))]));
 }
+
+#[test]
+fn an_event_alone_that_becomes_a_letter_leaves_nothing_in_memory() {
+    let mut lanes = empty(0);
+    let key = LaneKey { subject: subject("a"), event: Some(Position(1)) };
+    lanes.push(key.clone(), Position(1), 1);
+    assert_eq!(take(&mut lanes), Some((key.clone(), 1)));
+    lanes.take_out(&key);
+    assert_eq!((lanes.len(), lanes.cursor(), take(&mut lanes)), (0, Position(1), None));
+}

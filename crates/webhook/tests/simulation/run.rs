@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use webhook::asking::OnFailures;
 use webhook::deliver::Parts;
+use webhook::deliver::handle::State;
 use webhook::deliver::settings::Order;
 use webhook::endpoint::{Commands, EndpointSettings, OnFailure};
 use webhook::filter::Filter;
@@ -139,6 +140,7 @@ impl Process {
             self.start();
         }
         self.wait_until_content().await;
+        self.wait_until_empty().await;
         let numbers = 0..world.plan.endpoints.len();
         let is_done = world.judge(|judge| numbers.clone().all(|number| judge.is_done(number)));
         self.stop().await;
@@ -274,6 +276,30 @@ impl Process {
                 }
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Waits until no endpoint that is well, and is owed nothing, takes memory.
+    async fn wait_until_empty(&self) {
+        let world = &self.world;
+        let since = Instant::now();
+        loop {
+            let Some(up) = &self.up else { return };
+            let full = world.judge(|judge| {
+                lock(&up.life.handles).iter().find_map(|(number, handle)| {
+                    let standing = handle.standing();
+                    let is_idle = standing.state == State::Up && judge.is_content(*number) && judge.is_done(*number);
+                    (is_idle && standing.lanes > 0).then_some((*number, standing.lanes))
+                })
+            });
+            let Some((number, lanes)) = full else { return };
+            if since.elapsed() > PATIENCE {
+                let name = &world.plan.endpoints[number].name;
+                return world.judge(|judge| {
+                    judge.complain(format!("{name} is owed nothing, and {lanes} lanes of it are in memory"));
+                });
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
         }
     }
 

@@ -482,13 +482,13 @@ impl Ledger for Postgres {
         read!(self.reads, db => gap::list(&db, endpoint))
     }
 
-    async fn forget(&self, before: Timestamp, attempts: u64) -> Result<(), Fault> {
+    async fn forget(&self, attempts_before: Timestamp, times_before: Timestamp, most: u64) -> Result<(), Fault> {
         // Step by step, so that no transaction is long.
-        for (endpoint, up_to) in read!(self.reads, db => attempt::forgettable(&db, before, attempts))? {
+        for (endpoint, up_to) in read!(self.reads, db => attempt::forgettable(&db, attempts_before, most))? {
             let endpoint = || endpoint.clone();
             while note::has_more(self.writers.note(Note::NoAttempts { endpoint: endpoint(), up_to }).await?) {}
         }
-        while note::has_more(self.writers.note(Note::NoTimes { before }).await?) {}
+        while note::has_more(self.writers.note(Note::NoTimes { before: times_before }).await?) {}
         Ok(())
     }
 }

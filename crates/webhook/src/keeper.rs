@@ -1,6 +1,7 @@
 //! Housekeeping beside the deliverers: notes how late it is where the log stands, trims what everybody has been told of, and
 //! forgets old attempts.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chat::Fault;
@@ -10,6 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::deliver::Parts;
+use crate::endpoint::Endpoint;
 use crate::ledger::PauseReason;
 
 /// How often the time is noted: what is asked about times is answered to within this.
@@ -24,6 +26,9 @@ const TRIM_STEPS: usize = 100;
 
 /// No event is removed that is younger: see [`Ledger::trim`](crate::ledger::Ledger::trim).
 pub const LEAST_AGE: Duration = Duration::from_secs(60 * 60);
+
+/// Noted times are kept for so much longer than anybody asks for, since clocks jump. A day of them is 8,640 rows a shard.
+const TIMES_LONGER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long things are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,14 +54,18 @@ impl Default for Retention {
 pub struct Keeper {
     /// Who may hold the log: the endpoints that are configured.
     endpoints: Vec<String>,
+    /// The longest `max_age` of them.
+    longest_age: Duration,
     parts: Parts,
     retention: Retention,
 }
 
 impl Keeper {
     /// Endpoints that are not named here do not hold the log.
-    pub fn new(endpoints: Vec<String>, parts: Parts, retention: Retention) -> Self {
-        Self { endpoints, parts, retention }
+    pub fn new(endpoints: &[Arc<Endpoint>], parts: Parts, retention: Retention) -> Self {
+        let longest_age = endpoints.iter().map(|endpoint| endpoint.telling.max_age).max().unwrap_or_default();
+        let endpoints = endpoints.iter().map(|endpoint| endpoint.name.clone()).collect();
+        Self { endpoints, longest_age, parts, retention }
     }
 
     /// Keeps house until `stop`.
@@ -71,8 +80,7 @@ impl Keeper {
                 if let Err(fault) = self.trim().await {
                     say("the log could not be trimmed", &fault);
                 }
-                let before = earlier(self.parts.clock.now(), self.retention.attempts);
-                if let Err(fault) = self.parts.ledger.forget(before, self.retention.most_attempts).await {
+                if let Err(fault) = self.forget().await {
                     say("old attempts could not be forgotten", &fault);
                 }
             }
@@ -88,6 +96,13 @@ impl Keeper {
         let head = |shard| (shard, *self.parts.log.head(shard).borrow());
         let heads = self.parts.log.shards().into_iter().map(head).collect();
         self.parts.ledger.note_time(self.parts.clock.now(), heads).await
+    }
+
+    async fn forget(&self) -> Result<(), Fault> {
+        let Retention { events, attempts, most_attempts } = self.retention;
+        let now = self.parts.clock.now();
+        let times = events.max(attempts).max(self.longest_age) + TIMES_LONGER;
+        self.parts.ledger.forget(earlier(now, attempts), earlier(now, times), most_attempts).await
     }
 
     async fn trim(&self) -> Result<(), Fault> {

@@ -146,6 +146,8 @@ impl<W> Lanes<W> {
             let (behind, rest_after) = (Some(told), (!is_ahead).then_some(told));
             lanes.lanes.insert(key, Lane { failed, behind, rest_after, ..Lane::in_state(state) });
         }
+        // Those that have caught up exactly.
+        lanes.catch_up_with_those_ahead();
         lanes
     }
 

@@ -52,7 +52,8 @@ pub trait Ledger: Send + Sync {
     /// The newest noted position that is not later than a time; 0 if there is none.
     async fn position_at(&self, shard: Shard, time: Timestamp) -> Result<Position, Fault>;
 
-    /// The latest noted time at which the log had not come beyond a position; none if there is none.
+    /// The latest noted time at which the log had not come beyond a position. If the log was beyond it at all noted times,
+    /// that of the first noted position: what comes after the position is at least that old. None if nothing was noted.
     async fn time_of(&self, shard: Shard, position: Position) -> Result<Option<Timestamp>, Fault>;
 
     /// Removes events that are not in the history, up to a position; at most `limit`, the oldest first. Those that a letter
@@ -72,8 +73,9 @@ pub trait Ledger: Send + Sync {
     /// The gaps of an endpoint, oldest first; at most the newest 1,000.
     async fn gaps(&self, endpoint: &str) -> Result<Vec<Gap>, Fault>;
 
-    /// Forgets attempts and noted times before a time, and all but the newest `attempts` attempts of each endpoint.
-    async fn forget(&self, before: Timestamp, attempts: u64) -> Result<(), Fault>;
+    /// Forgets attempts before a time, all but the newest `most` attempts of each endpoint, and noted times before another
+    /// time, but for the last of them in each shard: where nothing happens it alone says how long nothing has.
+    async fn forget(&self, attempts_before: Timestamp, times_before: Timestamp, most: u64) -> Result<(), Fault>;
 }
 
 /// Where an endpoint stands in a shard of the log.

@@ -328,6 +328,12 @@ fn a_lane_that_was_told_further_than_the_log_is_read_is_told_nothing_twice() {
 }
 
 #[test]
+fn a_lane_that_was_told_just_as_far_as_the_log_is_read_is_none() {
+    let mut lanes = behind(65, vec![("a", 65)]);
+    assert_eq!((lanes.len(), lanes.take_unsaved()), (0, vec![(subject("a"), None)]));
+}
+
+#[test]
 fn a_lane_goes_on_when_what_left_it_is_saved() {
     let mut lanes = empty(0);
     for position in 1..=2 {

@@ -229,7 +229,7 @@ impl Ledger for World {
         Ok(self.gaps.lock().unwrap().iter().filter(|gap| gap.endpoint == endpoint).cloned().collect())
     }
 
-    async fn forget(&self, _: Timestamp, _: u64) -> Result<(), Fault> {
+    async fn forget(&self, _: Timestamp, _: Timestamp, _: u64) -> Result<(), Fault> {
         Ok(())
     }
 }

@@ -89,7 +89,7 @@ impl Ledger for Forgetful {
         Ok(Vec::new())
     }
 
-    async fn forget(&self, _: Timestamp, _: u64) -> Result<(), Fault> {
+    async fn forget(&self, _: Timestamp, _: Timestamp, _: u64) -> Result<(), Fault> {
         Ok(())
     }
 }

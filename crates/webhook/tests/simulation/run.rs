@@ -187,8 +187,9 @@ impl Process {
         let store = Arc::new(Store(life.clone(), Who::Engine));
         let parts = Parts { log: store.clone(), ledger: store.clone(), clock: life.clone(), announcer: store };
         let retention = Retention { events: Duration::ZERO, attempts: Duration::from_secs(600), most_attempts: 100 };
-        let endpoints = &self.world.plan.endpoints;
-        Keeper::new(endpoints.iter().map(|endpoint| endpoint.name.clone()).collect(), parts, retention)
+        let numbers = 0..self.world.plan.endpoints.len();
+        let endpoints: Vec<_> = numbers.map(|number| Arc::new(endpoint(life, number))).collect();
+        Keeper::new(&endpoints, parts, retention)
     }
 
     /// The process is gone, and what it left under way is settled.

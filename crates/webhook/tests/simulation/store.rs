@@ -58,7 +58,7 @@ enum Change {
     RemoveLetters(String, Vec<(Shard, Position)>, Who),
     Attempts(Vec<Attempt>),
     Time(Timestamp, Vec<(Shard, Position)>),
-    Forget(Timestamp, u64),
+    Forget(Timestamp, Timestamp, u64),
 }
 
 impl Disk {
@@ -163,8 +163,13 @@ impl Rows {
                     *time = now.max(*time);
                 }
             }
-            Change::Forget(before, most) => {
-                self.times.retain(|_, time| *time >= before);
+            Change::Forget(before, times_before, most) => {
+                let mut last = BTreeMap::new();
+                for ((shard, position), _) in self.times.iter().filter(|(_, time)| **time < times_before) {
+                    last.insert(*shard, *position);
+                }
+                self.times
+                    .retain(|(shard, position), time| *time >= times_before || last.get(shard) == Some(position));
                 self.attempts.retain(|attempt| attempt.time >= before);
                 let mut left: BTreeMap<String, u64> = BTreeMap::new();
                 let mut newest: Vec<Attempt> = std::mem::take(&mut self.attempts).into_iter().rev().collect();
@@ -508,7 +513,8 @@ impl Ledger for Store {
     async fn time_of(&self, shard: Shard, position: Position) -> Result<Option<Timestamp>, Fault> {
         let look = |disk: &Disk| {
             let noted = disk.rows.times_of(shard).filter(|(noted, _)| *noted <= position);
-            noted.map(|(_, time)| time).max()
+            let first = disk.rows.times_of(shard).next();
+            noted.map(|(_, time)| time).max().or(first.map(|(_, time)| time))
         };
         self.read("reading when the log was there", look).await
     }
@@ -537,8 +543,8 @@ impl Ledger for Store {
         self.read("reading gaps", look).await
     }
 
-    async fn forget(&self, before: Timestamp, attempts: u64) -> Result<(), Fault> {
-        self.write(Change::Forget(before, attempts)).await
+    async fn forget(&self, attempts_before: Timestamp, times_before: Timestamp, most: u64) -> Result<(), Fault> {
+        self.write(Change::Forget(attempts_before, times_before, most)).await
     }
 }
 

@@ -116,8 +116,13 @@ impl Deliverer {
                 let lags = !is_down && once_more.times >= LAGS_AFTER;
                 lanes.rest(&key, again(failed), once_more, lags);
             }
+            // It may be long, so that nothing of it holds the cursor.
+            Outcome::Later(after) if is_batch && key.event.is_some() => {
+                let at = later(self.parts.clock.now(), after.min(LONGEST_RETRY_AFTER));
+                self.make_letter(reader, &key, LetterState::Replay, attempted.why(), 0, at);
+            }
             Outcome::Later(after) if is_batch => {
-                lanes.rest(&key, now + after.min(LONGEST_RETRY_AFTER), failed, false);
+                lanes.rest(&key, now + after.min(LONGEST_RETRY_AFTER), failed, true);
             }
             // Which of them it refuses will be seen when they are told one by one.
             _ if is_batch => lanes.retry_alone(&key),

@@ -36,6 +36,8 @@ pub(crate) struct Judge {
     next_call: u64,
     /// What was trimmed is about these.
     trimmed: BTreeSet<Subject>,
+    /// ... and was there.
+    trimmed_places: BTreeSet<Place>,
     /// Repeats, but for those of events that are letters and, because of a death, wait for their turn as well.
     pub(crate) repeated: u64,
     /// The first promise that was broken.
@@ -137,6 +139,7 @@ impl Judge {
             ids: BTreeMap::new(),
             next_call: 0,
             trimmed: BTreeSet::new(),
+            trimmed_places: BTreeSet::new(),
             repeated: 0,
             verdict: None,
             figures: Figures::default(),
@@ -295,7 +298,9 @@ impl Judge {
         }
         watched.replay.remove(&place);
         self.figures.dead += 1;
-        if is_unwordable || telling.is_skipped {
+        // What was trimmed before the operator had it told again, or while a paused endpoint kept it in memory, is in a gap
+        // or was told, and cannot be told again.
+        if is_unwordable || telling.is_skipped || self.trimmed_places.contains(&place) {
             return;
         }
         let (failures, attempts) = (telling.failures, schedule.attempts());
@@ -394,6 +399,7 @@ impl Judge {
             for position in places {
                 let Some(fact) = self.facts.get(&(shard, *position)).cloned() else { continue };
                 self.trimmed.insert(fact.subject.clone());
+                self.trimmed_places.insert((shard, *position));
                 let watched = &mut self.watched[endpoint];
                 let owed = watched.owed.get(&shard).and_then(|subjects| subjects.get(&fact.subject));
                 if !owed.is_some_and(|owed| owed.contains(position)) {

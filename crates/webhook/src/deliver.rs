@@ -321,12 +321,13 @@ impl Deliverer {
     /// Starts as many calls as the endpoint allows: one, if it is down and it is time to probe.
     async fn start_calls(&mut self) {
         let now = Instant::now();
+        // Also if nothing may be called: how many there are decides whether the endpoint is full.
+        if self.letters.is_due(now) {
+            self.letters.load(&self.endpoint, &*self.parts.ledger, self.parts.clock.now()).await;
+        }
         let allowed = self.allowed(now);
         if self.flights.len() >= allowed {
             return;
-        }
-        if self.letters.is_due(now) {
-            self.letters.load(&self.endpoint, &*self.parts.ledger, self.parts.clock.now()).await;
         }
         self.rate_again_at = None;
         // A lane of which nothing is told may be long: what is left of it waits for its next turn.

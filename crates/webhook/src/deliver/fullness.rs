@@ -49,7 +49,7 @@ impl Deliverer {
         let has_too_many = self.letters.count.dead >= settings.max_dead;
         match settings.when_full {
             WhenFull::Pause if has_too_many && self.pause.is_none() => {
-                let detail = format!("it has {} dead letters (max_dead)", self.letters.count.dead);
+                let detail = format!("it has {} dead letters (max_dead_letters)", self.letters.count.dead);
                 self.start_pausing(PauseReason::TooManyDead, detail);
             }
             WhenFull::Pause => {}

@@ -31,7 +31,11 @@ impl Deliverer {
                 let _ = reply.send(result);
             }
             Instruction::Resume(reply) => {
-                let result = ledger.set_pause(&self.endpoint.name, None).await;
+                // By the count of before the operator looked after them it would be paused again at once.
+                let result = match self.letters.count_anew(&self.endpoint, &*ledger).await {
+                    Ok(()) => ledger.set_pause(&self.endpoint.name, None).await,
+                    Err(fault) => Err(fault),
+                };
                 if result.is_ok() {
                     tracing::info!(endpoint = self.endpoint.name, "resumed by the operator");
                     (self.pause, self.is_announced) = (None, true);
@@ -49,7 +53,15 @@ impl Deliverer {
             Instruction::Failing(limit, reply) => {
                 let _ = reply.send(self.failing(limit));
             }
-            Instruction::LettersChanged => self.letters.look_again(),
+            Instruction::LettersChanged => {
+                self.letters.look_again();
+                if let Err(fault) = self.letters.count_anew(&self.endpoint, &*ledger).await
+                    && !fault.is_unavailable()
+                {
+                    tracing::warn!(endpoint = self.endpoint.name, %fault, "letters could not be counted; they are soon");
+                }
+                self.check_dead();
+            }
         }
         self.show();
         self.changed();

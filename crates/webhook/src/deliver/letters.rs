@@ -61,6 +61,12 @@ impl Letters {
         self.load_at = Instant::now();
     }
 
+    /// Asks the ledger how many there are.
+    pub(super) async fn count_anew(&mut self, endpoint: &Endpoint, ledger: &dyn Ledger) -> Result<(), Fault> {
+        self.count = ledger.count_letters(&endpoint.name).await?;
+        Ok(())
+    }
+
     /// When to read on, if there is anything to read.
     pub(super) fn load_at(&self) -> Option<Instant> {
         let is_any = self.count.replay > 0 || self.is_news;

@@ -160,6 +160,17 @@ struct Item {
     tellings: Vec<Arc<Telling>>,
 }
 
+/// How far the log is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ahead {
+    /// There was nothing more.
+    CaughtUp,
+    /// There may be more.
+    HasMore,
+    /// As much is in memory as may be.
+    IsFull,
+}
+
 /// What became of something that went on beside the calls.
 enum Done {
     Progress(usize, Result<(), Fault>),
@@ -222,7 +233,7 @@ impl Deliverer {
     pub async fn run(mut self, stop: CancellationToken) {
         let (news, _watchers) = self.watch_heads();
         loop {
-            let is_caught_up = self.read_ahead().await;
+            let ahead = self.read_ahead().await;
             // Reading took a while: what was answered meanwhile may say that there is nothing to be called now.
             while let Some(finished) = self.flights.try_join_next_with_id() {
                 self.finish(finished);
@@ -236,8 +247,10 @@ impl Deliverer {
                 Some(instruction) = self.instructions.recv() => self.obey(instruction).await,
                 Some(finished) = self.flights.join_next_with_id() => self.finish(finished),
                 Some(done) = self.background.join_next() => self.done(done),
-                () = news.notified(), if is_caught_up => self.changed(),
+                () = news.notified(), if ahead == Ahead::CaughtUp => self.changed(),
                 () = tokio::time::sleep_until(wake_at) => self.look(),
+                // The next page, after everybody else had a turn.
+                () = task::yield_now(), if ahead == Ahead::HasMore => {}
             }
             while let Some(finished) = self.flights.try_join_next_with_id() {
                 self.finish(finished);
@@ -278,29 +291,27 @@ impl Deliverer {
         (news, watchers)
     }
 
-    /// Fills the window from the log, each shard in its turn. Returns whether there is nothing more to read for now.
-    async fn read_ahead(&mut self) -> bool {
+    /// Reads on in the log, a page of each shard in its turn: reading on and on would keep calls waiting that may begin.
+    async fn read_ahead(&mut self) -> Ahead {
         let mut untold: usize = self.readers.iter().map(|reader| reader.lanes.untold()).sum();
         let mut lanes: usize = self.readers.iter().map(|reader| reader.lanes.len()).sum();
-        let mut idle = 0;
-        while idle < self.readers.len() {
+        let mut ahead = Ahead::CaughtUp;
+        for _ in 0..self.readers.len() {
             if untold >= WINDOW || lanes >= MAX_LANES {
-                return false;
+                return Ahead::IsFull;
             }
             let place = self.turn % self.readers.len();
             let reader = &mut self.readers[place];
             self.turn = self.turn.wrapping_add(1);
             let before = (reader.lanes.untold(), reader.lanes.len());
             if reader.read_ahead(&self.endpoint, &*self.parts.log).await {
-                idle = 0;
+                ahead = Ahead::HasMore;
                 // A lane that fell behind may have taken some away.
                 untold = (untold + reader.lanes.untold()).saturating_sub(before.0);
                 lanes = (lanes + reader.lanes.len()).saturating_sub(before.1);
-            } else {
-                idle += 1;
             }
         }
-        true
+        ahead
     }
 
     /// How many calls may be in flight now.

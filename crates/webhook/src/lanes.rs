@@ -252,6 +252,14 @@ impl<W> Lanes<W> {
         if lane.rest_after.is_some() {
             return;
         }
+        // Those that are behind keep together what they may; the rest is read from the log again.
+        if lane.behind.is_some()
+            && self.kept >= self.kept_most
+            && let Some((last, _)) = lane.queue.back()
+        {
+            lane.rest_after = Some(*last);
+            return;
+        }
         if lane.queue.len() >= LANE_LENGTH {
             self.fall_behind(&key);
             self.shorten(&key);

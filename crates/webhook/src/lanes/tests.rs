@@ -377,3 +377,32 @@ fn an_event_alone_that_becomes_a_letter_leaves_nothing_in_memory() {
     lanes.take_out(&key);
     assert_eq!((lanes.len(), lanes.cursor(), take(&mut lanes)), (0, Position(1), None));
 }
+
+#[test]
+fn lanes_that_are_behind_do_not_grow_beyond_what_they_share() {
+    let count = KEPT_BEHIND as u64 / 2;
+    let names: Vec<_> = (0..count).map(|number| number.to_string()).collect();
+    let mut lanes = behind(1, names.iter().map(|name| (name.as_str(), 0)).collect());
+    while let Some(Next::Read(key, ..)) = lanes.next(1) {
+        lanes.refill(key.clone(), vec![(Position(1), 1)], Some(Position(1)), false);
+        take(&mut lanes);
+    }
+    for position in 2..2 + 4 * count {
+        push(&mut lanes, &(position % count).to_string(), position);
+    }
+    assert_eq!(lanes.kept, KEPT_BEHIND);
+    let key = lane("1");
+    assert_eq!(lanes.first(&key).map(|(position, _)| position), Some(Position(1)));
+    lanes.done(&key, 1);
+    while let Some((key, position)) = lanes.next(1).and_then(|next| match next {
+        Next::Tell(key, work) => Some((key, *work[0])),
+        Next::Read(_, after, _) => {
+            assert!(after.0 > 1, "it is read from where memory ends");
+            None
+        }
+    }) {
+        assert_eq!(key, lane("1"));
+        assert!(position > 1);
+        lanes.done(&key, 1);
+    }
+}

@@ -35,6 +35,9 @@ pub(super) struct Letters {
     /// As saved.
     pub(super) count: LetterCount,
     load_at: Instant,
+    /// Where the last page that was full ended: those of an endpoint that is down are due again at once, and would be all
+    /// that is ever read.
+    after: Option<Place>,
     /// There may be more in the ledger than the count says.
     is_news: bool,
     is_saving: bool,
@@ -51,12 +54,14 @@ impl Letters {
     pub(super) fn new(count: LetterCount) -> Self {
         let (waiting, calling) = (BTreeMap::new(), BTreeMap::new());
         let (removed, changed) = (BTreeSet::new(), BTreeMap::new());
-        Self { waiting, calling, removed, changed, count, load_at: Instant::now(), is_news: true, is_saving: false }
+        let (load_at, after) = (Instant::now(), None);
+        Self { waiting, calling, removed, changed, count, load_at, after, is_news: true, is_saving: false }
     }
 
     /// There are new ones in the ledger.
     pub(super) fn look_again(&mut self) {
         self.waiting.clear();
+        self.after = None;
         self.is_news = true;
         self.load_at = Instant::now();
     }
@@ -102,10 +107,16 @@ impl Letters {
             endpoint: Some(endpoint.name.clone()),
             state: Some(LetterState::Replay),
             due_by: Some(now),
+            after: self.after.map(|(shard, position)| (endpoint.name.clone(), shard, position)),
             limit: PAGE,
             ..LetterQuery::default()
         };
         let due = ledger.letters(&query).await?;
+        let last = due.last().map(|letter| (letter.shard, letter.position)).filter(|_| due.len() == PAGE);
+        if std::mem::replace(&mut self.after, last).is_some() && due.is_empty() {
+            // From the beginning, at once.
+            self.load_at = Instant::now();
+        }
         let new = due.into_iter().map(|letter| ((letter.shard, letter.position), letter));
         self.waiting.extend(new.filter(|(place, _)| !self.calling.contains_key(place)));
         Ok(())

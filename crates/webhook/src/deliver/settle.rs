@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::health::pause_after;
 use super::letters::Place;
 use super::recent::RecentCall;
+use super::settings::Order;
 use super::telling::{Attempted, Outcome};
 use super::{AGAIN_AFTER, Deliverer, Flight, Item, LAGS_AFTER, LONGEST_RETRY_AFTER, UNNOTED};
 use crate::lanes::{Failed, LaneKey};
@@ -202,7 +203,9 @@ impl Deliverer {
         self.metrics.count(attempted.outcome, 1);
         let (subject, tried) = (letter.subject.clone(), letter.attempts);
         let was_down = self.health.is_down();
-        self.judge_endpoint(&LaneKey { subject, event: Some(place.1) }, attempted);
+        // What is in one order says the same about the endpoint however often it is refused.
+        let event = (self.endpoint.telling.order == Order::Unordered).then_some(place.1);
+        self.judge_endpoint(&LaneKey { subject, event }, attempted);
         let wall = self.parts.clock.now();
         let (attempts, wait) = match attempted.outcome {
             Outcome::Told => return self.letters.done(place),

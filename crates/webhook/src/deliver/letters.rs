@@ -59,6 +59,12 @@ impl Letters {
     }
 
     /// There are new ones in the ledger.
+    pub(super) fn news(&mut self) {
+        self.is_news = true;
+        self.load_soon();
+    }
+
+    /// Any of them may be another in the ledger, or none.
     pub(super) fn look_again(&mut self) {
         self.waiting.clear();
         self.after = None;
@@ -181,7 +187,10 @@ impl Letters {
     /// Of what could not be saved, what has not changed since is saved later.
     pub(super) fn saved(&mut self, changes: LetterChanges, result: Result<(), Fault>) {
         self.is_saving = false;
-        if result.is_err() {
+        if result.is_ok() {
+            // Until then none could be read.
+            self.load_soon();
+        } else {
             self.removed.extend(changes.removed);
             for letter in changes.changed {
                 self.changed.entry((letter.shard, letter.position)).or_insert(letter);

@@ -46,7 +46,7 @@ impl Deliverer {
         match done {
             Ok(Done::Progress(place, result)) => {
                 if self.readers[place].saved(endpoint, result) {
-                    self.letters.look_again();
+                    self.letters.news();
                 }
             }
             Ok(Done::Letters(changes, result)) => {

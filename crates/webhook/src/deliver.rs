@@ -502,3 +502,6 @@ impl std::fmt::Debug for Parts {
         f.debug_struct("Parts").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

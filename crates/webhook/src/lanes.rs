@@ -166,6 +166,11 @@ impl<W> Lanes<W> {
         self.lanes.len()
     }
 
+    /// Whether a lane has something to tell.
+    pub(crate) fn has(&self, key: &LaneKey) -> bool {
+        self.lanes.contains_key(key)
+    }
+
     /// How many lanes are behind.
     pub(crate) fn behind(&self) -> usize {
         self.behind

@@ -120,8 +120,13 @@ impl Reader {
                 self.lanes.skip(position);
                 continue;
             }
-            let event = (endpoint.telling.order == Order::Unordered).then_some(position);
-            self.lanes.push(LaneKey { subject, event }, position, Telling::new(entry, command, self.started, previous));
+            let mut key = LaneKey::from(subject);
+            // What the subject's own lane is behind with, from when the endpoint wanted order, is read from the log later, and
+            // is not to be told beside that, too.
+            if endpoint.telling.order == Order::Unordered && !self.lanes.has(&key) {
+                key.event = Some(position);
+            }
+            self.lanes.push(key, position, Telling::new(entry, command, self.started, previous));
         }
         is_any
     }

@@ -443,3 +443,28 @@ async fn letters_behind_a_page_of_refused_ones_are_tried_too() {
     }
     assert_eq!(pages, [(1, 256), (257, 44), (1, 256)]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_wants_no_order_any_more_is_told_nothing_twice() {
+    let world = Arc::new(World::default());
+    (0..4).for_each(|_| drop(world.say("a")));
+    *world.cursor.lock().unwrap() = Position(2);
+    world.behind.lock().unwrap().push((subject("a"), Behind { told: Position(1), trouble: None }));
+    let mut deliverer = open(&world, unordered()).await;
+    deliverer.read_ahead().await;
+    let mut told = Vec::new();
+    while told.len() < 10 {
+        let reader = &mut deliverer.readers[0];
+        match reader.lanes.next(1) {
+            Some(Next::Tell(key, tellings)) => {
+                told.extend(tellings.iter().map(|telling| telling.entry.position.0));
+                reader.lanes.done(&key, tellings.len());
+            }
+            Some(Next::Read(key, after, limit)) => {
+                reader.read_lane(&deliverer.endpoint, &*world, key, after, limit).await;
+            }
+            None => break,
+        }
+    }
+    assert_eq!(told, [2, 3, 4]);
+}

@@ -555,7 +555,7 @@ impl Watched {
     ) -> Option<String> {
         let (place, life) = ((said.told.shard, said.told.position), self.life);
         let is_letter = self.replay.contains(&place);
-        let is_ordered = plan.telling.order == Order::Ordered && !is_letter;
+        let is_ordered = plan.order_in(life) == Order::Ordered && !is_letter;
         let owed = self.owed.get(&place.0).and_then(|subjects| subjects.get(&fact.subject));
         let skipped = owed
             .into_iter()

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use webhook::asking::OnFailures;
 use webhook::deliver::Parts;
 use webhook::deliver::handle::State;
-use webhook::deliver::settings::Order;
+use webhook::deliver::settings::{Order, TellingSettings};
 use webhook::endpoint::{Commands, EndpointSettings, OnFailure};
 use webhook::filter::Filter;
 use webhook::headers::CustomHeaders;
@@ -147,8 +147,9 @@ impl Process {
         // Nothing is told again after an orderly stop. (A pause that is announced only then is told, and may be refused.)
         let (repeated, events) = world.judge(|judge| (judge.repeated, judge.figures.events));
         // But for what was both a letter and waiting for its turn: the engine may be busy with the second.
-        let may_repeat = world.plan.endpoints.iter().any(|endpoint| endpoint.telling.order == Order::Unordered);
         let lives = self.lives;
+        let is_unordered = |endpoint: &EndpointPlan| (1..=lives).any(|life| endpoint.order_in(life) == Order::Unordered);
+        let may_repeat = world.plan.endpoints.iter().any(is_unordered);
         let is_quiet = |judge: &mut Judge| {
             let are_content = (0..world.plan.endpoints.len()).all(|number| judge.is_content(number));
             are_content && !(may_repeat && lives > 1)
@@ -444,7 +445,7 @@ fn endpoint(life: &Arc<Life>, number: usize) -> Endpoint {
         commands,
         timeout: plan.timeout,
         on_failure: OnFailure::Allow,
-        telling: plan.telling.clone(),
+        telling: TellingSettings { order: plan.order_in(life.number), ..plan.telling.clone() },
         concurrency: plan.concurrency,
         secret: Some(secret),
         filter: Filter::default(),

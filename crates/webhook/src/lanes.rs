@@ -303,6 +303,21 @@ impl<W> Lanes<W> {
         }
     }
 
+    /// Up to where a lane that is behind is told.
+    pub(crate) fn told(&self, key: &LaneKey) -> Option<Position> {
+        self.lanes.get(key)?.behind
+    }
+
+    /// The first event of a lane that is behind and has none in memory; what comes after it is read when it is told.
+    pub(crate) fn put_first(&mut self, key: &LaneKey, position: Position, work: W) {
+        let Some(lane) = self.lanes.get_mut(key).filter(|lane| lane.behind.is_some() && lane.queue.is_empty()) else {
+            return;
+        };
+        lane.queue.push_back((position, Arc::new(work)));
+        lane.rest_after = Some(position);
+        self.kept += 1;
+    }
+
     /// What is to be done next: of one lane, at most so many events.
     pub(crate) fn next(&mut self, limit: usize) -> Option<Next<W>> {
         let key = self.ready.pop_front()?;

@@ -117,7 +117,7 @@ pub enum Skipped {
     Done,
     /// It is not the next event of any subject that fails.
     NotFailing,
-    /// A call about it is under way: ask again.
+    /// A call about it is under way, or what became of one is being saved, or it is still looked for: ask again.
     Calling,
 }
 

@@ -1,5 +1,6 @@
 //! What the operator has a deliverer do, and what is shown.
 
+use std::collections::BTreeSet;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
@@ -13,6 +14,9 @@ use super::reader::Reader;
 use super::{Deliverer, GRACE};
 use crate::lanes::{Failed, LaneKey};
 use crate::ledger::LetterState;
+
+/// So many lanes are read from the log to find what is to be skipped: about a second of reading, in which nothing is told.
+const MOST_READ_TO_SKIP: usize = 1000;
 
 impl Deliverer {
     pub(super) async fn obey(&mut self, instruction: Instruction) {
@@ -48,7 +52,13 @@ impl Deliverer {
                 let _ = reply.send(result);
             }
             Instruction::Skip(event, reply) => {
-                let _ = reply.send(self.skip(event));
+                let skipped = match self.skip(event) {
+                    // After a restart lanes that fail are known before their events are.
+                    Skipped::NotFailing if !self.read_failing(event).await => Skipped::Calling,
+                    Skipped::NotFailing => self.skip(event),
+                    skipped => skipped,
+                };
+                let _ = reply.send(skipped);
             }
             Instruction::Failing(limit, reply) => {
                 let _ = reply.send(self.failing(limit));
@@ -67,7 +77,29 @@ impl Deliverer {
         self.changed();
     }
 
+    /// Reads the events of failing lanes that are not in memory, until it has found one. Returns whether there may be no
+    /// more of them: if so many are left that this would take long, somebody asks again.
+    async fn read_failing(&mut self, event: EventId) -> bool {
+        let mut reads = 0;
+        for reader in &mut self.readers {
+            let unread = reader.lanes.failing().filter(|(_, _, first)| first.is_none()).map(|(key, ..)| key.clone());
+            for key in unread.collect::<BTreeSet<LaneKey>>() {
+                if reads >= MOST_READ_TO_SKIP {
+                    return false;
+                }
+                reads += 1;
+                if reader.read_first(&self.endpoint, &*self.parts.log, &key).await == Some(event) {
+                    return true;
+                }
+            }
+        }
+        true
+    }
+
     pub(super) fn skip(&mut self, event: EventId) -> Skipped {
+        if self.letters.is_busy(event) {
+            return Skipped::Calling;
+        }
         for reader in 0..self.readers.len() {
             let lanes = &self.readers[reader].lanes;
             let failing = lanes.failing().map(|(key, failed, _)| (key.clone(), failed));
@@ -82,6 +114,8 @@ impl Deliverer {
             self.make_letter(reader, &key, LetterState::Dead, why, attempts, now);
             return Skipped::Done;
         }
+        // Whoever asked looks for it among the letters next: it must not be told meanwhile.
+        self.letters.put_aside(event);
         Skipped::NotFailing
     }
 

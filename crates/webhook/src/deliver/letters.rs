@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chat::Fault;
 use chat::event::{Position, Shard, Subject};
-use chat::id::Timestamp;
+use chat::id::{EventId, Timestamp};
 use tokio::time::Instant;
 
 use super::settings::Order;
@@ -29,6 +29,8 @@ pub(super) struct Letters {
     /// Letters that are due.
     waiting: BTreeMap<Place, Letter>,
     calling: BTreeMap<Place, Letter>,
+    /// What is told, or was, as long as what became of that is not saved.
+    busy: BTreeMap<Place, EventId>,
     /// What is not saved yet.
     removed: BTreeSet<Place>,
     changed: BTreeMap<Place, Letter>,
@@ -55,7 +57,8 @@ impl Letters {
         let (waiting, calling) = (BTreeMap::new(), BTreeMap::new());
         let (removed, changed) = (BTreeSet::new(), BTreeMap::new());
         let (load_at, after) = (Instant::now(), None);
-        Self { waiting, calling, removed, changed, count, load_at, after, is_news: true, is_saving: false }
+        let (busy, is_saving) = (BTreeMap::new(), false);
+        Self { waiting, calling, busy, removed, changed, count, load_at, after, is_news: true, is_saving }
     }
 
     /// There are new ones in the ledger.
@@ -138,7 +141,19 @@ impl Letters {
         let place = *free?.0;
         let letter = self.waiting.remove(&place)?;
         self.calling.insert(place, letter.clone());
+        self.busy.insert(place, letter.event);
         Some(letter)
+    }
+
+    /// Whether an event's letter is being told, or what became of that is not saved: what anybody writes about it now would
+    /// be written over.
+    pub(super) fn is_busy(&self, event: EventId) -> bool {
+        self.busy.values().any(|busy| *busy == event)
+    }
+
+    /// Does not tell an event's letter before it is read again.
+    pub(super) fn put_aside(&mut self, event: EventId) {
+        self.waiting.retain(|_, letter| letter.event != event);
     }
 
     /// How many of them are being told.
@@ -188,6 +203,15 @@ impl Letters {
     pub(super) fn saved(&mut self, changes: LetterChanges, result: Result<(), Fault>) {
         self.is_saving = false;
         if result.is_ok() {
+            let changed = changes.changed.iter().map(|letter| (letter.shard, letter.position));
+            for place in changes.removed.iter().copied().chain(changed) {
+                let is_again = self.calling.contains_key(&place)
+                    || self.removed.contains(&place)
+                    || self.changed.contains_key(&place);
+                if !is_again {
+                    self.busy.remove(&place);
+                }
+            }
             // Until then none could be read.
             self.load_soon();
         } else {

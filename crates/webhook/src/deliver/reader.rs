@@ -168,6 +168,36 @@ impl Reader {
         }
     }
 
+    /// Reads the first event of a lane that is behind and has none in memory. Returns it, if there is one.
+    pub(super) async fn read_first(
+        &mut self,
+        endpoint: &Endpoint,
+        log: &dyn Log,
+        key: &LaneKey,
+    ) -> Option<EventId> {
+        let (mut after, up_to) = (self.lanes.told(key)?, self.lanes.read_to());
+        loop {
+            let entries = match log.log_of(&key.subject, after, up_to, READ_BATCH).await {
+                Ok(entries) => entries,
+                Err(fault) => {
+                    self.unread(&endpoint.name, &fault);
+                    return None;
+                }
+            };
+            let next = entries.last().map(|entry| entry.position).filter(|_| entries.len() == READ_BATCH);
+            for entry in entries {
+                if let Some(command) = endpoint.tells(&entry.event)
+                    && !self.known_letters.contains(&entry.position)
+                {
+                    let (position, event) = (entry.position, entry.event.id());
+                    self.lanes.put_first(key, position, Telling::new(entry, command, self.started, None));
+                    return Some(event);
+                }
+            }
+            after = next?;
+        }
+    }
+
     /// Remembers the newest event of a subject. Returns the one before, if that is known.
     fn succeed(&mut self, subject: &Subject, event: EventId) -> Option<Option<EventId>> {
         if let Some(newest) = self.newest.get_mut(subject) {

@@ -15,13 +15,14 @@ use http_body_util::Full;
 use hyper::Request;
 use tokio::sync::watch;
 
+use super::handle::Skipped;
 use super::settings::{Order, TellingSettings, WhenFull};
 use super::telling::Outcome;
 use super::*;
 use crate::codec::{Call, Codec, Unreadable};
 use crate::endpoint::{Commands, EndpointSettings, OnFailure};
 use crate::ledger::{
-    Behind, Cursor, Gap, Letter, LetterCount, LetterQuery, LetterState, PauseReason, Progress, Trimmed,
+    Behind, Cursor, Gap, Letter, LetterCount, LetterQuery, LetterState, PauseReason, Progress, Trimmed, Trouble,
 };
 use crate::transport::{Answer, CallFailure, Transport};
 use crate::tunnel::forget::Forgetful;
@@ -467,4 +468,46 @@ async fn an_endpoint_that_wants_no_order_any_more_is_told_nothing_twice() {
         }
     }
     assert_eq!(told, [2, 3, 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_in_trouble_can_be_skipped_after_a_restart() {
+    let world = Arc::new(World::default());
+    let (first, second) = (world.say("a"), world.say("a"));
+    *world.cursor.lock().unwrap() = Position(2);
+    let due = Timestamp::from_millis(NOW.millis() + 1000);
+    let trouble = Some(Trouble { attempts: 1, since: NOW, due });
+    world.behind.lock().unwrap().push((subject("a"), Behind { told: Position(0), trouble }));
+    let mut deliverer = open(&world, TellingSettings::default()).await;
+    for (event, expected) in [
+        (second.event.id(), Skipped::NotFailing),
+        (first.event.id(), Skipped::Done),
+        (first.event.id(), Skipped::NotFailing),
+    ] {
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        deliverer.obey(Instruction::Skip(event, reply)).await;
+        assert_eq!(answer.await, Ok(expected));
+    }
+    let letters: Vec<_> = deliverer.readers[0].letters.iter().map(|letter| letter.position).collect();
+    assert_eq!(letters, [Position(1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_letter_is_not_skipped_while_it_is_told_or_that_is_saved() {
+    let world = Arc::new(World::default());
+    let letter = world.write(&world.say("a"), LetterState::Replay);
+    let mut deliverer = open(&world, TellingSettings::default()).await;
+    deliverer.letters.load(&deliverer.endpoint, &*world, NOW).await;
+    assert_eq!(deliverer.skip(letter.event), Skipped::NotFailing);
+    assert_eq!(deliverer.letters.next(Order::Ordered), None, "nor is it told while it is skipped");
+    deliverer.letters.look_again();
+    deliverer.letters.load(&deliverer.endpoint, &*world, NOW).await;
+    assert!(deliverer.letters.next(Order::Ordered).is_some());
+    assert_eq!(deliverer.skip(letter.event), Skipped::Calling);
+    deliverer.letters.change((letter.shard, letter.position), |_| {});
+    assert_eq!(deliverer.skip(letter.event), Skipped::Calling);
+    let changes = deliverer.letters.unsaved().unwrap();
+    assert_eq!(deliverer.skip(letter.event), Skipped::Calling);
+    deliverer.letters.saved(changes, Ok(()));
+    assert_eq!(deliverer.skip(letter.event), Skipped::NotFailing);
 }

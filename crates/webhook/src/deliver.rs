@@ -122,6 +122,8 @@ pub struct Deliverer {
     /// What is told by which task.
     calling: HashMap<task::Id, Flight>,
     background: JoinSet<Done>,
+    /// What goes on in which task.
+    doing: HashMap<task::Id, Doing>,
     health: Health,
     rate: Option<Rate>,
     /// When the rate allows the next call.
@@ -132,6 +134,8 @@ pub struct Deliverer {
     is_pausing: bool,
     announce_at: Instant,
     is_too_old: bool,
+    /// Somebody looks how old its oldest event is.
+    is_looking: bool,
     /// Failed attempts that are not noted yet.
     attempts: Vec<Attempt>,
     is_noting: bool,
@@ -171,10 +175,19 @@ enum Ahead {
     IsFull,
 }
 
+/// Something that goes on beside the calls.
+enum Doing {
+    Progress(usize),
+    Letters(LetterChanges),
+    Attempts,
+    Pause,
+    Age,
+}
+
 /// What became of something that went on beside the calls.
 enum Done {
     Progress(usize, Result<(), Fault>),
-    Letters(LetterChanges, Result<(), Fault>),
+    Letters(Result<(), Fault>),
     Attempts(Result<(), Fault>),
     Pause(Result<(), Fault>),
     Age(Result<Option<Timestamp>, Fault>),
@@ -207,6 +220,7 @@ impl Deliverer {
             flights: JoinSet::new(),
             calling: HashMap::new(),
             background: JoinSet::new(),
+            doing: HashMap::new(),
             health: Health::default(),
             rate_again_at: None,
             pause,
@@ -214,6 +228,7 @@ impl Deliverer {
             is_pausing: false,
             announce_at: now,
             is_too_old: false,
+            is_looking: false,
             attempts: Vec::new(),
             is_noting: false,
             age_at: now,
@@ -246,7 +261,7 @@ impl Deliverer {
                 () = stop.cancelled() => break,
                 Some(instruction) = self.instructions.recv() => self.obey(instruction).await,
                 Some(finished) = self.flights.join_next_with_id() => self.finish(finished),
-                Some(done) = self.background.join_next() => self.done(done),
+                Some(done) = self.background.join_next_with_id() => self.done(done),
                 () = news.notified(), if ahead == Ahead::CaughtUp => self.changed(),
                 () = tokio::time::sleep_until(wake_at) => self.look(),
                 // The next page, after everybody else had a turn.
@@ -271,7 +286,7 @@ impl Deliverer {
     }
 
     async fn wait_for_saves(&mut self) {
-        while let Some(done) = self.background.join_next().await {
+        while let Some(done) = self.background.join_next_with_id().await {
             self.done(done);
         }
     }

@@ -6,7 +6,7 @@ use chat::id::Timestamp;
 use tokio::time::Instant;
 
 use super::settings::WhenFull;
-use super::{Deliverer, Done};
+use super::{Deliverer, Doing, Done};
 use crate::ledger::{Pause, PauseReason};
 
 impl Deliverer {
@@ -17,8 +17,12 @@ impl Deliverer {
         if places.is_empty() {
             return self.judge_age(None);
         }
+        // While the store hangs, one that waits for it is enough.
+        if std::mem::replace(&mut self.is_looking, true) {
+            return;
+        }
         let ledger = self.parts.ledger.clone();
-        self.background.spawn(async move {
+        let task = self.background.spawn(async move {
             let mut oldest: Option<Timestamp> = None;
             for (shard, told) in places {
                 match ledger.time_of(shard, told).await {
@@ -29,6 +33,7 @@ impl Deliverer {
             }
             Done::Age(Ok(oldest))
         });
+        self.doing.insert(task.id(), Doing::Age);
     }
 
     pub(super) fn judge_age(&mut self, since: Option<Timestamp>) {
@@ -97,12 +102,13 @@ impl Deliverer {
         let Some(pause) = self.pause.clone().filter(|_| is_due) else { return };
         self.is_pausing = true;
         let (parts, name) = (self.parts.clone(), self.endpoint.name.clone());
-        self.background.spawn(async move {
+        let task = self.background.spawn(async move {
             let result = match parts.announcer.announce(&name, &pause).await {
                 Ok(()) => parts.ledger.set_pause(&name, Some(pause)).await,
                 Err(fault) => Err(fault),
             };
             Done::Pause(result)
         });
+        self.doing.insert(task.id(), Doing::Pause);
     }
 }

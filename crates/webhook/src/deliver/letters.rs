@@ -221,10 +221,6 @@ impl Letters {
             }
         }
     }
-
-    pub(super) fn save_broke_off(&mut self) {
-        self.is_saving = false;
-    }
 }
 
 /// Saves what has changed. Removing first and changing later are two steps: what is between them is a repeat at worst.

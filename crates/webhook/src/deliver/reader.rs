@@ -261,11 +261,6 @@ impl Reader {
     pub(super) fn save_at_once(&mut self) {
         self.save_again_at = None;
     }
-
-    /// What was being saved is neither known to be saved nor not: it is saved again.
-    pub(super) fn save_broke_off(&mut self, endpoint: &str) {
-        self.saved(endpoint, Err(Fault::new("saving broke off")));
-    }
 }
 
 /// Where the letters of an endpoint are that its cursor has not passed.

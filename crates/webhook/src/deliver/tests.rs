@@ -511,3 +511,29 @@ async fn a_letter_is_not_skipped_while_it_is_told_or_that_is_saved() {
     deliverer.letters.saved(changes, Ok(()));
     assert_eq!(deliverer.skip(letter.event), Skipped::NotFailing);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_save_that_breaks_off_is_no_other_save() {
+    let world = Arc::new(World::default());
+    world.say("a");
+    let mut deliverer = open(&world, TellingSettings::default()).await;
+    deliverer.read_ahead().await;
+    let item = next(&mut deliverer);
+    deliverer.make_letter(0, &item.key, LetterState::Dead, String::new(), 1, NOW);
+    assert!(deliverer.save(), "there is a letter to save");
+    assert_eq!(deliverer.background.len(), 1);
+    let broken = deliverer.background.spawn(async { panic!("a bug") });
+    deliverer.doing.insert(broken.id(), Doing::Attempts);
+    deliverer.is_noting = true;
+    while let Some(done) = deliverer.background.join_next_with_id().await {
+        let was_broken = done.is_err();
+        deliverer.done(done);
+        if was_broken {
+            assert!(!deliverer.is_noting);
+            deliverer.readers[0].save_at_once();
+            assert!(deliverer.readers[0].unsaved().is_none(), "the letter is not saved a second time");
+        }
+    }
+    assert_eq!(world.letters.lock().unwrap().len(), 1);
+    assert!(deliverer.doing.is_empty());
+}

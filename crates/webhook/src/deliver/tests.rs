@@ -520,11 +520,11 @@ async fn a_save_that_breaks_off_is_no_other_save() {
     deliverer.read_ahead().await;
     let item = next(&mut deliverer);
     deliverer.make_letter(0, &item.key, LetterState::Dead, String::new(), 1, NOW);
-    assert!(deliverer.save(), "there is a letter to save");
-    assert_eq!(deliverer.background.len(), 1);
     let broken = deliverer.background.spawn(async { panic!("a bug") });
     deliverer.doing.insert(broken.id(), Doing::Attempts);
     deliverer.is_noting = true;
+    assert!(deliverer.save(), "there is a letter to save");
+    assert_eq!(deliverer.background.len(), 2);
     while let Some(done) = deliverer.background.join_next_with_id().await {
         let was_broken = done.is_err();
         deliverer.done(done);

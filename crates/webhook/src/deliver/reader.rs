@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::settings::Order;
 use super::telling::Telling;
-use super::{AGAIN_AFTER, UNREAD_AGAIN_AFTER};
+use super::{AGAIN_AFTER, LONGEST_RETRY_AFTER, UNREAD_AGAIN_AFTER};
 use crate::endpoint::Endpoint;
 use crate::lanes::{LaneKey, Lanes};
 use crate::ledger::{Cursor, Ledger, Letter, LetterQuery, Progress, Trouble};
@@ -70,7 +70,7 @@ impl Reader {
         };
         let behind = ledger.behind(name, shard).await?;
         let (now, wall) = (Instant::now(), clock.now());
-        let due = |trouble: &Trouble| now + wait_until(trouble.due, wall, endpoint.telling.schedule.longest());
+        let due = |trouble: &Trouble| now + wait_for(trouble, wall, endpoint.telling.schedule.longest());
         let lanes = Lanes::new(cursor.position, behind, share, due);
         let known_letters = letters_after(name, shard, lanes.all_told(), ledger).await?;
         Ok(Self {
@@ -292,8 +292,27 @@ async fn letters_after(
     }
 }
 
-/// How long it is until a time of day, which may have jumped: never longer than `longest`.
-pub(super) fn wait_until(due: Timestamp, now: Timestamp, longest: Duration) -> Duration {
-    let millis = due.millis().saturating_sub(now.millis()).max(0).unsigned_abs();
+/// How long an event in trouble waits after a restart. `longest`: of its schedule. It may have been asked for more; but a
+/// clock that is now before the beginning of its trouble has jumped, and says nothing.
+fn wait_for(trouble: &Trouble, now: Timestamp, longest: Duration) -> Duration {
+    let longest = if now < trouble.since { longest } else { longest.max(LONGEST_RETRY_AFTER) };
+    let millis = trouble.due.millis().saturating_sub(now.millis()).max(0).unsigned_abs();
     Duration::from_millis(millis).min(longest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_restart_it_waits_as_long_as_it_was_asked_for_but_not_because_of_a_clock() {
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
+        let (schedule, hour) = (Duration::from_secs(5), 3600);
+        let trouble = Trouble { attempts: 1, since: at(100 * hour), due: at(102 * hour) };
+        let wait = |now| wait_for(&trouble, at(now), schedule).as_secs();
+        assert_eq!((wait(101 * hour), wait(103 * hour)), (3600, 0));
+        assert_eq!(wait(99 * hour), 5, "the clock was set back");
+        let trouble = Trouble { due: at(1000 * hour), ..trouble };
+        assert_eq!(wait_for(&trouble, at(101 * hour), schedule), LONGEST_RETRY_AFTER);
+    }
 }

@@ -144,8 +144,11 @@ impl Deliverer {
         let times = failed.times.saturating_add(1);
         let streak = self.health.streak();
         let (attempts, since) = match failed.trouble {
-            // It was tried before it was due, because the endpoint was back: that does not count.
+            // It was tried before it was due, because the endpoint was back: that does not count, but what it asks for does.
             Some((trouble, due)) if due > now => {
+                let (asked, asked_wall) = (now + at_least, later(wall, at_least));
+                let trouble = if asked > due { Trouble { due: asked_wall, ..trouble } } else { trouble };
+                let due = due.max(asked);
                 return lanes.rest(key, due, Failed { times, streak, trouble: Some((trouble, due)) }, true);
             }
             Some((trouble, _)) => (trouble.attempts + 1, trouble.since),

@@ -19,8 +19,9 @@ use crate::store::{Rows, Who, name_of};
 /// What an answer says is minded after this time: the deliverer may be reading when it comes.
 const LEARNS_WITHIN: Duration = Duration::from_millis(250);
 
-/// What an answer says about one event is minded for this long at least: an endpoint that counts as down is probed then.
-const PROBED_AFTER: Duration = Duration::from_millis(800);
+/// After so many failures without a success the endpoint may count as down: then it is probed with anything, and when it is
+/// back everything goes on, whatever was asked for of one event.
+const MAY_BE_DOWN_AFTER: u32 = 8;
 
 /// Where an event is.
 type Place = (Shard, Position);
@@ -100,6 +101,8 @@ struct Watched {
     quiet_from: Option<Duration>,
     /// No call may begin after the first and before the second: it asked for that.
     held: Option<(Duration, Duration)>,
+    /// Calls that failed since one was accepted.
+    failures: u32,
 }
 
 /// What is known about telling one endpoint of one event.
@@ -261,6 +264,10 @@ impl Judge {
             }
             _ => {}
         }
+        watched.failures = if outcome == Outcome::Accepted { 0 } else { watched.failures + 1 };
+        if watched.failures == MAY_BE_DOWN_AFTER {
+            watched.tellings.values_mut().for_each(|telling| telling.not_before = None);
+        }
         for place in places {
             let telling = watched.tellings.entry(place).or_default();
             if outcome == Outcome::Accepted {
@@ -269,8 +276,10 @@ impl Judge {
                     watched.settle(place, &fact.subject);
                 }
             } else {
-                if let Outcome::Later(after) = outcome {
-                    telling.not_before = Some(now + after.min(PROBED_AFTER));
+                if let Outcome::Later(after) = outcome
+                    && watched.failures < MAY_BE_DOWN_AFTER
+                {
+                    telling.not_before = Some(now + after);
                 }
                 telling.failures += 1;
                 telling.failed_first.get_or_insert(now);

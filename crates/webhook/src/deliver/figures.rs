@@ -67,8 +67,7 @@ impl Metrics {
 
     pub(super) fn show(&self, standing: &Standing, now: Timestamp) {
         self.lag.set(standing.lag_events as f64);
-        let seconds = standing.lag_since.map_or(0, |since| (now.millis() - since.millis()).max(0) / 1000);
-        self.lag_seconds.set(seconds as f64);
+        self.lag_seconds.set(standing.lag_seconds(now) as f64);
         self.lagging.set(standing.lagging as f64);
         self.failing.set(standing.failing as f64);
         self.lanes.set(standing.lanes as f64);

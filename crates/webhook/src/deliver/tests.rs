@@ -5,7 +5,8 @@ use std::sync::Mutex;
 
 use bytes::Bytes;
 use chat::conversation::ConversationId;
-use chat::event::{Event, LogEntry, Position, Subject};
+use chat::event::{Event, GroupChange, LogEntry, Position, Subject};
+use chat::group::GroupKind;
 use chat::id::{EventId, GroupId};
 use chat::message::Message;
 use chat::question::{Question, Verdict};
@@ -21,6 +22,7 @@ use super::telling::Outcome;
 use super::*;
 use crate::codec::{Call, Codec, Unreadable};
 use crate::endpoint::{Commands, EndpointSettings, OnFailure};
+use crate::filter::{Criteria, Filter};
 use crate::ledger::{
     Behind, Cursor, Gap, Letter, LetterCount, LetterQuery, LetterState, PauseReason, Progress, Trimmed, Trouble,
 };
@@ -265,6 +267,10 @@ impl Codec for Plain {
 
     fn verdict(&self, _: &'static str, _: &Question, _: &[u8]) -> Result<Verdict, Unreadable> {
         Ok(Verdict::Allow)
+    }
+
+    fn conversation(&self, id: &ConversationId) -> Option<String> {
+        id.group().map(|group| format!("of {group}"))
     }
 
     fn tells(&self, _: &Event) -> Option<&'static str> {
@@ -536,4 +542,25 @@ async fn a_save_that_breaks_off_is_no_other_save() {
     }
     assert_eq!(world.letters.lock().unwrap().len(), 1);
     assert!(deliverer.doing.is_empty());
+}
+
+#[test]
+fn what_a_group_changes_is_in_its_conversation() {
+    let change = Event::GroupChanged(GroupChange {
+        id: EventId::new(NOW, 1),
+        group: GroupId::from("a"),
+        kind: GroupKind::Public,
+        actor: Actor::System,
+        origin: Origin::default(),
+        time: NOW,
+        name: None,
+        introduction: None,
+        announcement: None,
+        face_url: None,
+    });
+    let named = |name: &str| Criteria { conversations: [name.to_owned()].into(), ..Criteria::default() };
+    let wants = |filter: Filter| filter.wants(&change, &Plain);
+    assert!(wants(Filter { only: named("of a"), except: Criteria::default() }));
+    assert!(!wants(Filter { only: named("of b"), except: Criteria::default() }));
+    assert!(!wants(Filter { only: Criteria::default(), except: named("of a") }));
 }

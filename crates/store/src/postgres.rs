@@ -470,12 +470,13 @@ impl Ledger for Postgres {
     async fn trim(
         &self,
         shard: Shard,
+        from: Position,
         up_to: Position,
         limit: usize,
         let_go: Vec<(String, Position)>,
         now: Timestamp,
     ) -> Result<Trimmed, Fault> {
-        note::trimmed(self.writers.note(Note::Trim { shard, up_to, limit, let_go, now }).await?)
+        note::trimmed(self.writers.note(Note::Trim { shard, from, up_to, limit, let_go, now }).await?)
     }
 
     async fn gaps(&self, endpoint: &str) -> Result<Vec<Gap>, Fault> {

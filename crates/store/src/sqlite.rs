@@ -349,12 +349,13 @@ impl Ledger for Sqlite {
     async fn trim(
         &self,
         shard: Shard,
+        from: Position,
         up_to: Position,
         limit: usize,
         let_go: Vec<(String, Position)>,
         now: Timestamp,
     ) -> Result<Trimmed, Fault> {
-        note::trimmed(self.writer.note(Note::Trim { shard, up_to, limit, let_go, now }).await?)
+        note::trimmed(self.writer.note(Note::Trim { shard, from, up_to, limit, let_go, now }).await?)
     }
 
     async fn gaps(&self, endpoint: &str) -> Result<Vec<Gap>, Fault> {

@@ -138,8 +138,11 @@ impl Keeper {
                 up_to = up_to.min(told);
             }
         }
+        // What is kept for its letter's sake is passed over once, and not in each step.
+        let mut from = Position(0);
         for _ in 0..TRIM_STEPS {
-            let trimmed = ledger.trim(shard, up_to, TRIM_STEP, owed.clone(), now).await?;
+            let trimmed = ledger.trim(shard, from, up_to, TRIM_STEP, owed.clone(), now).await?;
+            from = trimmed.last;
             if trimmed.events == 0 {
                 break;
             }
@@ -153,6 +156,9 @@ impl Keeper {
                     events = trimmed.events,
                     "trimmed before the endpoint was told; the gap is noted"
                 );
+            }
+            if trimmed.events < TRIM_STEP as u64 {
+                break;
             }
         }
         Ok(())

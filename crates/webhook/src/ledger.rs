@@ -56,7 +56,8 @@ pub trait Ledger: Send + Sync {
     /// that of the first noted position: what comes after the position is at least that old. None if nothing was noted.
     async fn time_of(&self, shard: Shard, position: Position) -> Result<Option<Timestamp>, Fault>;
 
-    /// Removes events that are not in the history, up to a position; at most `limit`, the oldest first. Those that a letter
+    /// Removes events that are not in the history, after one position and up to another; at most `limit`, the oldest first:
+    /// whoever goes on in steps goes on after the last that was removed, so as not to look at what stays again. Those that a letter
     /// is about, and the newest event of the shard, stay. With them, in one transaction, notes the gap of each endpoint of
     /// `let_go` that was told only up to an earlier position than what was removed last: one gap for each `after`, which
     /// grows. Never called for what is younger than an hour: a repeat of an event without a place in the history is
@@ -64,6 +65,7 @@ pub trait Ledger: Send + Sync {
     async fn trim(
         &self,
         shard: Shard,
+        from: Position,
         up_to: Position,
         limit: usize,
         let_go: Vec<(String, Position)>,

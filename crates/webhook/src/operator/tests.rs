@@ -218,6 +218,7 @@ impl Ledger for World {
         &self,
         _: Shard,
         _: Position,
+        _: Position,
         _: usize,
         _: Vec<(String, Position)>,
         _: Timestamp,

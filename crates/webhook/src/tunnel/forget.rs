@@ -78,6 +78,7 @@ impl Ledger for Forgetful {
         &self,
         _: Shard,
         _: Position,
+        _: Position,
         _: usize,
         _: Vec<(String, Position)>,
         _: Timestamp,

@@ -522,6 +522,7 @@ impl Ledger for Store {
     async fn trim(
         &self,
         shard: Shard,
+        from: Position,
         up_to: Position,
         limit: usize,
         let_go: Vec<(String, Position)>,
@@ -529,7 +530,7 @@ impl Ledger for Store {
     ) -> Result<Trimmed, Fault> {
         let trimmed = Mutex::new(Trimmed::default());
         self.write_by(format!("trimming of shard {}", shard.0), |disk, world| {
-            *lock(&trimmed) = disk.trim(world, shard, up_to, limit, &let_go, now);
+            *lock(&trimmed) = disk.trim(world, shard, (from, up_to), limit, &let_go, now);
         })
         .await?;
         Ok(trimmed.into_inner().unwrap_or_default())
@@ -550,7 +551,7 @@ impl Ledger for Store {
 
 impl Disk {
     /// What may be removed from a shard: all that no history shows, no letter is about, and is not the newest.
-    fn removable(&self, shard: Shard, up_to: Position, limit: usize) -> Vec<Position> {
+    fn removable(&self, shard: Shard, from: Position, up_to: Position, limit: usize) -> Vec<Position> {
         let Some(log) = self.log.get(&shard) else { return Vec::new() };
         let newest = log.keys().next_back();
         let is_kept = |position: &Position, entry: &LogEntry| {
@@ -558,7 +559,7 @@ impl Disk {
                 || Some(position) == newest
                 || self.rows.letters.keys().any(|(_, of, at)| (of, at) == (&shard, position))
         };
-        let old = log.range(..=up_to).filter(|(position, entry)| !is_kept(position, entry));
+        let old = log.range(..=up_to).filter(|(position, entry)| **position > from && !is_kept(position, entry));
         old.take(limit).map(|(position, _)| *position).collect()
     }
 
@@ -566,12 +567,12 @@ impl Disk {
         &mut self,
         world: &World,
         shard: Shard,
-        up_to: Position,
+        (from, up_to): (Position, Position),
         limit: usize,
         let_go: &[(String, Position)],
         now: Timestamp,
     ) -> Trimmed {
-        let places = self.removable(shard, up_to, limit);
+        let places = self.removable(shard, from, up_to, limit);
         let (Some(first), Some(last)) = (places.first().copied(), places.last().copied()) else {
             return Trimmed::default();
         };

@@ -428,7 +428,7 @@ impl Deliverer {
                 Some(Next::Read(key, after, limit)) => {
                     *reads += 1;
                     let reader = &mut self.readers[place];
-                    if !reader.read_lane(&self.endpoint, &*self.parts.log, key, after, limit).await {
+                    if !reader.read_lane(&self.endpoint, &self.parts, key, after, limit).await {
                         // A probe that could not be read is not due again at once.
                         self.health.put_off(Instant::now());
                     }
@@ -442,7 +442,7 @@ impl Deliverer {
         let tellings: Vec<_> = items.iter().flat_map(|item| item.tellings.iter().cloned()).collect();
         let (endpoint, parts) = (self.endpoint.clone(), self.parts.clone());
         let flight =
-            self.flights.spawn(async move { telling::tell(&endpoint, &*parts.log, &*parts.clock, &tellings).await });
+            self.flights.spawn(async move { telling::tell(&endpoint, &parts, &tellings).await });
         self.calling.insert(flight.id(), Flight::Lanes(items));
         true
     }
@@ -454,7 +454,7 @@ impl Deliverer {
         let (endpoint, parts) = (self.endpoint.clone(), self.parts.clone());
         let flight = self.flights.spawn(async move {
             let started = started.unwrap_or_default();
-            telling::tell_letter(&endpoint, &*parts.log, &*parts.clock, started, &letter).await
+            telling::tell_letter(&endpoint, &parts, started, &letter).await
         });
         self.calling.insert(flight.id(), Flight::Letter(place));
         true

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::deliver::Parts;
 use crate::endpoint::Endpoint;
-use crate::ledger::PauseReason;
+use crate::ledger::{Ledger, PauseReason, Progress};
 
 /// How often the time is noted: what is asked about times is answered to within this.
 const NOTE_EVERY: Duration = Duration::from_secs(10);
@@ -47,6 +47,14 @@ impl Default for Retention {
         let events = Duration::from_secs(DAY);
         Self { events, attempts: Duration::from_secs(7 * DAY), most_attempts: 10_000 }
     }
+}
+
+/// Under this name, which no endpoint can have, a cursor says up to where each shard of the log may have been trimmed.
+const TRIMMED: &str = "log/trimmed";
+
+/// Nothing later than this was ever trimmed from a shard.
+pub(crate) async fn trimmed_up_to(ledger: &dyn Ledger, shard: Shard) -> Result<Position, Fault> {
+    Ok(ledger.cursor(TRIMMED, shard).await?.map(|cursor| cursor.position).unwrap_or_default())
 }
 
 /// Keeps the log and the ledger from growing for ever.
@@ -137,6 +145,10 @@ impl Keeper {
             } else {
                 up_to = up_to.min(told);
             }
+        }
+        // Said before it is done: whoever looks for what was before an event must know what may be gone.
+        if trimmed_up_to(&**ledger, shard).await? < up_to {
+            ledger.save_progress(TRIMMED, shard, Progress { cursor: up_to, ..Progress::default() }).await?;
         }
         // What is kept for its letter's sake is passed over once, and not in each step.
         let mut from = Position(0);

@@ -12,8 +12,9 @@ use tokio::time::Instant;
 
 use super::settings::Order;
 use super::telling::Telling;
-use super::{AGAIN_AFTER, LONGEST_RETRY_AFTER, UNREAD_AGAIN_AFTER};
+use super::{AGAIN_AFTER, LONGEST_RETRY_AFTER, Parts, UNREAD_AGAIN_AFTER};
 use crate::endpoint::Endpoint;
+use crate::keeper;
 use crate::lanes::{LaneKey, Lanes};
 use crate::ledger::{Cursor, Ledger, Letter, LetterQuery, Progress, Trouble};
 
@@ -110,6 +111,10 @@ impl Reader {
         };
         let is_any = !entries.is_empty();
         for entry in entries {
+            if entry.position.0 > self.lanes.read_to().0 + 1 {
+                // What is missing was trimmed, and nobody knows what it was about.
+                self.newest.clear();
+            }
             let Some(command) = endpoint.tells(&entry.event) else {
                 self.lanes.skip(entry.position);
                 continue;
@@ -135,21 +140,22 @@ impl Reader {
     pub(super) async fn read_lane(
         &mut self,
         endpoint: &Endpoint,
-        log: &dyn Log,
+        parts: &Parts,
         key: LaneKey,
         after: Position,
         limit: usize,
     ) -> bool {
-        let up_to = self.lanes.read_to();
-        match log.log_of(&key.subject, after, up_to, limit).await {
-            Ok(entries) => {
+        match self.page_of(parts, &key.subject, after, limit).await {
+            Ok((entries, trimmed)) => {
                 let has_more = entries.len() == limit;
                 let read = entries.last().map(|entry| entry.position);
                 let (mut previous, started) = (None, self.started);
                 let known_letters = &self.known_letters;
                 let telling = |entry: LogEntry| {
                     let command = endpoint.tells(&entry.event)?;
-                    let known = previous.replace(entry.event.id()).map(Some);
+                    // Something between them may be gone, unless both are of where nothing was trimmed.
+                    let known = previous.replace((entry.position, entry.event.id()));
+                    let known = known.filter(|(place, _)| *place >= trimmed).map(|(_, event)| Some(event));
                     if known_letters.contains(&entry.position) {
                         return None;
                     }
@@ -166,6 +172,19 @@ impl Reader {
                 false
             }
         }
+    }
+
+    /// A page of a subject, as far as its shard was read, and up to where that may have been trimmed.
+    async fn page_of(
+        &self,
+        parts: &Parts,
+        subject: &Subject,
+        after: Position,
+        limit: usize,
+    ) -> Result<(Vec<LogEntry>, Position), Fault> {
+        let entries = parts.log.log_of(subject, after, self.lanes.read_to(), limit).await?;
+        // After the log was read: what is trimmed is said to be before it is.
+        Ok((entries, keeper::trimmed_up_to(&*parts.ledger, self.shard).await?))
     }
 
     /// Reads the first event of a lane that is behind and has none in memory. Returns it, if there is one.

@@ -135,8 +135,9 @@ impl Log for World {
 
 #[async_trait]
 impl Ledger for World {
-    async fn cursor(&self, _: &str, _: Shard) -> Result<Option<Cursor>, Fault> {
-        Ok(Some(Cursor { position: *self.cursor.lock().unwrap(), started: Position(0) }))
+    async fn cursor(&self, name: &str, _: Shard) -> Result<Option<Cursor>, Fault> {
+        let cursor = Cursor { position: *self.cursor.lock().unwrap(), started: Position(0) };
+        Ok((name == "app").then_some(cursor))
     }
 
     async fn behind(&self, _: &str, _: Shard) -> Result<Vec<(Subject, Behind)>, Fault> {
@@ -469,7 +470,7 @@ async fn an_endpoint_that_wants_no_order_any_more_is_told_nothing_twice() {
                 reader.lanes.done(&key, tellings.len());
             }
             Some(Next::Read(key, after, limit)) => {
-                reader.read_lane(&deliverer.endpoint, &*world, key, after, limit).await;
+                reader.read_lane(&deliverer.endpoint, &deliverer.parts, key, after, limit).await;
             }
             None => break,
         }

@@ -35,10 +35,10 @@ pub(crate) struct Judge {
     /// Which telling a `webhook-id` belongs to.
     ids: BTreeMap<String, (usize, Place)>,
     next_call: u64,
-    /// What was trimmed is about these.
-    trimmed: BTreeSet<Subject>,
-    /// ... and was there.
+    /// What was trimmed was there.
     trimmed_places: BTreeSet<Place>,
+    /// Up to where anything may have been, as it was said before it was done.
+    may_be_trimmed: BTreeMap<Shard, Position>,
     /// Repeats, but for those of events that are letters and, because of a death, wait for their turn as well.
     pub(crate) repeated: u64,
     /// The first promise that was broken.
@@ -141,7 +141,7 @@ impl Judge {
             watched: plan.endpoints.iter().map(|_| Watched { is_doubtful, ..Watched::default() }).collect(),
             ids: BTreeMap::new(),
             next_call: 0,
-            trimmed: BTreeSet::new(),
+            may_be_trimmed: BTreeMap::new(),
             trimmed_places: BTreeSet::new(),
             repeated: 0,
             verdict: None,
@@ -210,9 +210,10 @@ impl Judge {
                 self.complain(format!("{name} is told of an event that was never committed: {:?}", said.told));
                 continue;
             };
-            // What was trimmed cannot be named any more.
-            let previous = self.previous(endpoint, place, &fact.subject);
-            let previous = (!self.trimmed.contains(&fact.subject)).then_some(previous);
+            let (before, previous) = self.previous(endpoint, place, &fact.subject);
+            // Nothing is said of what was before if anything between may have been trimmed.
+            let may_be_silent = self.may_be_trimmed.get(&place.0).is_some_and(|trimmed| before < *trimmed);
+            let previous = (previous, may_be_silent);
             let attempts = self.watched[endpoint].tellings.get(&place).map_or(0, |telling| telling.attempts);
             self.figures.repeats += u64::from(attempts > 0);
             self.repeated += u64::from(attempts > 0 && !self.watched[endpoint].is_both(place));
@@ -234,13 +235,15 @@ impl Judge {
         self.next_call
     }
 
-    /// The `webhook-id` of the event of the same subject that an endpoint is owed before another; empty if there is none.
-    fn previous(&self, endpoint: usize, (shard, position): Place, subject: &Subject) -> String {
+    /// The `webhook-id` of the event of the same subject that an endpoint is owed before another, and where that is; empty,
+    /// and where the endpoint began, if there is none.
+    fn previous(&self, endpoint: usize, (shard, position): Place, subject: &Subject) -> (Position, String) {
         let (plan, watched) = (&self.plan.endpoints[endpoint], &self.watched[endpoint]);
         let start = watched.started.get(&shard).copied().unwrap_or_default();
         let earlier = self.facts.range((shard, Position(start.0 + 1))..(shard, position)).rev();
         let mut owed = earlier.filter(|(_, fact)| fact.subject == *subject && subscribes(plan, fact.command));
-        owed.next().map(|(_, fact)| format!("{}.{}", fact.event, plan.name)).unwrap_or_default()
+        let named = owed.next().map(|((_, place), fact)| (*place, format!("{}.{}", fact.event, plan.name)));
+        named.unwrap_or((start, String::new()))
     }
 
     /// A call is over.
@@ -373,6 +376,10 @@ impl Judge {
         self.figures.saves += 1;
         let key = (name.to_owned(), shard);
         let Some(cursor) = rows.cursors.get(&key) else { return };
+        if name == "log/trimmed" {
+            self.may_be_trimmed.insert(shard, cursor.position);
+            return;
+        }
         let Some(endpoint) = self.endpoint(name) else {
             return self.complain(format!("there is no endpoint {name}"));
         };
@@ -403,11 +410,15 @@ impl Judge {
     /// Events were removed from the log. Whoever is owed one of them must have a gap there.
     pub(crate) fn trimmed(&mut self, shard: Shard, places: &[Position], rows: &Rows) {
         self.figures.trimmed += places.len() as u64;
+        let said = self.may_be_trimmed.get(&shard).copied().unwrap_or_default();
+        if let Some(position) = places.iter().find(|position| **position > said) {
+            let words = format!("{} of shard {} is trimmed, although it was not said before", position.0, shard.0);
+            self.complain(words);
+        }
         for endpoint in 0..self.watched.len() {
             let name = self.plan.endpoints[endpoint].name.clone();
             for position in places {
                 let Some(fact) = self.facts.get(&(shard, *position)).cloned() else { continue };
-                self.trimmed.insert(fact.subject.clone());
                 self.trimmed_places.insert((shard, *position));
                 let watched = &mut self.watched[endpoint];
                 let owed = watched.owed.get(&shard).and_then(|subjects| subjects.get(&fact.subject));
@@ -558,7 +569,7 @@ impl Watched {
         plan: &EndpointPlan,
         said: &Said,
         fact: &Fact,
-        previous: Option<String>,
+        (previous, may_be_silent): (String, bool),
         call: &[Place],
         now: Duration,
     ) -> Option<String> {
@@ -598,7 +609,7 @@ impl Watched {
             Some("with another webhook-id than before".into())
         } else if said.sequence.as_ref().is_none_or(|sequence| *sequence != place.1.0.to_string()) {
             Some(format!("with the sequence {:?}", said.sequence))
-        } else if said.previous.is_none() || previous.is_some() && said.previous != previous {
+        } else if said.previous.as_ref().map_or(!may_be_silent, |said| *said != previous) {
             Some(format!("with {:?} as the one before, which is {previous:?}", said.previous))
         } else if !is_alone && !is_both {
             Some("while another call of the subject is in flight".into())

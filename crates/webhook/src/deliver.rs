@@ -349,7 +349,9 @@ impl Deliverer {
         let now = Instant::now();
         // Also if nothing may be called: how many there are decides whether the endpoint is full.
         if self.letters.is_due(now) {
-            self.letters.load(&self.endpoint, &*self.parts.ledger, self.parts.clock.now()).await;
+            // What is not known to be saved may be, and would be written once more after it was told.
+            let unsaved = self.readers.iter().flat_map(Reader::unsaved_letters).collect();
+            self.letters.load(&self.endpoint, &*self.parts.ledger, self.parts.clock.now(), &unsaved).await;
         }
         let allowed = self.allowed(now);
         if self.flights.len() >= allowed {

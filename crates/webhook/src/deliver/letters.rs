@@ -91,15 +91,21 @@ impl Letters {
         self.load_at().is_some_and(|at| at <= now)
     }
 
-    /// Reads the next page from the ledger, and how many there are.
-    pub(super) async fn load(&mut self, endpoint: &Endpoint, ledger: &dyn Ledger, now: Timestamp) {
+    /// Reads the next page from the ledger, and how many there are. What is `unsaved` is not told yet.
+    pub(super) async fn load(
+        &mut self,
+        endpoint: &Endpoint,
+        ledger: &dyn Ledger,
+        now: Timestamp,
+        unsaved: &BTreeSet<Place>,
+    ) {
         self.load_at = Instant::now() + LOAD_EVERY;
         // What is not saved yet would be read as it was.
         if self.is_saving || !self.removed.is_empty() || !self.changed.is_empty() {
             return;
         }
         self.is_news = false;
-        if let Err(fault) = self.read(endpoint, ledger, now).await {
+        if let Err(fault) = self.read(endpoint, ledger, now, unsaved).await {
             self.is_news = true;
             if !fault.is_unavailable() {
                 tracing::error!(endpoint = endpoint.name, %fault, "letters could not be read");
@@ -107,7 +113,13 @@ impl Letters {
         }
     }
 
-    async fn read(&mut self, endpoint: &Endpoint, ledger: &dyn Ledger, now: Timestamp) -> Result<(), Fault> {
+    async fn read(
+        &mut self,
+        endpoint: &Endpoint,
+        ledger: &dyn Ledger,
+        now: Timestamp,
+        unsaved: &BTreeSet<Place>,
+    ) -> Result<(), Fault> {
         self.count = ledger.count_letters(&endpoint.name).await?;
         if self.count.replay == 0 {
             return Ok(());
@@ -127,7 +139,7 @@ impl Letters {
             self.load_at = Instant::now();
         }
         let new = due.into_iter().map(|letter| ((letter.shard, letter.position), letter));
-        self.waiting.extend(new.filter(|(place, _)| !self.calling.contains_key(place)));
+        self.waiting.extend(new.filter(|(place, _)| !self.calling.contains_key(place) && !unsaved.contains(place)));
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use chat::port::{Clock, Log};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::letters::Place;
 use super::settings::Order;
 use super::telling::Telling;
 use super::{AGAIN_AFTER, LONGEST_RETRY_AFTER, Parts, UNREAD_AGAIN_AFTER};
@@ -249,6 +250,12 @@ impl Reader {
             self.saving = Some(Progress { cursor, behind, letters });
         }
         self.saving.clone()
+    }
+
+    /// Where the events are that have left their lanes, as long as that is not known to be saved.
+    pub(super) fn unsaved_letters(&self) -> impl Iterator<Item = Place> {
+        let saving = self.saving.iter().flat_map(|progress| &progress.letters);
+        saving.chain(&self.letters).map(|letter| (letter.shard, letter.position))
     }
 
     /// What was being saved is, or is not. Returns whether there are new letters.

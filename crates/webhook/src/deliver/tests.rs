@@ -1,6 +1,6 @@
 //! Deliverers that do not run: each step is taken by hand, over a log and letters in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use bytes::Bytes;
@@ -422,7 +422,7 @@ async fn refused_letters_of_one_subject_do_not_say_that_the_endpoint_is_down() {
         *world.cursor.lock().unwrap() = Position(8);
         let order = telling.order;
         let mut deliverer = open(&world, telling).await;
-        deliverer.letters.load(&deliverer.endpoint, &*world, NOW).await;
+        deliverer.letters.load(&deliverer.endpoint, &*world, NOW, &BTreeSet::new()).await;
         while let Some(letter) = deliverer.letters.next(order) {
             deliverer.settle_letter((letter.shard, letter.position), &refused);
         }
@@ -438,7 +438,7 @@ async fn letters_behind_a_page_of_refused_ones_are_tried_too() {
     let mut letters = deliverer.letters;
     let mut pages = Vec::new();
     for _ in 0..3 {
-        letters.load(&deliverer.endpoint, &*world, NOW).await;
+        letters.load(&deliverer.endpoint, &*world, NOW, &BTreeSet::new()).await;
         let mut places = Vec::new();
         while let Some(letter) = letters.next(Order::Ordered) {
             places.push(letter.position.0);
@@ -505,11 +505,11 @@ async fn a_letter_is_not_skipped_while_it_is_told_or_that_is_saved() {
     let world = Arc::new(World::default());
     let letter = world.write(&world.say("a"), LetterState::Replay);
     let mut deliverer = open(&world, TellingSettings::default()).await;
-    deliverer.letters.load(&deliverer.endpoint, &*world, NOW).await;
+    deliverer.letters.load(&deliverer.endpoint, &*world, NOW, &BTreeSet::new()).await;
     assert_eq!(deliverer.skip(letter.event), Skipped::NotFailing);
     assert_eq!(deliverer.letters.next(Order::Ordered), None, "nor is it told while it is skipped");
     deliverer.letters.look_again();
-    deliverer.letters.load(&deliverer.endpoint, &*world, NOW).await;
+    deliverer.letters.load(&deliverer.endpoint, &*world, NOW, &BTreeSet::new()).await;
     assert!(deliverer.letters.next(Order::Ordered).is_some());
     assert_eq!(deliverer.skip(letter.event), Skipped::Calling);
     deliverer.letters.change((letter.shard, letter.position), |_| {});
@@ -565,4 +565,29 @@ fn what_a_group_changes_is_in_its_conversation() {
     assert!(wants(Filter { only: named("of a"), except: Criteria::default() }));
     assert!(!wants(Filter { only: named("of b"), except: Criteria::default() }));
     assert!(!wants(Filter { only: Criteria::default(), except: named("of a") }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_letter_is_not_told_before_it_is_known_to_be_saved() {
+    let world = Arc::new(World::default());
+    let entry = world.say("a");
+    let mut deliverer = open(&world, unordered()).await;
+    deliverer.read_ahead().await;
+    let item = next(&mut deliverer);
+    deliverer.make_letter(0, &item.key, LetterState::Replay, String::new(), 1, NOW);
+    // It is saved, and we do not know.
+    world.write(&entry, LetterState::Replay);
+    let progress = deliverer.readers[0].unsaved().unwrap();
+    assert_eq!(progress.letters.len(), 1);
+    for result in [Err(Fault::unavailable("the connection is gone")), Ok(())] {
+        deliverer.letters.news();
+        deliverer.start_calls().await;
+        assert_eq!(deliverer.flights.len(), 0);
+        deliverer.readers[0].saved("app", result);
+        deliverer.readers[0].save_at_once();
+        deliverer.readers[0].unsaved();
+    }
+    deliverer.letters.news();
+    deliverer.start_calls().await;
+    assert_eq!(deliverer.flights.len(), 1);
 }

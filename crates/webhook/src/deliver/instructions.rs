@@ -64,6 +64,8 @@ impl Deliverer {
                 let _ = reply.send(self.failing(limit));
             }
             Instruction::LettersChanged => {
+                // Those that were written just now are due by this time, whatever the wall clock does next.
+                self.letters.now(self.parts.clock.now());
                 self.letters.look_again();
                 if let Err(fault) = self.letters.count_anew(&self.endpoint, &*ledger).await
                     && !fault.is_unavailable()

@@ -10,6 +10,7 @@ use chat::event::{Position, Shard, Subject};
 use chat::id::{EventId, Timestamp};
 use tokio::time::Instant;
 
+use super::schedule::later;
 use super::settings::Order;
 use crate::endpoint::Endpoint;
 use crate::ledger::{Ledger, Letter, LetterCount, LetterQuery, LetterState};
@@ -37,6 +38,8 @@ pub(super) struct Letters {
     /// As saved.
     pub(super) count: LetterCount,
     load_at: Instant,
+    /// The latest time of day that letters were judged by, and when that was: see [`Self::now`].
+    latest: Option<(Timestamp, Instant)>,
     /// Where the last page that was full ended: those of an endpoint that is down are due again at once, and would be all
     /// that is ever read.
     after: Option<Place>,
@@ -56,9 +59,9 @@ impl Letters {
     pub(super) fn new(count: LetterCount) -> Self {
         let (waiting, calling) = (BTreeMap::new(), BTreeMap::new());
         let (removed, changed) = (BTreeSet::new(), BTreeMap::new());
-        let (load_at, after) = (Instant::now(), None);
+        let (load_at, latest, after) = (Instant::now(), None, None);
         let (busy, is_saving) = (BTreeMap::new(), false);
-        Self { waiting, calling, busy, removed, changed, count, load_at, after, is_news: true, is_saving }
+        Self { waiting, calling, busy, removed, changed, count, load_at, latest, after, is_news: true, is_saving }
     }
 
     /// There are new ones in the ledger.
@@ -73,6 +76,16 @@ impl Letters {
         self.after = None;
         self.is_news = true;
         self.load_at = Instant::now();
+    }
+
+    /// What time it is for letters: it never goes back. A letter is due at a time of day, and would be late by as much as
+    /// the wall clock was set back since; so both are of this time, as long as we live.
+    pub(super) fn now(&mut self, wall: Timestamp) -> Timestamp {
+        let now = Instant::now();
+        let known = self.latest.map(|(time, at)| later(time, now.saturating_duration_since(at)));
+        let latest = known.map_or(wall, |known| known.max(wall));
+        self.latest = Some((latest, now));
+        latest
     }
 
     /// Asks the ledger how many there are.
@@ -96,9 +109,10 @@ impl Letters {
         &mut self,
         endpoint: &Endpoint,
         ledger: &dyn Ledger,
-        now: Timestamp,
+        wall: Timestamp,
         unsaved: &BTreeSet<Place>,
     ) {
+        let now = self.now(wall);
         self.load_at = Instant::now() + LOAD_EVERY;
         // What is not saved yet would be read as it was.
         if self.is_saving || !self.removed.is_empty() || !self.changed.is_empty() {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use chat::id::Timestamp;
+
 /// The waits before each attempt: the first is made at once, and after the last the event is given up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule(Vec<Duration>);
@@ -43,6 +45,12 @@ impl Schedule {
         let wait = self.0.get(attempts as usize)?;
         Some(wait.mul_f64(1.0 + JITTER * (random % 1000) as f64 / 1000.0))
     }
+}
+
+/// A time of day, and so much later.
+pub(super) fn later(time: Timestamp, by: Duration) -> Timestamp {
+    let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+    Timestamp::from_millis(time.millis().saturating_add(millis))
 }
 
 impl Default for Schedule {

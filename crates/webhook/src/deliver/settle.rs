@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::health::pause_after;
 use super::letters::Place;
 use super::recent::RecentCall;
+use super::schedule::later;
 use super::settings::Order;
 use super::telling::{Attempted, Outcome};
 use super::{AGAIN_AFTER, Deliverer, Flight, Item, LAGS_AFTER, LONGEST_RETRY_AFTER, UNNOTED};
@@ -119,7 +120,7 @@ impl Deliverer {
             }
             // It may be long, so that nothing of it holds the cursor.
             Outcome::Later(after) if is_batch && key.event.is_some() => {
-                let at = later(self.parts.clock.now(), after.min(LONGEST_RETRY_AFTER));
+                let at = later(self.letters.now(self.parts.clock.now()), after.min(LONGEST_RETRY_AFTER));
                 self.make_letter(reader, &key, LetterState::Replay, attempted.why(), 0, at);
             }
             Outcome::Later(after) if is_batch => {
@@ -162,8 +163,8 @@ impl Deliverer {
         let wait = wait.max(at_least);
         let trouble = Trouble { attempts, since, due: later(wall, wait) };
         if key.event.is_some() {
-            let state = LetterState::Replay;
-            return self.make_letter(reader, key, state, attempted.why(), attempts, trouble.due);
+            let (state, at) = (LetterState::Replay, later(self.letters.now(wall), wait));
+            return self.make_letter(reader, key, state, attempted.why(), attempts, at);
         }
         lanes.rest(key, now + wait, Failed { times, streak, trouble: Some((trouble, now + wait)) }, true);
     }
@@ -210,6 +211,7 @@ impl Deliverer {
         let event = (self.endpoint.telling.order == Order::Unordered).then_some(place.1);
         self.judge_endpoint(&LaneKey { subject, event }, attempted);
         let wall = self.parts.clock.now();
+        let now = self.letters.now(wall);
         let (attempts, wait) = match attempted.outcome {
             Outcome::Told => return self.letters.done(place),
             Outcome::Unsendable => (tried, None),
@@ -233,7 +235,7 @@ impl Deliverer {
             letter.attempts = attempts;
             letter.why = why;
             (letter.state, letter.at) = match wait {
-                Some(wait) => (LetterState::Replay, later(wall, wait)),
+                Some(wait) => (LetterState::Replay, later(now, wait)),
                 None => (LetterState::Dead, wall),
             };
         });
@@ -266,10 +268,4 @@ impl Deliverer {
             detail: attempted.detail.clone(),
         });
     }
-}
-
-/// A time of day, and so much later.
-fn later(time: Timestamp, by: Duration) -> Timestamp {
-    let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-    Timestamp::from_millis(time.millis().saturating_add(millis))
 }

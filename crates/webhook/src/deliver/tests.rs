@@ -591,3 +591,15 @@ async fn a_letter_is_not_told_before_it_is_known_to_be_saved() {
     deliverer.start_calls().await;
     assert_eq!(deliverer.flights.len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn time_does_not_go_back_for_letters() {
+    let at = |seconds: i64| Timestamp::from_millis(NOW.millis() + 1000 * seconds);
+    let mut letters = Letters::new(LetterCount::default());
+    assert_eq!(letters.now(NOW), NOW);
+    tokio::time::advance(Duration::from_secs(5)).await;
+    assert_eq!(letters.now(at(-3600)), at(5), "the clock was set back");
+    assert_eq!(letters.now(at(3600)), at(3600));
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(letters.now(at(10)), at(3601));
+}

@@ -260,8 +260,10 @@ impl Process {
             if now_settled != settled {
                 (settled, settled_at) = (now_settled, Instant::now());
             }
-            // A letter is due at a time of day: it is as late as the wall clock has jumped back since.
-            let is_late = |judge: &Judge| world.plan.has_jumps() && judge.owes_letters_only(number);
+            // A letter is due at a time of day: in another life of the process than wrote it, it is as late as the wall clock
+            // was set back since.
+            let may_be_late = world.plan.has_jumps() && self.lives > 1;
+            let is_late = |judge: &Judge| may_be_late && judge.owes_letters_only(number);
             let may_wait = |judge: &mut Judge| judge.is_poisoned(number) || is_late(judge);
             if settled_at.elapsed() > PATIENCE && world.judge(may_wait) {
                 return;

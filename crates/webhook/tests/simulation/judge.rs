@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chat::event::{LogEntry, Position, Shard, Subject};
+use chat::event::{Event, LogEntry, Position, Shard, Subject};
 use chat::id::EventId;
-use webhook::deliver::settings::Order;
-use webhook::ledger::{Gap, Letter, LetterState};
+use webhook::deliver::settings::{Order, WhenFull};
+use webhook::ledger::{Gap, Letter, LetterState, PauseReason};
 
 use crate::codec::{Said, Told, command_of, is_every, number_of};
 use crate::plan::{EndpointPlan, Plan};
@@ -22,6 +22,15 @@ const LEARNS_WITHIN: Duration = Duration::from_millis(250);
 /// After so many failures without a success the endpoint may count as down: then it is probed with anything, and when it is
 /// back everything goes on, whatever was asked for of one event.
 const MAY_BE_DOWN_AFTER: u32 = 8;
+
+/// What is asked about ages is known within the 10 s at which times are noted, and asked every 10 s.
+const AGE_WITHIN: Duration = Duration::from_secs(20);
+
+/// ... and what follows from it is saved, or seen, within this: as often as somebody looks, and as long as saves take.
+const DONE_WITHIN: Duration = Duration::from_secs(10);
+
+/// For so long after a start, or after it is resumed, an endpoint may catch up without being too far behind.
+const GRACE: Duration = Duration::from_secs(60 * 60);
 
 /// Where an event is.
 type Place = (Shard, Position);
@@ -37,6 +46,8 @@ pub(crate) struct Judge {
     next_call: u64,
     /// What was trimmed was there.
     trimmed_places: BTreeSet<Place>,
+    /// Pauses that are in the log, until they end: of whom, and why.
+    announced: BTreeSet<(String, String)>,
     /// Up to where anything may have been, as it was said before it was done.
     may_be_trimmed: BTreeMap<Shard, Position>,
     /// Repeats, but for those of events that are letters and, because of a death, wait for their turn as well.
@@ -72,6 +83,8 @@ struct Fact {
     event: EventId,
     subject: Subject,
     command: Option<&'static str>,
+    /// When it was committed.
+    time: Duration,
 }
 
 /// What is known about an endpoint.
@@ -103,6 +116,12 @@ struct Watched {
     held: Option<(Duration, Duration)>,
     /// Calls that failed since one was accepted.
     failures: u32,
+    /// From when on its age is held against it: it may catch up until then.
+    strict_from: Option<Duration>,
+    /// Since when it has too many dead letters, as far as somebody looked.
+    too_many_since: Option<Duration>,
+    /// Since when nothing new is accepted for its sake without a reason, as far as somebody looked.
+    refuses_since: Option<Duration>,
 }
 
 /// What is known about telling one endpoint of one event.
@@ -141,6 +160,7 @@ impl Judge {
             watched: plan.endpoints.iter().map(|_| Watched { is_doubtful, ..Watched::default() }).collect(),
             ids: BTreeMap::new(),
             next_call: 0,
+            announced: BTreeSet::new(),
             may_be_trimmed: BTreeMap::new(),
             trimmed_places: BTreeSet::new(),
             repeated: 0,
@@ -166,10 +186,14 @@ impl Judge {
     }
 
     /// An event was committed.
-    pub(crate) fn committed(&mut self, entry: &LogEntry) {
+    pub(crate) fn committed(&mut self, entry: &LogEntry, time: Duration) {
         self.figures.events += 1;
+        if let Event::EndpointPaused(pause) = &entry.event {
+            self.announced.insert((pause.endpoint.clone(), pause.reason.clone()));
+        }
         let place = (entry.shard, entry.position);
-        let fact = Fact { event: entry.event.id(), subject: entry.event.subject(), command: command_of(&entry.event) };
+        let (event, subject) = (entry.event.id(), entry.event.subject());
+        let fact = Fact { event, subject, command: command_of(&entry.event), time };
         for (plan, watched) in self.plan.endpoints.iter().zip(&mut self.watched) {
             watched.owe(plan, place, &fact);
         }
@@ -189,6 +213,8 @@ impl Judge {
             .flat_map(|((_, shard), rows)| rows.iter().map(|(subject, row)| ((*shard, subject.clone()), row.told)))
             .collect();
         watched.quiet_from = rows.pauses.contains_key(name).then_some(now);
+        watched.strict_from = Some(now + plan.telling.max_age.min(GRACE));
+        (watched.too_many_since, watched.refuses_since) = (None, None);
         watched.held = None;
         watched.tellings.values_mut().for_each(|telling| telling.not_before = None);
     }
@@ -362,12 +388,70 @@ impl Judge {
     }
 
     /// The operator wants no more calls, and that is on the disk; or wants calls again.
-    pub(crate) fn is_to_be_quiet(&mut self, endpoint: usize, from: Option<Duration>) {
-        let watched = &mut self.watched[endpoint];
+    pub(crate) fn is_to_be_quiet(&mut self, endpoint: usize, from: Option<Duration>, now: Duration) {
+        let (plan, watched) = (&self.plan.endpoints[endpoint], &mut self.watched[endpoint]);
         watched.quiet_from = from;
         if from.is_none() {
+            watched.strict_from = Some(now + plan.telling.max_age.min(GRACE));
+            watched.too_many_since = None;
             watched.held = None;
             watched.tellings.values_mut().for_each(|telling| telling.not_before = None);
+        }
+    }
+
+    /// A pause is on the disk, or is no longer. One that nobody asked for is in the log before.
+    pub(crate) fn paused(&mut self, name: &str, reason: Option<PauseReason>) {
+        match reason {
+            None => self.announced.retain(|(of, _)| of != name),
+            Some(PauseReason::Operator) => {}
+            Some(reason) => {
+                if !self.announced.contains(&(name.to_owned(), reason.name().to_owned())) {
+                    self.complain(format!("{name} is paused ({}), and no event says so", reason.name()));
+                }
+            }
+        }
+    }
+
+    /// Somebody looks whether an endpoint that is too far behind, or has too many dead letters, is paused, or `refuses` what
+    /// is new, as it is configured; and that it refuses nothing otherwise. `is_sure`: neither the clock nor the store is to
+    /// blame if not.
+    pub(crate) fn look_at_bounds(&mut self, endpoint: usize, rows: &Rows, refuses: bool, is_sure: bool, now: Duration) {
+        let (plan, watched) = (&self.plan.endpoints[endpoint], &mut self.watched[endpoint]);
+        let of_it = |key: &&(String, Shard, Position)| key.0 == plan.name;
+        let dead = rows.letters.iter().filter(|(key, letter)| of_it(key) && letter.state == LetterState::Dead).count();
+        let has_too_many = dead as u64 >= plan.telling.max_dead;
+        let places = watched.owed.iter().flat_map(|(shard, subjects)| {
+            subjects.values().filter_map(|positions| Some((*shard, *positions.first()?)))
+        });
+        let oldest = places.filter_map(|place| self.facts.get(&place)).map(|fact| fact.time).min();
+        let too_old_at = oldest.map(|oldest| oldest + plan.telling.max_age);
+        let strict_at = too_old_at.and_then(|at| Some(at.max(watched.strict_from?)));
+        let refuses_if = plan.telling.when_full == WhenFull::Refuse;
+        if !is_sure {
+            (watched.too_many_since, watched.refuses_since) = (None, None);
+            return;
+        }
+        let too_many_since = *watched.too_many_since.get_or_insert(now);
+        if !has_too_many {
+            watched.too_many_since = None;
+        }
+        let is_long = |since: Duration, within: Duration| now > since + within;
+        let must_be_full = strict_at.is_some_and(|at| is_long(at, AGE_WITHIN + DONE_WITHIN))
+            || has_too_many && is_long(too_many_since, DONE_WITHIN);
+        let is_it = if refuses_if { refuses } else { rows.pauses.contains_key(&plan.name) };
+        // What it was told of in this life and did not save, or what it tells again after a death, is as old to it.
+        let may_be_full = has_too_many || too_old_at.is_some() || watched.life > 1;
+        let refuses_since = *watched.refuses_since.get_or_insert(now);
+        if !refuses || may_be_full {
+            watched.refuses_since = None;
+        }
+        let name = plan.name.clone();
+        if must_be_full && !is_it {
+            self.complain(format!(
+                "{name} has {dead} dead letters, its oldest event is of {oldest:?}, and it is neither paused nor full"
+            ));
+        } else if refuses && !may_be_full && is_long(refuses_since, AGE_WITHIN + DONE_WITHIN) {
+            self.complain(format!("{name} is full, with {dead} dead letters, and owed nothing"));
         }
     }
 

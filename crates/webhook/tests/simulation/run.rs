@@ -36,6 +36,9 @@ use crate::world::{Life, World, lock};
 /// this often: an endpoint that is down is probed every 15 s, and the store is asked again after as long.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// How often the judge looks at bounds while nothing happens.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
 /// An orderly stop takes no longer than a call and some saves.
 const STOPS_WITHIN: Duration = Duration::from_secs(30);
 
@@ -112,9 +115,13 @@ impl Process {
                     up_again_at = None;
                     self.start();
                 }
+                () = tokio::time::sleep(LOOK_EVERY) => self.look_at_bounds(),
                 () = sleep_until(world.at(next_at)) => match steps.next() {
                     None => break,
-                    Some((_, Step::Append(subject, count))) => self.append(*subject, *count),
+                    Some((_, Step::Append(subject, count))) => {
+                        self.look_at_bounds();
+                        self.append(*subject, *count);
+                    }
                     Some((_, Step::ClockJump(millis))) => {
                         world.note(|| format!("the wall clock jumps by {millis} ms"));
                         world.jump(*millis);
@@ -275,6 +282,7 @@ impl Process {
                 });
             }
             if round.is_multiple_of(50) {
+                self.look_at_bounds();
                 for (number, _) in healing() {
                     self.operate(number, Operation::Resume);
                 }
@@ -312,6 +320,21 @@ impl Process {
         let subject = &self.world.plan.subjects[place];
         for _ in 0..count {
             self.world.append(subject, |id| event(&self.world, subject, id));
+        }
+    }
+
+    /// Has the judge look whether those that are full are treated so.
+    fn look_at_bounds(&self) {
+        let (world, Some(up)) = (&self.world, &self.up) else { return };
+        if up.life.is_dead() {
+            return;
+        }
+        let now = world.elapsed();
+        let is_sure = !world.plan.has_jumps() && !world.store_was_bad(Duration::from_secs(60));
+        let disk = lock(&world.disk);
+        for (number, handle) in lock(&up.life.handles).iter() {
+            let is_full = handle.endpoint().is_full();
+            world.judge(|judge| judge.look_at_bounds(*number, &disk.rows, is_full, is_sure, now));
         }
     }
 
@@ -365,7 +388,7 @@ async fn operate(life: Arc<Life>, number: usize, operation: Operation) {
             if handle.pause(pause).await.is_ok() {
                 note("paused");
                 let now = world.elapsed();
-                world.judge(|judge| judge.is_to_be_quiet(number, Some(now)));
+                world.judge(|judge| judge.is_to_be_quiet(number, Some(now), now));
             }
         }
         Operation::Resume => {
@@ -383,7 +406,8 @@ async fn operate(life: Arc<Life>, number: usize, operation: Operation) {
             }
             note("to be resumed");
             // From now on it may be called again, whether or not we learn of it.
-            world.judge(|judge| judge.is_to_be_quiet(number, None));
+            let now = world.elapsed();
+            world.judge(|judge| judge.is_to_be_quiet(number, None, now));
             if handle.resume().await.is_ok() {
                 note("resumed");
             }

@@ -126,6 +126,7 @@ impl Disk {
                     places.iter().filter(|place| self.rows.letters.contains_key(&(endpoint.clone(), place.0, place.1)));
                 gone.for_each(|place| judge.letter_removed(endpoint, *place, *who));
             }
+            Change::Pause(endpoint, pause) => judge.paused(endpoint, pause.as_ref().map(|pause| pause.reason)),
             _ => {}
         });
         let saved = match &change {

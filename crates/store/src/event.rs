@@ -450,13 +450,7 @@ pub(crate) mod pg {
 
     /// Removes the oldest events without a seq, after one position and up to another, of a shard that is locked: no letter
     /// is written meanwhile.
-    pub(crate) async fn trim(
-        db: &Db,
-        shard: Shard,
-        from: Position,
-        up_to: Position,
-        limit: usize,
-    ) -> Result<Trimmed> {
+    pub(crate) async fn trim(db: &Db, shard: Shard, from: Position, up_to: Position, limit: usize) -> Result<Trimmed> {
         let trim = db
             .prepare_cached(
                 "DELETE FROM event e USING (

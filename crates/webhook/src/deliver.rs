@@ -14,6 +14,7 @@ pub mod handle;
 mod health;
 mod instructions;
 mod letters;
+mod pausing;
 mod rate;
 mod reader;
 mod recent;
@@ -338,7 +339,10 @@ impl Deliverer {
             Allowance::All => self.endpoint.concurrency,
             Allowance::NoneUntil(_) => 0,
             Allowance::Probe => {
-                self.readers.iter_mut().for_each(|reader| reader.lanes.wake_waiting());
+                // Once for each probe: all that rest are looked through.
+                if self.flights.is_empty() {
+                    self.readers.iter_mut().for_each(|reader| reader.lanes.wake_waiting());
+                }
                 1
             }
         }
@@ -443,8 +447,7 @@ impl Deliverer {
         }
         let tellings: Vec<_> = items.iter().flat_map(|item| item.tellings.iter().cloned()).collect();
         let (endpoint, parts) = (self.endpoint.clone(), self.parts.clone());
-        let flight =
-            self.flights.spawn(async move { telling::tell(&endpoint, &parts, &tellings).await });
+        let flight = self.flights.spawn(async move { telling::tell(&endpoint, &parts, &tellings).await });
         self.calling.insert(flight.id(), Flight::Lanes(items));
         true
     }

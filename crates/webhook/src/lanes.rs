@@ -320,24 +320,26 @@ impl<W> Lanes<W> {
 
     /// What is to be done next: of one lane, at most so many events.
     pub(crate) fn next(&mut self, limit: usize) -> Option<Next<W>> {
-        let key = self.ready.pop_front()?;
-        let lane = self.lanes.get_mut(&key)?;
-        if lane.queue.is_empty() {
-            // A lane without anything to tell is closed, unless it is ahead of what was read.
-            let unread = lane.behind.filter(|told| *told < self.read_to);
-            let Some(after) = lane.rest_after.or(unread) else {
-                lane.state = LaneState::Idle;
-                return self.next(limit);
-            };
+        while let Some(key) = self.ready.pop_front() {
+            let Some(lane) = self.lanes.get_mut(&key) else { continue };
+            if lane.queue.is_empty() {
+                // A lane without anything to tell is closed, unless it is ahead of what was read.
+                let unread = lane.behind.filter(|told| *told < self.read_to);
+                let Some(after) = lane.rest_after.or(unread) else {
+                    lane.state = LaneState::Idle;
+                    continue;
+                };
+                lane.state = LaneState::Calling;
+                let room = self.kept_most.saturating_sub(self.kept).clamp(1, LANE_LENGTH);
+                return Some(Next::Read(key, after, room));
+            }
             lane.state = LaneState::Calling;
-            let room = self.kept_most.saturating_sub(self.kept).clamp(1, LANE_LENGTH);
-            return Some(Next::Read(key, after, room));
+            let limit = if lane.is_alone { 1 } else { limit.max(1) };
+            let works: Vec<_> = lane.queue.iter().take(limit).map(|(_, work)| work.clone()).collect();
+            lane.calling = works.len();
+            return Some(Next::Tell(key, works));
         }
-        lane.state = LaneState::Calling;
-        let limit = if lane.is_alone { 1 } else { limit.max(1) };
-        let works: Vec<_> = lane.queue.iter().take(limit).map(|(_, work)| work.clone()).collect();
-        lane.calling = works.len();
-        Some(Next::Tell(key, works))
+        None
     }
 
     /// The first `count` events that [`Self::next`] gave are told.

@@ -191,7 +191,12 @@ async fn nothing_is_lost_that_is_written_meanwhile(store: Fresh) {
         async move {
             for round in 0..10 {
                 match number % 3 {
-                    0 => drop(store.trim(shard, Position(0), Position(head), 2, Vec::new(), Timestamp::default()).await.unwrap()),
+                    0 => drop(
+                        store
+                            .trim(shard, Position(0), Position(head), 2, Vec::new(), Timestamp::default())
+                            .await
+                            .unwrap(),
+                    ),
                     1 => {
                         let event = group_changed("g");
                         store.commit(changes(Vec::new(), vec![Write::Append(Box::new(event))])).await.unwrap();

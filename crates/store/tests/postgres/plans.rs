@@ -90,7 +90,8 @@ async fn ask(store: &Postgres, head: Position) {
     let subject = Subject::from(ConversationId::direct("a".into(), "b".into()));
     assert_eq!(store.log_before(&subject, head, 10).await.unwrap().len(), 10);
     // All that is there is in the history.
-    let trimmed = store.trim(store.shard_of(&subject), Position(0), head, 10, Vec::new(), Timestamp::default()).await.unwrap();
+    let trimmed =
+        store.trim(store.shard_of(&subject), Position(0), head, 10, Vec::new(), Timestamp::default()).await.unwrap();
     assert_eq!(trimmed.events, 0);
     assert_eq!(store.position_at(shard, Timestamp::from_millis(10_000)).await.unwrap(), Position(10_000));
     assert!(store.time_of(shard, Position(10_000)).await.unwrap().is_some());

@@ -1,15 +1,13 @@
-//! What the operator has a deliverer do, and what is shown.
+//! What the operator has a deliverer do.
 
 use std::collections::BTreeSet;
-use std::sync::PoisonError;
-use std::sync::atomic::Ordering;
 
 use chat::Fault;
 use chat::event::Position;
 use chat::id::EventId;
 use tokio::time::Instant;
 
-use super::handle::{Failing, Instruction, Skipped, Standing, State};
+use super::handle::{Failing, Instruction, Skipped};
 use super::reader::Reader;
 use super::{Deliverer, GRACE};
 use crate::lanes::{Failed, LaneKey};
@@ -144,31 +142,5 @@ impl Deliverer {
         });
         failing.truncate(limit);
         failing
-    }
-
-    pub(super) fn show(&self) {
-        let now = Instant::now();
-        let state = match &self.pause {
-            Some(_) => State::Paused,
-            None if self.endpoint.is_full.load(Ordering::Relaxed) => State::Full,
-            None if self.health.is_down() => State::Down,
-            None if self.health.held_until(now).is_some() => State::Held,
-            None => State::Up,
-        };
-        let standing = Standing {
-            state,
-            pause: self.pause.clone(),
-            lag_events: self.readers.iter().map(Reader::lag).sum(),
-            lag_since: self.lag_since,
-            lagging: self.readers.iter().map(|reader| reader.lanes.behind()).sum(),
-            failing: self.readers.iter().map(|reader| reader.lanes.failing().count()).sum(),
-            lanes: self.readers.iter().map(|reader| reader.lanes.len()).sum(),
-            calling: self.flights.len(),
-            letters: self.letters.count,
-        };
-        self.metrics.show(&standing, self.parts.clock.now());
-        let window: usize = self.readers.iter().map(|reader| reader.lanes.untold()).sum();
-        self.metrics.window.set(window as f64);
-        *self.shown.standing.lock().unwrap_or_else(PoisonError::into_inner) = standing;
     }
 }

@@ -35,7 +35,7 @@ pub(super) struct Letters {
     /// What is not saved yet.
     removed: BTreeSet<Place>,
     changed: BTreeMap<Place, Letter>,
-    /// As saved.
+    /// As the ledger said last, and with what has become a letter since.
     pub(super) count: LetterCount,
     load_at: Instant,
     /// The latest time of day that letters were judged by, and when that was: see [`Self::now`].

@@ -189,12 +189,7 @@ impl Reader {
     }
 
     /// Reads the first event of a lane that is behind and has none in memory. Returns it, if there is one.
-    pub(super) async fn read_first(
-        &mut self,
-        endpoint: &Endpoint,
-        log: &dyn Log,
-        key: &LaneKey,
-    ) -> Option<EventId> {
+    pub(super) async fn read_first(&mut self, endpoint: &Endpoint, log: &dyn Log, key: &LaneKey) -> Option<EventId> {
         let (mut after, up_to) = (self.lanes.told(key)?, self.lanes.read_to());
         loop {
             let entries = match log.log_of(&key.subject, after, up_to, READ_BATCH).await {

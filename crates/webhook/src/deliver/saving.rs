@@ -24,9 +24,8 @@ impl Deliverer {
             is_any = true;
             let (ledger, endpoint) = (self.parts.ledger.clone(), self.endpoint.clone());
             let kept = changes.clone();
-            let task = self
-                .background
-                .spawn(async move { Done::Letters(letters::save(&endpoint, &*ledger, &changes).await) });
+            let task =
+                self.background.spawn(async move { Done::Letters(letters::save(&endpoint, &*ledger, &changes).await) });
             self.doing.insert(task.id(), Doing::Letters(kept));
         }
         if !self.attempts.is_empty() && !self.is_noting {

@@ -50,7 +50,7 @@ impl Deliverer {
     }
 
     /// What a call says about the endpoint.
-    pub(super) fn judge_endpoint(&mut self, key: &LaneKey, attempted: &Attempted) {
+    fn judge_endpoint(&mut self, key: &LaneKey, attempted: &Attempted) {
         let (now, random) = (Instant::now(), self.parts.clock.random());
         let is_down_now = match attempted.outcome {
             Outcome::Told => {
@@ -90,7 +90,7 @@ impl Deliverer {
     }
 
     /// Everything that waited for it goes on at once.
-    pub(super) fn is_back(&mut self, streak: u64) {
+    fn is_back(&mut self, streak: u64) {
         let waiting: usize = self.readers.iter().map(|reader| reader.lanes.len()).sum();
         tracing::info!(endpoint = self.endpoint.name, waiting, "the endpoint is back");
         self.readers.iter_mut().for_each(|reader| reader.lanes.wake_streak(streak));
@@ -138,7 +138,7 @@ impl Deliverer {
     }
 
     /// A failure that is the event's own: it is tried again by its schedule, not before `at_least`, or given up.
-    pub(super) fn blame(&mut self, reader: usize, key: &LaneKey, attempted: &Attempted, at_least: Duration) {
+    fn blame(&mut self, reader: usize, key: &LaneKey, attempted: &Attempted, at_least: Duration) {
         let (now, wall) = (Instant::now(), self.parts.clock.now());
         let lanes = &mut self.readers[reader].lanes;
         let failed = lanes.failed(key);
@@ -170,7 +170,7 @@ impl Deliverer {
     }
 
     /// The first event of a lane becomes a dead letter.
-    pub(super) fn give_up(&mut self, reader: usize, key: &LaneKey, failed: Failed, attempted: &Attempted) {
+    fn give_up(&mut self, reader: usize, key: &LaneKey, failed: Failed, attempted: &Attempted) {
         let attempts = failed.trouble.map_or(1, |(trouble, _)| trouble.attempts);
         let now = self.parts.clock.now();
         self.make_letter(reader, key, LetterState::Dead, attempted.why(), attempts, now);
@@ -242,7 +242,7 @@ impl Deliverer {
     }
 
     /// One line of each call, its figures, and a row if it failed.
-    pub(super) fn note(&mut self, attempted: &Attempted, event: EventId, command: Cow<'static, str>) {
+    fn note(&mut self, attempted: &Attempted, event: EventId, command: Cow<'static, str>) {
         let Attempted { time, took, status, name, .. } = *attempted;
         self.shown.recent.note(RecentCall { event, command: command.clone(), time, took, outcome: name, status });
         let (endpoint, millis) = (&self.endpoint.name, u64::try_from(took.as_millis()).unwrap_or(u64::MAX));

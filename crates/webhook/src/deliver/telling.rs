@@ -194,12 +194,7 @@ pub(super) async fn tell(endpoint: &Endpoint, parts: &Parts, tellings: &[Arc<Tel
 }
 
 /// One attempt to tell of a letter's event, which is read from the log first.
-pub(super) async fn tell_letter(
-    endpoint: &Endpoint,
-    parts: &Parts,
-    started: Position,
-    letter: &Letter,
-) -> Attempted {
+pub(super) async fn tell_letter(endpoint: &Endpoint, parts: &Parts, started: Position, letter: &Letter) -> Attempted {
     let (began, time) = (Instant::now(), parts.clock.now());
     let failed = |outcome, name, detail| Attempted { outcome, name, time, took: began.elapsed(), status: None, detail };
     let entry = match parts.log.log_after(letter.shard, Position(letter.position.0.saturating_sub(1)), 1).await {

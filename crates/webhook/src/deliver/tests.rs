@@ -116,9 +116,8 @@ impl Log for World {
         limit: usize,
     ) -> Result<Vec<LogEntry>, Fault> {
         let log = self.log.lock().unwrap();
-        let wanted = |entry: &&LogEntry| {
-            entry.position > after && entry.position <= up_to && entry.event.subject() == *subject
-        };
+        let wanted =
+            |entry: &&LogEntry| entry.position > after && entry.position <= up_to && entry.event.subject() == *subject;
         Ok(log.iter().filter(wanted).take(limit).cloned().collect())
     }
 
@@ -165,7 +164,10 @@ impl Ledger for World {
         let wanted = |letter: &&Letter| {
             query.state.is_none_or(|state| state == letter.state)
                 && query.due_by.is_none_or(|time| letter.at <= time)
-                && query.after.as_ref().is_none_or(|(_, shard, place)| (letter.shard, letter.position) > (*shard, *place))
+                && query
+                    .after
+                    .as_ref()
+                    .is_none_or(|(_, shard, place)| (letter.shard, letter.position) > (*shard, *place))
         };
         Ok(letters.values().filter(wanted).take(query.limit).cloned().collect())
     }

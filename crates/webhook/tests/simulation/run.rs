@@ -155,7 +155,8 @@ impl Process {
         let (repeated, events) = world.judge(|judge| (judge.repeated, judge.figures.events));
         // But for what was both a letter and waiting for its turn: the engine may be busy with the second.
         let lives = self.lives;
-        let is_unordered = |endpoint: &EndpointPlan| (1..=lives).any(|life| endpoint.order_in(life) == Order::Unordered);
+        let is_unordered =
+            |endpoint: &EndpointPlan| (1..=lives).any(|life| endpoint.order_in(life) == Order::Unordered);
         let may_repeat = world.plan.endpoints.iter().any(is_unordered);
         let is_quiet = |judge: &mut Judge| {
             let are_content = (0..world.plan.endpoints.len()).all(|number| judge.is_content(number));

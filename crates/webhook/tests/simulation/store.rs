@@ -169,8 +169,7 @@ impl Rows {
                 for ((shard, position), _) in self.times.iter().filter(|(_, time)| **time < times_before) {
                     last.insert(*shard, *position);
                 }
-                self.times
-                    .retain(|(shard, position), time| *time >= times_before || last.get(shard) == Some(position));
+                self.times.retain(|(shard, position), time| *time >= times_before || last.get(shard) == Some(position));
                 self.attempts.retain(|attempt| attempt.time >= before);
                 let mut left: BTreeMap<String, u64> = BTreeMap::new();
                 let mut newest: Vec<Attempt> = std::mem::take(&mut self.attempts).into_iter().rev().collect();

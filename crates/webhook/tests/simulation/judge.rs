@@ -238,7 +238,7 @@ impl Judge {
             };
             let (before, previous) = self.previous(endpoint, place, &fact.subject);
             // Nothing is said of what was before if anything between may have been trimmed.
-            let may_be_silent = self.may_be_trimmed.get(&place.0).is_some_and(|trimmed| before < *trimmed);
+            let may_be_silent = self.may_be_trimmed.get(&place.0).is_some_and(|trimmed| before <= *trimmed);
             let previous = (previous, may_be_silent);
             let attempts = self.watched[endpoint].tellings.get(&place).map_or(0, |telling| telling.attempts);
             self.figures.repeats += u64::from(attempts > 0);

@@ -165,6 +165,17 @@ struct Item {
     tellings: Vec<Arc<Telling>>,
 }
 
+/// What was begun for lanes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start {
+    /// A call.
+    Called,
+    /// A lane was read from the log, and may have something to tell now.
+    Read,
+    /// There is nothing to tell.
+    Nothing,
+}
+
 /// How far the log is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ahead {
@@ -331,20 +342,14 @@ impl Deliverer {
     }
 
     /// How many calls may be in flight now.
-    fn allowed(&mut self, now: Instant) -> usize {
+    fn allowed(&self) -> usize {
         if self.pause.is_some() {
             return 0;
         }
-        match self.health.allowance(now) {
+        match self.health.allowance(Instant::now()) {
             Allowance::All => self.endpoint.concurrency,
             Allowance::NoneUntil(_) => 0,
-            Allowance::Probe => {
-                // Once for each probe: all that rest are looked through.
-                if self.flights.is_empty() {
-                    self.readers.iter_mut().for_each(|reader| reader.lanes.wake_waiting());
-                }
-                1
-            }
+            Allowance::Probe => 1,
         }
     }
 
@@ -357,9 +362,12 @@ impl Deliverer {
             let unsaved = self.readers.iter().flat_map(Reader::unsaved_letters).collect();
             self.letters.load(&self.endpoint, &*self.parts.ledger, self.parts.clock.now(), &unsaved).await;
         }
-        let allowed = self.allowed(now);
+        let mut allowed = self.allowed();
         if self.flights.len() >= allowed {
             return;
+        }
+        if self.health.allowance(now) == Allowance::Probe {
+            self.readers.iter_mut().for_each(|reader| reader.lanes.wake_waiting());
         }
         self.rate_again_at = None;
         // A lane of which nothing is told may be long: what is left of it waits for its next turn.
@@ -371,14 +379,29 @@ impl Deliverer {
             if !self.take_rate(now) {
                 return;
             }
-            let is_started = (letters_first && self.start_letter())
-                || self.start_lanes(&mut reads).await
-                || (!letters_first && self.start_letter());
-            if !is_started {
-                self.give_rate_back();
-                break;
+            if letters_first && self.start_letter() {
+                self.is_letters_turn = !self.is_letters_turn;
+                continue;
             }
-            self.is_letters_turn = !self.is_letters_turn;
+            match self.start_lanes().await {
+                Start::Called => self.is_letters_turn = !self.is_letters_turn,
+                Start::Read => {
+                    self.give_rate_back();
+                    reads += 1;
+                    // Reading took a while: what was answered meanwhile may say that there is nothing to be called now.
+                    while let Some(finished) = self.flights.try_join_next_with_id() {
+                        self.finish(finished);
+                    }
+                    allowed = self.allowed();
+                }
+                Start::Nothing if !letters_first && self.start_letter() => {
+                    self.is_letters_turn = !self.is_letters_turn;
+                }
+                Start::Nothing => {
+                    self.give_rate_back();
+                    break;
+                }
+            }
         }
         if reads >= MAX_READS {
             self.changed();
@@ -405,13 +428,14 @@ impl Deliverer {
         }
     }
 
-    /// Starts a call about the first events of one lane, or of several if the endpoint takes batches.
-    async fn start_lanes(&mut self, reads: &mut usize) -> bool {
+    /// Starts a call about the first events of one lane, or of several if the endpoint takes batches; or reads a lane from
+    /// the log, if it is the turn of one that must be.
+    async fn start_lanes(&mut self) -> Start {
         // A probe is about one event: a batch is refused for the sake of any of its events.
         let mut room = if self.health.is_down() { 1 } else { self.endpoint.telling.batch };
         let mut items = Vec::new();
         let mut idle = 0;
-        while room > 0 && *reads < MAX_READS && idle < self.readers.len() {
+        while room > 0 && idle < self.readers.len() {
             let place = self.turn % self.readers.len();
             self.turn = self.turn.wrapping_add(1);
             match self.readers[place].lanes.next(room) {
@@ -431,25 +455,30 @@ impl Deliverer {
                     room -= tellings.len().min(room);
                     items.push(Item { reader: place, key, tellings });
                 }
+                // Its turn comes next: what there is does not wait for it.
+                Some(Next::Read(key, ..)) if !items.is_empty() => {
+                    self.readers[place].lanes.put_back(key);
+                    break;
+                }
                 Some(Next::Read(key, after, limit)) => {
-                    *reads += 1;
                     let reader = &mut self.readers[place];
                     if !reader.read_lane(&self.endpoint, &self.parts, key, after, limit).await {
                         // A probe that could not be read is not due again at once.
                         self.health.put_off(Instant::now());
                     }
+                    return Start::Read;
                 }
             }
             idle = 0;
         }
         if items.is_empty() {
-            return false;
+            return Start::Nothing;
         }
         let tellings: Vec<_> = items.iter().flat_map(|item| item.tellings.iter().cloned()).collect();
         let (endpoint, parts) = (self.endpoint.clone(), self.parts.clone());
         let flight = self.flights.spawn(async move { telling::tell(&endpoint, &parts, &tellings).await });
         self.calling.insert(flight.id(), Flight::Lanes(items));
-        true
+        Start::Called
     }
 
     fn start_letter(&mut self) -> bool {

@@ -103,6 +103,8 @@ struct Watched {
     passed: BTreeMap<Place, (Position, u32)>,
     /// In which life of the process an event became a letter on the disk, first.
     lettered: BTreeMap<Place, u32>,
+    /// The wall clock jumps: a letter, which is due at a time of day, may come early.
+    has_jumps: bool,
     /// A save that failed may have been carried out: a letter that was told meanwhile is written once more.
     is_doubtful: bool,
     calls: BTreeMap<u64, Vec<Place>>,
@@ -154,10 +156,10 @@ pub(crate) enum Outcome {
 
 impl Judge {
     pub(crate) fn new(plan: Arc<Plan>) -> Self {
-        let is_doubtful = plan.is_doubtful();
+        let (is_doubtful, has_jumps) = (plan.is_doubtful(), plan.has_jumps());
         Self {
             facts: BTreeMap::new(),
-            watched: plan.endpoints.iter().map(|_| Watched { is_doubtful, ..Watched::default() }).collect(),
+            watched: plan.endpoints.iter().map(|_| Watched { is_doubtful, has_jumps, ..Watched::default() }).collect(),
             ids: BTreeMap::new(),
             next_call: 0,
             announced: BTreeSet::new(),
@@ -671,6 +673,7 @@ impl Watched {
             !in_flight.iter().any(|other| *other == place || is_ordered && self.is_of(*other, &fact.subject));
         let passed_by = self.passed.get(&place).copied().filter(|_| is_ordered);
         let is_both = self.is_both(place);
+        let may_be_early = is_letter && self.has_jumps;
         let was_saved = self.was_saved(place, &fact.subject) && !is_letter;
         let is_after_start = self.started.get(&place.0).is_some_and(|started| place.1 > *started);
         let telling = self.tellings.entry(place).or_default();
@@ -685,7 +688,7 @@ impl Watched {
             Some("although that was saved as told".into())
         } else if let Some((later, _)) = passed_by.filter(|_| telling.accepted_in.is_none()) {
             Some(format!("after a later one of the subject, at {}", later.0))
-        } else if telling.not_before.take().is_some_and(|until| now < until) && !is_both {
+        } else if telling.not_before.take().is_some_and(|until| now < until) && !is_both && !may_be_early {
             Some("although it asked for that to come later".into())
         } else if said.id.is_none() {
             Some("without a webhook-id".into())

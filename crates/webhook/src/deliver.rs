@@ -2,8 +2,9 @@
 //!
 //! One deliverer per endpoint. It reads ahead of what it has told, up to a bound, in each shard of the log ([`reader`]),
 //! puts each event into the lane of its subject ([`crate::lanes`]), and keeps as many calls in flight as the endpoint
-//! allows. What is told writes nothing; progress is saved some times a second. After a crash at most those few moments are
-//! told again.
+//! allows. What is told writes nothing; progress is saved some times a second. After a crash what was told is told again if
+//! it is later in its shard than an event that was not told and whose lane is not behind: usually those few moments, and
+//! while a call hangs, or an endpoint is down, at most what is read ahead (`WINDOW`).
 //!
 //! What becomes of a call that fails is decided in [`settle`]: whether the endpoint is blamed ([`health`]) or the
 //! event, which is then on a [`schedule`] of its own, and a letter ([`letters`]) when that is spent.

@@ -16,8 +16,9 @@ use crate::codec::{Said, Told, command_of, is_every, number_of};
 use crate::plan::{EndpointPlan, Plan};
 use crate::store::{Rows, Who, name_of};
 
-/// What an answer says is minded after this time: the deliverer may be reading when it comes.
-const LEARNS_WITHIN: Duration = Duration::from_millis(250);
+/// What an answer says is minded after this time: when it comes, a call may be on its way for which the log is read, three
+/// times at most, of which each takes up to 120 ms.
+const LEARNS_WITHIN: Duration = Duration::from_millis(400);
 
 /// After so many failures without a success the endpoint may count as down: then it is probed with anything, and when it is
 /// back everything goes on, whatever was asked for of one event.
@@ -384,9 +385,22 @@ impl Judge {
     /// The operator gives up an event.
     pub(crate) fn skipped(&mut self, endpoint: usize, event: EventId) {
         let place = self.facts.iter().find(|(_, fact)| fact.event == event).map(|(place, _)| *place);
-        if let Some(place) = place {
-            self.watched[endpoint].tellings.entry(place).or_default().is_skipped = true;
+        let Some(place) = place else { return };
+        let watched = &mut self.watched[endpoint];
+        watched.tellings.entry(place).or_default().is_skipped = true;
+        // The rest of its subject goes on at once, whatever was asked for.
+        let subject = watched.subjects.get(&place).cloned();
+        for (place, telling) in &mut watched.tellings {
+            if watched.subjects.get(place) == subject.as_ref() {
+                telling.not_before = None;
+            }
         }
+    }
+
+    /// The deliverer of an endpoint begins: it may have taken a while until the store could be read.
+    pub(crate) fn began(&mut self, endpoint: usize, now: Duration) {
+        let (plan, watched) = (&self.plan.endpoints[endpoint], &mut self.watched[endpoint]);
+        watched.strict_from = Some(now + plan.telling.max_age.min(GRACE));
     }
 
     /// The operator wants no more calls, and that is on the disk; or wants calls again.

@@ -369,6 +369,8 @@ async fn serve(life: Arc<Life>, number: usize, stop: CancellationToken) {
         match Deliverer::open(endpoint.clone(), parts.log.shards(), parts.clone()).await {
             Ok((deliverer, handle)) => {
                 lock(&life.handles).insert(number, handle);
+                let now = world.elapsed();
+                world.judge(|judge| judge.began(number, now));
                 deliverer.run(stop.clone()).await;
                 if !stop.is_cancelled() {
                     world.judge(|judge| judge.complain(format!("the deliverer of {} just ended", endpoint.name)));

@@ -113,8 +113,7 @@ impl App {
             handles.push(handle);
             tasks.spawn(deliverer.run(stop.clone()));
         }
-        let names = self.endpoints.iter().map(|endpoint| endpoint.name.clone()).collect();
-        let keeper = Keeper::new(names, parts.clone(), self.retention);
+        let keeper = Keeper::new(&self.endpoints, parts.clone(), self.retention);
         tasks.spawn(keeper.run(stop.clone()));
         tasks.spawn(parked::settle(self.chat.clone(), stop.clone()));
         Ok(Delivering { tasks, operator: Arc::new(Operator::new(handles, parts)) })

@@ -209,20 +209,20 @@ pub(crate) mod lite {
         Ok(bisection.low)
     }
 
-    /// Removes the oldest events without a seq, up to a position.
-    pub(crate) fn trim(db: &Connection, up_to: Position, limit: usize) -> Result<Trimmed> {
+    /// Removes the oldest events without a seq, after one position and up to another.
+    pub(crate) fn trim(db: &Connection, from: Position, up_to: Position, limit: usize) -> Result<Trimmed> {
         let mut trim = db.prepare_cached(
             "DELETE FROM event WHERE position IN (
                 SELECT e.position FROM event e INDEXED BY event_to_trim
-                WHERE e.seq IS NULL AND e.position <= ?1 AND e.position < (SELECT max(position) FROM event)
+                WHERE e.seq IS NULL AND e.position > ?4 AND e.position <= ?1 AND e.position < (SELECT max(position) FROM event)
                     AND NOT EXISTS (SELECT 1 FROM letter WHERE shard = ?2 AND position = e.position)
                 ORDER BY e.position LIMIT ?3)
              RETURNING position",
         )?;
         // No position is beyond what SQLite can count to.
-        let up_to = i64::try_from(up_to.0).unwrap_or(i64::MAX);
+        let bound = |position: Position| i64::try_from(position.0).unwrap_or(i64::MAX);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let removed = trim.query_map((up_to, SHARD.0, limit), |row| row.get(0).map(Position))?;
+        let removed = trim.query_map((bound(up_to), SHARD.0, limit, bound(from)), |row| row.get(0).map(Position))?;
         Ok(trimmed(&removed.collect::<Result<Vec<_>>>()?))
     }
 
@@ -448,13 +448,14 @@ pub(crate) mod pg {
         Ok(bisection.low)
     }
 
-    /// Removes the oldest events without a seq, up to a position, of a shard that is locked: no letter is written meanwhile.
-    pub(crate) async fn trim(db: &Db, shard: Shard, up_to: Position, limit: usize) -> Result<Trimmed> {
+    /// Removes the oldest events without a seq, after one position and up to another, of a shard that is locked: no letter
+    /// is written meanwhile.
+    pub(crate) async fn trim(db: &Db, shard: Shard, from: Position, up_to: Position, limit: usize) -> Result<Trimmed> {
         let trim = db
             .prepare_cached(
                 "DELETE FROM event e USING (
                     SELECT o.ctid FROM event o
-                    WHERE o.shard = $1 AND o.seq IS NULL AND o.position >= 0 AND o.position <= $2
+                    WHERE o.shard = $1 AND o.seq IS NULL AND o.position > $4 AND o.position <= $2
                         AND o.position < (SELECT head FROM log_shard WHERE shard = $1)
                         -- Each by itself.
                         AND NOT EXISTS
@@ -463,7 +464,7 @@ pub(crate) mod pg {
                  WHERE e.ctid = old.ctid RETURNING e.position",
             )
             .await?;
-        let rows = db.query(&trim, &[&shard.int(), &int(up_to.0), &int(limit as u64)]).await?;
+        let rows = db.query(&trim, &[&shard.int(), &int(up_to.0), &int(limit as u64), &int(from.0)]).await?;
         let removed: Vec<_> = rows.iter().map(|row| Position(nat(row.get(0)))).collect();
         Ok(trimmed(&removed))
     }

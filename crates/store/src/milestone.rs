@@ -92,17 +92,19 @@ pub(crate) mod lite {
         Ok(position.unwrap_or_default())
     }
 
-    /// The latest time noted of a position or an earlier one.
+    /// The latest time noted of a position or an earlier one; if there is none, that of the first position that was noted.
     pub(crate) fn time_of(db: &Connection, shard: Shard, position: Position) -> Result<Option<Timestamp>> {
         let mut find = db.prepare_cached(
-            "SELECT latest FROM milestone WHERE shard = ?1 AND position <= ?2 ORDER BY position DESC LIMIT 1",
+            "SELECT coalesce(
+                (SELECT latest FROM milestone WHERE shard = ?1 AND position <= ?2 ORDER BY position DESC LIMIT 1),
+                (SELECT time FROM milestone WHERE shard = ?1 ORDER BY position LIMIT 1))",
         )?;
         // No position is beyond what SQLite can count to.
         let position = i64::try_from(position.0).unwrap_or(i64::MAX);
-        find.query_row((shard.0, position), |row| row.get(0).map(Timestamp::from_millis)).optional()
+        find.query_row((shard.0, position), |row| Ok(row.get::<_, Option<i64>>(0)?.map(Timestamp::from_millis)))
     }
 
-    /// Removes some of the notes of before a time. Returns how many.
+    /// Removes some of the notes of before a time, but not the last of them in each shard. Returns how many.
     pub(crate) fn remove(db: &Connection, before: Timestamp) -> Result<usize> {
         let before = before.millis();
         // By steps from one to the next: of each there are many rows.
@@ -117,7 +119,10 @@ pub(crate) mod lite {
         let mut remove = db.prepare_cached(
             "DELETE FROM milestone WHERE shard = ?1 AND position IN
                 (SELECT position FROM milestone
-                 WHERE shard = ?1 AND earliest < ?2 AND time < ?2 ORDER BY earliest, position LIMIT ?3)",
+                 WHERE shard = ?1 AND earliest < ?2 AND time < ?2
+                    AND position < (SELECT position FROM milestone WHERE shard = ?1 AND earliest < ?2
+                        ORDER BY earliest DESC, position DESC LIMIT 1)
+                 ORDER BY earliest, position LIMIT ?3)",
         )?;
         let mut earlier = db.prepare_cached(
             "UPDATE milestone SET earliest = least.time FROM
@@ -245,18 +250,20 @@ pub(crate) mod pg {
         Ok(row.map_or(Position::default(), |row| Position(nat(row.get(0)))))
     }
 
-    /// The latest time noted of a position or an earlier one.
+    /// The latest time noted of a position or an earlier one; if there is none, that of the first position that was noted.
     pub(crate) async fn time_of(db: &Db, shard: Shard, position: Position) -> Result<Option<Timestamp>> {
         let find = db
             .prepare_cached(
-                "SELECT latest FROM milestone WHERE shard = $1 AND position <= $2 ORDER BY position DESC LIMIT 1",
+                "SELECT coalesce(
+                    (SELECT latest FROM milestone WHERE shard = $1 AND position <= $2 ORDER BY position DESC LIMIT 1),
+                    (SELECT time FROM milestone WHERE shard = $1 ORDER BY position LIMIT 1))",
             )
             .await?;
         let row = db.query_opt(&find, &[&shard.int(), &int(position.0)]).await?;
-        Ok(row.map(|row| Timestamp::from_millis(row.get(0))))
+        Ok(row.and_then(|row| row.get::<_, Option<i64>>(0)).map(Timestamp::from_millis))
     }
 
-    /// Removes some of the notes of before a time. Returns how many.
+    /// Removes some of the notes of before a time, but not the last of them in each shard. Returns how many.
     pub(crate) async fn remove(db: &Db, before: Timestamp) -> Result<usize> {
         lock(db).await?;
         // No time is before the least one.
@@ -265,6 +272,8 @@ pub(crate) mod pg {
                 "DELETE FROM milestone m USING (
                     SELECT old.ctid FROM log_shard s CROSS JOIN LATERAL (
                         SELECT ctid FROM milestone WHERE shard = s.shard AND earliest < $1 AND time < $1
+                            AND position < (SELECT position FROM milestone WHERE shard = s.shard AND earliest < $1
+                                ORDER BY earliest DESC, position DESC LIMIT 1)
                         ORDER BY earliest, position LIMIT $2) old
                     LIMIT $2) gone
                  WHERE m.ctid = gone.ctid",

@@ -33,6 +33,8 @@ pub(crate) enum Note {
     },
     Trim {
         shard: Shard,
+        /// What is up to here is not looked at.
+        from: Position,
         up_to: Position,
         limit: usize,
         /// Who is not waited for, and up to where they were told.

@@ -475,25 +475,26 @@ impl Ledger for Postgres {
     async fn trim(
         &self,
         shard: Shard,
+        from: Position,
         up_to: Position,
         limit: usize,
         let_go: Vec<(String, Position)>,
         now: Timestamp,
     ) -> Result<Trimmed, Fault> {
-        note::trimmed(self.writers.note(Note::Trim { shard, up_to, limit, let_go, now }).await?)
+        note::trimmed(self.writers.note(Note::Trim { shard, from, up_to, limit, let_go, now }).await?)
     }
 
     async fn gaps(&self, endpoint: &str) -> Result<Vec<Gap>, Fault> {
         read!(self.reads, db => gap::list(&db, endpoint))
     }
 
-    async fn forget(&self, before: Timestamp, attempts: u64) -> Result<(), Fault> {
+    async fn forget(&self, attempts_before: Timestamp, times_before: Timestamp, most: u64) -> Result<(), Fault> {
         // Step by step, so that no transaction is long.
-        for (endpoint, up_to) in read!(self.reads, db => attempt::forgettable(&db, before, attempts))? {
+        for (endpoint, up_to) in read!(self.reads, db => attempt::forgettable(&db, attempts_before, most))? {
             let endpoint = || endpoint.clone();
             while note::has_more(self.writers.note(Note::NoAttempts { endpoint: endpoint(), up_to }).await?) {}
         }
-        while note::has_more(self.writers.note(Note::NoTimes { before }).await?) {}
+        while note::has_more(self.writers.note(Note::NoTimes { before: times_before }).await?) {}
         Ok(())
     }
 }

@@ -354,12 +354,13 @@ impl Ledger for Sqlite {
     async fn trim(
         &self,
         shard: Shard,
+        from: Position,
         up_to: Position,
         limit: usize,
         let_go: Vec<(String, Position)>,
         now: Timestamp,
     ) -> Result<Trimmed, Fault> {
-        note::trimmed(self.writer.note(Note::Trim { shard, up_to, limit, let_go, now }).await?)
+        note::trimmed(self.writer.note(Note::Trim { shard, from, up_to, limit, let_go, now }).await?)
     }
 
     async fn gaps(&self, endpoint: &str) -> Result<Vec<Gap>, Fault> {
@@ -367,13 +368,13 @@ impl Ledger for Sqlite {
         self.scan(move |db| gap::list(db, &endpoint)).await
     }
 
-    async fn forget(&self, before: Timestamp, attempts: u64) -> Result<(), Fault> {
+    async fn forget(&self, attempts_before: Timestamp, times_before: Timestamp, most: u64) -> Result<(), Fault> {
         // Step by step, so that no transaction is long.
-        for (endpoint, up_to) in self.scan(move |db| attempt::forgettable(db, before, attempts)).await? {
+        for (endpoint, up_to) in self.scan(move |db| attempt::forgettable(db, attempts_before, most)).await? {
             let endpoint = || endpoint.clone();
             while note::has_more(self.writer.note(Note::NoAttempts { endpoint: endpoint(), up_to }).await?) {}
         }
-        while note::has_more(self.writer.note(Note::NoTimes { before }).await?) {}
+        while note::has_more(self.writer.note(Note::NoTimes { before: times_before }).await?) {}
         Ok(())
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! One deliverer per endpoint. It reads ahead of what it has told, up to a bound, in each shard of the log ([`reader`]),
 //! puts each event into the lane of its subject ([`crate::lanes`]), and keeps as many calls in flight as the endpoint
-//! allows. What is told writes nothing; progress is saved some times a second. After a crash at most those few moments are
-//! told again.
+//! allows. What is told writes nothing; progress is saved some times a second. After a crash what was told is told again if
+//! it is later in its shard than an event that was not told and whose lane is not behind: usually those few moments, and
+//! while a call hangs, or an endpoint is down, at most what is read ahead (`WINDOW`).
 //!
 //! What becomes of a call that fails is decided in [`settle`]: whether the endpoint is blamed ([`health`]) or the
 //! event, which is then on a [`schedule`] of its own, and a letter ([`letters`]) when that is spent.
@@ -14,6 +15,7 @@ pub mod handle;
 mod health;
 mod instructions;
 mod letters;
+mod pausing;
 mod rate;
 mod reader;
 mod recent;
@@ -123,6 +125,8 @@ pub struct Deliverer {
     /// What is told by which task.
     calling: HashMap<task::Id, Flight>,
     background: JoinSet<Done>,
+    /// What goes on in which task.
+    doing: HashMap<task::Id, Doing>,
     health: Health,
     rate: Option<Rate>,
     /// When the rate allows the next call.
@@ -133,6 +137,8 @@ pub struct Deliverer {
     is_pausing: bool,
     announce_at: Instant,
     is_too_old: bool,
+    /// Somebody looks how old its oldest event is.
+    is_looking: bool,
     /// Failed attempts that are not noted yet.
     attempts: Vec<Attempt>,
     is_noting: bool,
@@ -161,10 +167,41 @@ struct Item {
     tellings: Vec<Arc<Telling>>,
 }
 
+/// What was begun for lanes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start {
+    /// A call.
+    Called,
+    /// A lane was read from the log, and may have something to tell now.
+    Read,
+    /// There is nothing to tell.
+    Nothing,
+}
+
+/// How far the log is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ahead {
+    /// There was nothing more.
+    CaughtUp,
+    /// There may be more.
+    HasMore,
+    /// As much is in memory as may be.
+    IsFull,
+}
+
+/// Something that goes on beside the calls.
+enum Doing {
+    Progress(usize),
+    Letters(LetterChanges),
+    Attempts,
+    Pause,
+    Age,
+}
+
 /// What became of something that went on beside the calls.
 enum Done {
     Progress(usize, Result<(), Fault>),
-    Letters(LetterChanges, Result<(), Fault>),
+    Letters(Result<(), Fault>),
     Attempts(Result<(), Fault>),
     Pause(Result<(), Fault>),
     Age(Result<Option<Timestamp>, Fault>),
@@ -197,6 +234,7 @@ impl Deliverer {
             flights: JoinSet::new(),
             calling: HashMap::new(),
             background: JoinSet::new(),
+            doing: HashMap::new(),
             health: Health::default(),
             rate_again_at: None,
             pause,
@@ -204,6 +242,7 @@ impl Deliverer {
             is_pausing: false,
             announce_at: now,
             is_too_old: false,
+            is_looking: false,
             attempts: Vec::new(),
             is_noting: false,
             age_at: now,
@@ -223,7 +262,7 @@ impl Deliverer {
     pub async fn run(mut self, stop: CancellationToken) {
         let (news, _watchers) = self.watch_heads();
         loop {
-            let is_caught_up = self.read_ahead().await;
+            let ahead = self.read_ahead().await;
             // Reading took a while: what was answered meanwhile may say that there is nothing to be called now.
             while let Some(finished) = self.flights.try_join_next_with_id() {
                 self.finish(finished);
@@ -236,9 +275,11 @@ impl Deliverer {
                 () = stop.cancelled() => break,
                 Some(instruction) = self.instructions.recv() => self.obey(instruction).await,
                 Some(finished) = self.flights.join_next_with_id() => self.finish(finished),
-                Some(done) = self.background.join_next() => self.done(done),
-                () = news.notified(), if is_caught_up => self.changed(),
+                Some(done) = self.background.join_next_with_id() => self.done(done),
+                () = news.notified(), if ahead == Ahead::CaughtUp => self.changed(),
                 () = tokio::time::sleep_until(wake_at) => self.look(),
+                // The next page, after everybody else had a turn.
+                () = task::yield_now(), if ahead == Ahead::HasMore => {}
             }
             while let Some(finished) = self.flights.try_join_next_with_id() {
                 self.finish(finished);
@@ -259,7 +300,7 @@ impl Deliverer {
     }
 
     async fn wait_for_saves(&mut self) {
-        while let Some(done) = self.background.join_next().await {
+        while let Some(done) = self.background.join_next_with_id().await {
             self.done(done);
         }
     }
@@ -279,55 +320,56 @@ impl Deliverer {
         (news, watchers)
     }
 
-    /// Fills the window from the log, each shard in its turn. Returns whether there is nothing more to read for now.
-    async fn read_ahead(&mut self) -> bool {
+    /// Reads on in the log, a page of each shard in its turn: reading on and on would keep calls waiting that may begin.
+    async fn read_ahead(&mut self) -> Ahead {
         let mut untold: usize = self.readers.iter().map(|reader| reader.lanes.untold()).sum();
         let mut lanes: usize = self.readers.iter().map(|reader| reader.lanes.len()).sum();
-        let mut idle = 0;
-        while idle < self.readers.len() {
+        let mut ahead = Ahead::CaughtUp;
+        for _ in 0..self.readers.len() {
             if untold >= WINDOW || lanes >= MAX_LANES {
-                return false;
+                return Ahead::IsFull;
             }
             let place = self.turn % self.readers.len();
             let reader = &mut self.readers[place];
             self.turn = self.turn.wrapping_add(1);
             let before = (reader.lanes.untold(), reader.lanes.len());
             if reader.read_ahead(&self.endpoint, &*self.parts.log).await {
-                idle = 0;
+                ahead = Ahead::HasMore;
                 // A lane that fell behind may have taken some away.
                 untold = (untold + reader.lanes.untold()).saturating_sub(before.0);
                 lanes = (lanes + reader.lanes.len()).saturating_sub(before.1);
-            } else {
-                idle += 1;
             }
         }
-        true
+        ahead
     }
 
     /// How many calls may be in flight now.
-    fn allowed(&mut self, now: Instant) -> usize {
+    fn allowed(&self) -> usize {
         if self.pause.is_some() {
             return 0;
         }
-        match self.health.allowance(now) {
+        match self.health.allowance(Instant::now()) {
             Allowance::All => self.endpoint.concurrency,
             Allowance::NoneUntil(_) => 0,
-            Allowance::Probe => {
-                self.readers.iter_mut().for_each(|reader| reader.lanes.wake_waiting());
-                1
-            }
+            Allowance::Probe => 1,
         }
     }
 
     /// Starts as many calls as the endpoint allows: one, if it is down and it is time to probe.
     async fn start_calls(&mut self) {
         let now = Instant::now();
-        let allowed = self.allowed(now);
+        // Also if nothing may be called: how many there are decides whether the endpoint is full.
+        if self.letters.is_due(now) {
+            // What is not known to be saved may be, and would be written once more after it was told.
+            let unsaved = self.readers.iter().flat_map(Reader::unsaved_letters).collect();
+            self.letters.load(&self.endpoint, &*self.parts.ledger, self.parts.clock.now(), &unsaved).await;
+        }
+        let mut allowed = self.allowed();
         if self.flights.len() >= allowed {
             return;
         }
-        if self.letters.is_due(now) {
-            self.letters.load(&self.endpoint, &*self.parts.ledger, self.parts.clock.now()).await;
+        if self.health.allowance(now) == Allowance::Probe {
+            self.readers.iter_mut().for_each(|reader| reader.lanes.wake_waiting());
         }
         self.rate_again_at = None;
         // A lane of which nothing is told may be long: what is left of it waits for its next turn.
@@ -339,14 +381,29 @@ impl Deliverer {
             if !self.take_rate(now) {
                 return;
             }
-            let is_started = (letters_first && self.start_letter())
-                || self.start_lanes(&mut reads).await
-                || (!letters_first && self.start_letter());
-            if !is_started {
-                self.give_rate_back();
-                break;
+            if letters_first && self.start_letter() {
+                self.is_letters_turn = !self.is_letters_turn;
+                continue;
             }
-            self.is_letters_turn = !self.is_letters_turn;
+            match self.start_lanes().await {
+                Start::Called => self.is_letters_turn = !self.is_letters_turn,
+                Start::Read => {
+                    self.give_rate_back();
+                    reads += 1;
+                    // Reading took a while: what was answered meanwhile may say that there is nothing to be called now.
+                    while let Some(finished) = self.flights.try_join_next_with_id() {
+                        self.finish(finished);
+                    }
+                    allowed = self.allowed();
+                }
+                Start::Nothing if !letters_first && self.start_letter() => {
+                    self.is_letters_turn = !self.is_letters_turn;
+                }
+                Start::Nothing => {
+                    self.give_rate_back();
+                    break;
+                }
+            }
         }
         if reads >= MAX_READS {
             self.changed();
@@ -373,13 +430,14 @@ impl Deliverer {
         }
     }
 
-    /// Starts a call about the first events of one lane, or of several if the endpoint takes batches.
-    async fn start_lanes(&mut self, reads: &mut usize) -> bool {
+    /// Starts a call about the first events of one lane, or of several if the endpoint takes batches; or reads a lane from
+    /// the log, if it is the turn of one that must be.
+    async fn start_lanes(&mut self) -> Start {
         // A probe is about one event: a batch is refused for the sake of any of its events.
         let mut room = if self.health.is_down() { 1 } else { self.endpoint.telling.batch };
         let mut items = Vec::new();
         let mut idle = 0;
-        while room > 0 && *reads < MAX_READS && idle < self.readers.len() {
+        while room > 0 && idle < self.readers.len() {
             let place = self.turn % self.readers.len();
             self.turn = self.turn.wrapping_add(1);
             match self.readers[place].lanes.next(room) {
@@ -399,26 +457,30 @@ impl Deliverer {
                     room -= tellings.len().min(room);
                     items.push(Item { reader: place, key, tellings });
                 }
+                // Its turn comes next: what there is does not wait for it.
+                Some(Next::Read(key, ..)) if !items.is_empty() => {
+                    self.readers[place].lanes.put_back(key);
+                    break;
+                }
                 Some(Next::Read(key, after, limit)) => {
-                    *reads += 1;
                     let reader = &mut self.readers[place];
-                    if !reader.read_lane(&self.endpoint, &*self.parts.log, key, after, limit).await {
+                    if !reader.read_lane(&self.endpoint, &self.parts, key, after, limit).await {
                         // A probe that could not be read is not due again at once.
                         self.health.put_off(Instant::now());
                     }
+                    return Start::Read;
                 }
             }
             idle = 0;
         }
         if items.is_empty() {
-            return false;
+            return Start::Nothing;
         }
         let tellings: Vec<_> = items.iter().flat_map(|item| item.tellings.iter().cloned()).collect();
         let (endpoint, parts) = (self.endpoint.clone(), self.parts.clone());
-        let flight =
-            self.flights.spawn(async move { telling::tell(&endpoint, &*parts.log, &*parts.clock, &tellings).await });
+        let flight = self.flights.spawn(async move { telling::tell(&endpoint, &parts, &tellings).await });
         self.calling.insert(flight.id(), Flight::Lanes(items));
-        true
+        Start::Called
     }
 
     fn start_letter(&mut self) -> bool {
@@ -428,7 +490,7 @@ impl Deliverer {
         let (endpoint, parts) = (self.endpoint.clone(), self.parts.clone());
         let flight = self.flights.spawn(async move {
             let started = started.unwrap_or_default();
-            telling::tell_letter(&endpoint, &*parts.log, &*parts.clock, started, &letter).await
+            telling::tell_letter(&endpoint, &parts, started, &letter).await
         });
         self.calling.insert(flight.id(), Flight::Letter(place));
         true
@@ -491,3 +553,6 @@ impl std::fmt::Debug for Parts {
         f.debug_struct("Parts").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chat::event::Event;
@@ -150,6 +150,11 @@ impl Endpoint {
     /// What there is to see of its breaker: whether it is asked at all.
     pub fn breaker(&self) -> breaker::View {
         self.asking.view()
+    }
+
+    /// Whether nothing new is to be accepted from anybody, because it can take no more and is configured so.
+    pub fn is_full(&self) -> bool {
+        self.is_full.load(Ordering::Relaxed)
     }
 
     /// The commands by which it wants to be asked this.

@@ -1,8 +1,10 @@
 //! Which events and questions an endpoint wants, beside its commands. Looked at before anything is queued.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use chat::Actor;
+use chat::conversation::ConversationId;
 use chat::event::Event;
 use chat::group::{Group, GroupKind};
 use chat::id::{AccountId, GroupId};
@@ -40,6 +42,7 @@ pub struct Criteria {
 /// What is known of an event or question.
 struct Facts<'a> {
     message: Option<&'a Message>,
+    conversation: Option<Cow<'a, ConversationId>>,
     group: Option<&'a GroupId>,
     kind: Option<GroupKind>,
     sender: Option<&'a AccountId>,
@@ -50,19 +53,23 @@ impl<'a> Facts<'a> {
     fn of_message(message: &'a Message) -> Self {
         let (group, kind) = (message.conversation.group(), message.group_kind);
         let receiver = message.conversation.peer_of(&message.sender);
-        Self { message: Some(message), group, kind, sender: Some(&message.sender), receiver }
+        let (conversation, sender) = (Some(Cow::Borrowed(&message.conversation)), Some(&message.sender));
+        Self { message: Some(message), conversation, group, kind, sender, receiver }
     }
 
     /// Of what somebody does about a group.
     fn of_group(id: &'a GroupId, kind: GroupKind, actor: &'a Actor) -> Self {
-        Self { message: None, group: Some(id), kind: Some(kind), sender: actor.account(), receiver: None }
+        let conversation = Some(Cow::Owned(ConversationId::Group(id.clone())));
+        Self { message: None, conversation, group: Some(id), kind: Some(kind), sender: actor.account(), receiver: None }
     }
 
     fn of_event(event: &'a Event) -> Self {
         match event {
             Event::MessageSent(message) | Event::MessageNotSent { message, .. } => Self::of_message(message),
             Event::GroupChanged(change) => Self::of_group(&change.group, change.kind, &change.actor),
-            Event::EndpointPaused(_) => Self { message: None, group: None, kind: None, sender: None, receiver: None },
+            Event::EndpointPaused(_) => {
+                Self { message: None, conversation: None, group: None, kind: None, sender: None, receiver: None }
+            }
         }
     }
 
@@ -78,6 +85,7 @@ impl<'a> Facts<'a> {
             // Whose block it is, and whom it is on its way to.
             Question::BeforeBlock(block) => Self {
                 message: None,
+                conversation: None,
                 group: None,
                 kind: None,
                 sender: Some(&block.owner),
@@ -85,6 +93,7 @@ impl<'a> Facts<'a> {
             },
             Question::BeforeRegister(registration) => Self {
                 message: None,
+                conversation: None,
                 group: None,
                 kind: None,
                 sender: registration.occasion.actor.account(),
@@ -98,8 +107,8 @@ impl<'a> Facts<'a> {
         let is_group = || self.group.is_some_and(|group| groups.contains(group.as_str()));
         let is_receiver = || self.receiver.is_some_and(|receiver| receivers.contains(receiver.as_str()));
         let is_conversation = || {
-            let conversation = self.message.map(|message| &message.conversation);
-            conversation.and_then(|id| codec.conversation(id)).is_some_and(|id| conversations.contains(&id))
+            let name = self.conversation.as_ref().and_then(|id| codec.conversation(id));
+            name.is_some_and(|name| conversations.contains(&name))
         };
         (!groups.is_empty() && is_group())
             || (!receivers.is_empty() && is_receiver())

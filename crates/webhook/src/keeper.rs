@@ -1,6 +1,7 @@
 //! Housekeeping beside the deliverers: notes how late it is where the log stands, trims what everybody has been told of, and
 //! forgets old attempts.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chat::Fault;
@@ -9,7 +10,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::deliver::Parts;
-use crate::ledger::PauseReason;
+use crate::endpoint::Endpoint;
+use crate::ledger::{Ledger, PauseReason, Progress};
 
 /// How often the time is noted: what is asked about times is answered to within this.
 const NOTE_EVERY: Duration = Duration::from_secs(10);
@@ -23,6 +25,9 @@ const TRIM_STEPS: usize = 100;
 
 /// No event is removed that is younger: see [`Ledger::trim`](crate::ledger::Ledger::trim).
 pub const LEAST_AGE: Duration = Duration::from_secs(60 * 60);
+
+/// Noted times are kept for so much longer than anybody asks for, since clocks jump. A day of them is 8,640 rows a shard.
+const TIMES_LONGER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long things are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,19 +48,31 @@ impl Default for Retention {
     }
 }
 
+/// Under this name, which no endpoint can have, a cursor says up to where each shard of the log may have been trimmed.
+const TRIMMED: &str = "log/trimmed";
+
+/// Nothing later than this was ever trimmed from a shard.
+pub(crate) async fn trimmed_up_to(ledger: &dyn Ledger, shard: Shard) -> Result<Position, Fault> {
+    Ok(ledger.cursor(TRIMMED, shard).await?.map(|cursor| cursor.position).unwrap_or_default())
+}
+
 /// Keeps the log and the ledger from growing for ever.
 #[derive(Debug)]
 pub struct Keeper {
     /// Who may hold the log: the endpoints that are configured.
     endpoints: Vec<String>,
+    /// The longest `max_age` of them.
+    longest_age: Duration,
     parts: Parts,
     retention: Retention,
 }
 
 impl Keeper {
     /// Endpoints that are not named here do not hold the log.
-    pub fn new(endpoints: Vec<String>, parts: Parts, retention: Retention) -> Self {
-        Self { endpoints, parts, retention }
+    pub fn new(endpoints: &[Arc<Endpoint>], parts: Parts, retention: Retention) -> Self {
+        let longest_age = endpoints.iter().map(|endpoint| endpoint.telling.max_age).max().unwrap_or_default();
+        let endpoints = endpoints.iter().map(|endpoint| endpoint.name.clone()).collect();
+        Self { endpoints, longest_age, parts, retention }
     }
 
     /// Keeps house until `stop`.
@@ -70,8 +87,7 @@ impl Keeper {
                 if let Err(fault) = self.trim().await {
                     say("the log could not be trimmed", &fault);
                 }
-                let before = self.parts.clock.now().earlier(self.retention.attempts);
-                if let Err(fault) = self.parts.ledger.forget(before, self.retention.most_attempts).await {
+                if let Err(fault) = self.forget().await {
                     say("old attempts could not be forgotten", &fault);
                 }
             }
@@ -87,6 +103,13 @@ impl Keeper {
         let head = |shard| (shard, *self.parts.log.head(shard).borrow());
         let heads = self.parts.log.shards().into_iter().map(head).collect();
         self.parts.ledger.note_time(self.parts.clock.now(), heads).await
+    }
+
+    async fn forget(&self) -> Result<(), Fault> {
+        let Retention { events, attempts, most_attempts } = self.retention;
+        let now = self.parts.clock.now();
+        let times = events.max(attempts).max(self.longest_age) + TIMES_LONGER;
+        self.parts.ledger.forget(now.earlier(attempts), now.earlier(times), most_attempts).await
     }
 
     async fn trim(&self) -> Result<(), Fault> {
@@ -122,8 +145,15 @@ impl Keeper {
                 up_to = up_to.min(told);
             }
         }
+        // Said before it is done: whoever looks for what was before an event must know what may be gone.
+        if trimmed_up_to(&**ledger, shard).await? < up_to {
+            ledger.save_progress(TRIMMED, shard, Progress { cursor: up_to, ..Progress::default() }).await?;
+        }
+        // What is kept for its letter's sake is passed over once, and not in each step.
+        let mut from = Position(0);
         for _ in 0..TRIM_STEPS {
-            let trimmed = ledger.trim(shard, up_to, TRIM_STEP, owed.clone(), now).await?;
+            let trimmed = ledger.trim(shard, from, up_to, TRIM_STEP, owed.clone(), now).await?;
+            from = trimmed.last;
             if trimmed.events == 0 {
                 break;
             }
@@ -137,6 +167,9 @@ impl Keeper {
                     events = trimmed.events,
                     "trimmed before the endpoint was told; the gap is noted"
                 );
+            }
+            if trimmed.events < TRIM_STEP as u64 {
+                break;
             }
         }
         Ok(())

@@ -146,6 +146,8 @@ impl<W> Lanes<W> {
             let (behind, rest_after) = (Some(told), (!is_ahead).then_some(told));
             lanes.lanes.insert(key, Lane { failed, behind, rest_after, ..Lane::in_state(state) });
         }
+        // Those that have caught up exactly.
+        lanes.catch_up_with_those_ahead();
         lanes
     }
 
@@ -162,6 +164,11 @@ impl<W> Lanes<W> {
     /// How many lanes have something to tell.
     pub(crate) fn len(&self) -> usize {
         self.lanes.len()
+    }
+
+    /// Whether a lane has something to tell.
+    pub(crate) fn has(&self, key: &LaneKey) -> bool {
+        self.lanes.contains_key(key)
     }
 
     /// How many lanes are behind.
@@ -250,6 +257,14 @@ impl<W> Lanes<W> {
         if lane.rest_after.is_some() {
             return;
         }
+        // Those that are behind keep together what they may; the rest is read from the log again.
+        if lane.behind.is_some()
+            && self.kept >= self.kept_most
+            && let Some((last, _)) = lane.queue.back()
+        {
+            lane.rest_after = Some(*last);
+            return;
+        }
         if lane.queue.len() >= LANE_LENGTH {
             self.fall_behind(&key);
             self.shorten(&key);
@@ -288,26 +303,43 @@ impl<W> Lanes<W> {
         }
     }
 
+    /// Up to where a lane that is behind is told.
+    pub(crate) fn told(&self, key: &LaneKey) -> Option<Position> {
+        self.lanes.get(key)?.behind
+    }
+
+    /// The first event of a lane that is behind and has none in memory; what comes after it is read when it is told.
+    pub(crate) fn put_first(&mut self, key: &LaneKey, position: Position, work: W) {
+        let Some(lane) = self.lanes.get_mut(key).filter(|lane| lane.behind.is_some() && lane.queue.is_empty()) else {
+            return;
+        };
+        lane.queue.push_back((position, Arc::new(work)));
+        lane.rest_after = Some(position);
+        self.kept += 1;
+    }
+
     /// What is to be done next: of one lane, at most so many events.
     pub(crate) fn next(&mut self, limit: usize) -> Option<Next<W>> {
-        let key = self.ready.pop_front()?;
-        let lane = self.lanes.get_mut(&key)?;
-        if lane.queue.is_empty() {
-            // A lane without anything to tell is closed, unless it is ahead of what was read.
-            let unread = lane.behind.filter(|told| *told < self.read_to);
-            let Some(after) = lane.rest_after.or(unread) else {
-                lane.state = LaneState::Idle;
-                return self.next(limit);
-            };
+        while let Some(key) = self.ready.pop_front() {
+            let Some(lane) = self.lanes.get_mut(&key) else { continue };
+            if lane.queue.is_empty() {
+                // A lane without anything to tell is closed, unless it is ahead of what was read.
+                let unread = lane.behind.filter(|told| *told < self.read_to);
+                let Some(after) = lane.rest_after.or(unread) else {
+                    lane.state = LaneState::Idle;
+                    continue;
+                };
+                lane.state = LaneState::Calling;
+                let room = self.kept_most.saturating_sub(self.kept).clamp(1, LANE_LENGTH);
+                return Some(Next::Read(key, after, room));
+            }
             lane.state = LaneState::Calling;
-            let room = self.kept_most.saturating_sub(self.kept).clamp(1, LANE_LENGTH);
-            return Some(Next::Read(key, after, room));
+            let limit = if lane.is_alone { 1 } else { limit.max(1) };
+            let works: Vec<_> = lane.queue.iter().take(limit).map(|(_, work)| work.clone()).collect();
+            lane.calling = works.len();
+            return Some(Next::Tell(key, works));
         }
-        lane.state = LaneState::Calling;
-        let limit = if lane.is_alone { 1 } else { limit.max(1) };
-        let works: Vec<_> = lane.queue.iter().take(limit).map(|(_, work)| work.clone()).collect();
-        lane.calling = works.len();
-        Some(Next::Tell(key, works))
+        None
     }
 
     /// The first `count` events that [`Self::next`] gave are told.
@@ -316,9 +348,10 @@ impl<W> Lanes<W> {
     }
 
     /// The first event is a letter from now on. The lane goes on when that is saved ([`Self::release`]): else, if we died
-    /// before, the event would be told after those that follow it.
+    /// before, the event would be told after those that follow it. Behind an event alone there is nothing to hold.
     pub(crate) fn take_out(&mut self, key: &LaneKey) {
-        self.go_on(key, 1, LaneState::Held);
+        let state = if key.event.is_some() { LaneState::Ready } else { LaneState::Held };
+        self.go_on(key, 1, state);
     }
 
     /// What was taken out is saved.

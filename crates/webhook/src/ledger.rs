@@ -52,7 +52,8 @@ pub trait Ledger: Send + Sync {
     /// The newest noted position that is not later than a time; 0 if there is none.
     async fn position_at(&self, shard: Shard, time: Timestamp) -> Result<Position, Fault>;
 
-    /// The latest noted time at which the log had not come beyond a position; none if there is none.
+    /// The latest noted time at which the log had not come beyond a position. If the log was beyond it at all noted times,
+    /// that of the first noted position: what comes after the position is at least that old. None if nothing was noted.
     async fn time_of(&self, shard: Shard, position: Position) -> Result<Option<Timestamp>, Fault>;
 
     /// When it was decided about a message that waited for a verdict, if that is known still: its event is in the log then, and
@@ -61,7 +62,8 @@ pub trait Ledger: Send + Sync {
         Ok(None)
     }
 
-    /// Removes events that are not in the history, up to a position; at most `limit`, the oldest first. Those that a letter
+    /// Removes events that are not in the history, after one position and up to another; at most `limit`, the oldest first:
+    /// whoever goes on in steps goes on after the last that was removed, so as not to look at what stays again. Those that a letter
     /// is about, and the newest event of the shard, stay. With them, in one transaction, notes the gap of each endpoint of
     /// `let_go` that was told only up to an earlier position than what was removed last: one gap for each `after`, which
     /// grows. Never called for what is younger than an hour: a repeat of an event without a place in the history is
@@ -69,6 +71,7 @@ pub trait Ledger: Send + Sync {
     async fn trim(
         &self,
         shard: Shard,
+        from: Position,
         up_to: Position,
         limit: usize,
         let_go: Vec<(String, Position)>,
@@ -78,8 +81,9 @@ pub trait Ledger: Send + Sync {
     /// The gaps of an endpoint, oldest first; at most the newest 1,000.
     async fn gaps(&self, endpoint: &str) -> Result<Vec<Gap>, Fault>;
 
-    /// Forgets attempts and noted times before a time, and all but the newest `attempts` attempts of each endpoint.
-    async fn forget(&self, before: Timestamp, attempts: u64) -> Result<(), Fault>;
+    /// Forgets attempts before a time, all but the newest `most` attempts of each endpoint, and noted times before another
+    /// time, but for the last of them in each shard: where nothing happens it alone says how long nothing has.
+    async fn forget(&self, attempts_before: Timestamp, times_before: Timestamp, most: u64) -> Result<(), Fault>;
 }
 
 /// Where an endpoint stands in a shard of the log.

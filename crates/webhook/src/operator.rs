@@ -199,14 +199,14 @@ impl Operator {
             Commands::All => vec!["*".to_owned()],
             Commands::Only(commands) => commands.iter().cloned().collect(),
         };
-        let age = standing.lag_since.map_or(0, |since| now.millis().saturating_sub(since.millis()));
+        let lag_seconds = standing.lag_seconds(now);
         Ok(EndpointStatus {
             endpoint: endpoint.name.clone(),
             commands,
             state: standing.state,
             pause: standing.pause,
             lag_events: standing.lag_events,
-            lag_seconds: if standing.lag_events == 0 { 0 } else { age.max(0).unsigned_abs() / 1000 },
+            lag_seconds,
             lagging: standing.lagging,
             failing: standing.failing,
             in_flight: standing.calling,

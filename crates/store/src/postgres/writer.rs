@@ -417,8 +417,8 @@ async fn write_one(db: &Db, note: &Note) -> Result<Noted> {
         Note::NoLetters { endpoint, places } => letter::remove(db, endpoint, places).await?,
         Note::Attempts(attempts) => attempt::add(db, attempts).await?,
         Note::Time { now, heads } => milestone::note(db, *now, heads).await?,
-        Note::Trim { shard, up_to, limit, let_go, now } => {
-            let trimmed = event::trim(db, *shard, *up_to, *limit).await?;
+        Note::Trim { shard, from, up_to, limit, let_go, now } => {
+            let trimmed = event::trim(db, *shard, *from, *up_to, *limit).await?;
             gap::note(db, *shard, trimmed, let_go, *now).await?;
             return Ok(Noted::Trimmed(trimmed));
         }

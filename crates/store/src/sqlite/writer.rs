@@ -179,8 +179,8 @@ fn write(tx: &Transaction<'_>, note: &Note) -> rusqlite::Result<Noted> {
         Note::NoLetters { endpoint, places } => letter::remove(tx, endpoint, places)?,
         Note::Attempts(attempts) => attempt::add(tx, attempts)?,
         Note::Time { now, heads } => milestone::note(tx, *now, heads)?,
-        Note::Trim { shard, up_to, limit, let_go, now } => {
-            let trimmed = event::trim(tx, *up_to, *limit)?;
+        Note::Trim { shard, from, up_to, limit, let_go, now } => {
+            let trimmed = event::trim(tx, *from, *up_to, *limit)?;
             gap::note(tx, *shard, trimmed, let_go, *now)?;
             return Ok(Noted::Trimmed(trimmed));
         }

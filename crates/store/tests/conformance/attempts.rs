@@ -41,7 +41,7 @@ async fn of(store: &Fresh, number: u64) -> Vec<Attempt> {
 async fn there_are_none_at_first(store: Fresh) {
     assert_eq!(of(&store, 1).await, []);
     store.note_attempts(Vec::new()).await.unwrap();
-    store.forget(NOW, 0).await.unwrap();
+    store.forget(NOW, NOW, 0).await.unwrap();
     assert_eq!(of(&store, 1).await, []);
 }
 
@@ -83,11 +83,11 @@ async fn of_too_many_the_newest_are_shown(store: Fresh) {
 async fn those_before_a_time_are_forgotten(store: Fresh) {
     let written: Vec<_> = (0..10).map(|number| attempt(["app", "audit"][number % 2], 1, at(number as i64))).collect();
     store.note_attempts(written.clone()).await.unwrap();
-    store.forget(at(4), 100).await.unwrap();
+    store.forget(at(4), at(4), 100).await.unwrap();
     assert_eq!(of(&store, 1).await, written[4..]);
-    store.forget(at(-100), 100).await.unwrap();
+    store.forget(at(-100), at(-100), 100).await.unwrap();
     assert_eq!(of(&store, 1).await, written[4..]);
-    store.forget(at(100), 100).await.unwrap();
+    store.forget(at(100), at(100), 100).await.unwrap();
     assert_eq!(of(&store, 1).await, []);
 }
 
@@ -99,14 +99,14 @@ async fn all_but_the_newest_of_each_endpoint_are_forgotten(store: Fresh) {
     for written in [&of_app, &of_audit, &of_few] {
         store.note_attempts(written.clone()).await.unwrap();
     }
-    store.forget(at(-1), 4).await.unwrap();
+    store.forget(at(-1), at(-1), 4).await.unwrap();
     assert_eq!(of(&store, 1).await, of_app[6..]);
     assert_eq!(of(&store, 2).await, of_audit[6..]);
     assert_eq!(of(&store, 3).await, of_few);
     // Both reasons at once: the one that forgets more.
-    store.forget(at(9), 4).await.unwrap();
+    store.forget(at(9), at(9), 4).await.unwrap();
     assert_eq!((of(&store, 1).await, of(&store, 2).await), (of_app[9..].to_vec(), Vec::new()));
-    store.forget(at(-1), 0).await.unwrap();
+    store.forget(at(-1), at(-1), 0).await.unwrap();
     assert_eq!((of(&store, 1).await, of(&store, 3).await), (Vec::new(), Vec::new()));
 }
 
@@ -115,6 +115,6 @@ async fn many_are_forgotten(store: Fresh) {
     for endpoint in ["app", "audit"] {
         store.note_attempts((0..3200).map(|number| attempt(endpoint, 1, at(number))).collect()).await.unwrap();
     }
-    store.forget(at(-1), 1).await.unwrap();
+    store.forget(at(-1), at(-1), 1).await.unwrap();
     assert_eq!(of(&store, 1).await, [attempt("app", 1, at(3199)), attempt("audit", 1, at(3199))]);
 }

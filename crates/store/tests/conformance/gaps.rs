@@ -24,7 +24,7 @@ async fn a_log(store: &Fresh) -> (Shard, u64) {
 
 async fn trim(store: &Fresh, shard: Shard, up_to: u64, let_go: &[(&str, u64)], now: i64) -> Trimmed {
     let let_go = let_go.iter().map(|(endpoint, told)| ((*endpoint).to_owned(), Position(*told))).collect();
-    store.trim(shard, Position(up_to), 2000, let_go, at(now)).await.unwrap()
+    store.trim(shard, Position(0), Position(up_to), 2000, let_go, at(now)).await.unwrap()
 }
 
 async fn of(store: &Fresh, endpoint: &str) -> Vec<(u64, u64, i64)> {

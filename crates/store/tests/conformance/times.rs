@@ -35,7 +35,7 @@ async fn note(store: &Fresh, time: i64, position: u64) {
 async fn there_are_none_at_first(store: Fresh) {
     assert_eq!((position(&store, 0).await, time(&store, 10).await), (0, None));
     store.note_time(at(0), Vec::new()).await.unwrap();
-    store.forget(at(0), 0).await.unwrap();
+    store.forget(at(0), at(0), 0).await.unwrap();
     assert_eq!((position(&store, 0).await, time(&store, 10).await), (0, None));
 }
 
@@ -82,7 +82,7 @@ async fn any_time_and_any_position_may_be_asked(store: Fresh) {
     for (millis, found) in [(i64::MIN, 0), (i64::MAX, 5)] {
         assert_eq!(store.position_at(shard, Timestamp::from_millis(millis)).await.unwrap(), Position(found));
     }
-    assert_eq!((time(&store, 4).await, time(&store, u64::MAX).await), (None, Some(at(10))));
+    assert_eq!((time(&store, 4).await, time(&store, u64::MAX).await), (Some(at(10)), Some(at(10))));
     store.note_time(Timestamp::from_millis(i64::MIN), vec![(shard, Position(6))]).await.unwrap();
     assert_eq!(store.position_at(shard, Timestamp::from_millis(i64::MIN)).await.unwrap(), Position(6));
 }
@@ -102,7 +102,14 @@ impl Model {
     }
 
     fn time_of(&self, position: u64) -> Option<i64> {
-        self.0.range(..=position).map(|(_, time)| *time).max()
+        let earlier = self.0.range(..=position).map(|(_, time)| *time).max();
+        earlier.or(self.0.first_key_value().map(|(_, time)| *time))
+    }
+
+    /// The last of what was before stays.
+    fn forget(&mut self, before: i64) {
+        let last = self.position_at(before - 1);
+        self.0.retain(|position, time| *time >= before || *position == last);
     }
 }
 
@@ -143,8 +150,8 @@ async fn clocks_may_jump_and_nodes_may_be_late(store: Fresh) {
         }
         if round % 10 == 9 {
             let before = roll(15) as i64;
-            store.forget(at(before), 0).await.unwrap();
-            model.0.retain(|_, time| *time >= before);
+            store.forget(at(0), at(before), 0).await.unwrap();
+            model.forget(before);
             is_as(&store, &model, &format!("without what was before {before}")).await;
         }
     }
@@ -158,11 +165,11 @@ async fn those_before_a_time_are_forgotten(store: Fresh) {
     }
     is_as(&store, &model, "at first").await;
     for before in [3, 4, 12, 15, 21] {
-        store.forget(at(before), 0).await.unwrap();
-        model.0.retain(|_, time| *time >= before);
+        store.forget(at(0), at(before), 0).await.unwrap();
+        model.forget(before);
         is_as(&store, &model, &format!("without what was before {before}")).await;
     }
-    assert_eq!(model.0.len(), 0);
+    assert_eq!(model.0.len(), 1, "the last one stays, however long ago it was");
 }
 
 /// More than one transaction removes.
@@ -174,10 +181,11 @@ async fn many_are_forgotten(store: Fresh) {
         async move { store.note_time(at(round as i64), heads.collect()).await.unwrap() }
     })
     .await;
-    store.forget(at(2298), 0).await.unwrap();
+    store.forget(at(0), at(2298), 0).await.unwrap();
     for shard in shards.into_iter().take(2) {
-        assert_eq!(store.position_at(shard, at(2297)).await.unwrap(), Position(0));
-        assert_eq!(store.time_of(shard, Position(2298)).await.unwrap(), None);
+        assert_eq!(store.position_at(shard, at(2296)).await.unwrap(), Position(0));
+        assert_eq!(store.position_at(shard, at(2297)).await.unwrap(), Position(2298));
+        assert_eq!(store.time_of(shard, Position(1)).await.unwrap(), Some(at(2297)));
         assert_eq!(store.position_at(shard, at(2298)).await.unwrap(), Position(2299));
         assert_eq!(store.time_of(shard, Position(2300)).await.unwrap(), Some(at(2299)));
     }

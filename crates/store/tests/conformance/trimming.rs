@@ -18,6 +18,7 @@ cases! {
     the_newest_event_stays,
     what_a_letter_is_about_stays_until_it_is_none,
     it_goes_in_steps_and_the_oldest_first,
+    what_is_up_to_where_it_begins_is_left_alone,
     positions_are_not_used_again,
     what_is_left_is_found_as_before,
     a_repeat_is_recognised_until_its_first_is_trimmed,
@@ -26,7 +27,7 @@ cases! {
 }
 
 async fn trim(store: &Fresh, shard: Shard, up_to: u64, limit: usize) -> Trimmed {
-    store.trim(shard, Position(up_to), limit, Vec::new(), NOW).await.unwrap()
+    store.trim(shard, Position(0), Position(up_to), limit, Vec::new(), NOW).await.unwrap()
 }
 
 /// A group with 40 events in one shard: every other is a message that is in the history. The last is none.
@@ -101,6 +102,17 @@ async fn it_goes_in_steps_and_the_oldest_first(store: Fresh) {
     assert_eq!(trim(&store, shard, u64::MAX, 3).await.events, 0);
 }
 
+async fn what_is_up_to_where_it_begins_is_left_alone(store: Fresh) {
+    let (shard, log) = a_log(&store).await;
+    let gone: Vec<_> = log[..39].iter().filter(|entry| !is_history(entry)).map(|entry| entry.position).collect();
+    let trimmed = store.trim(shard, gone[2], Position(u64::MAX), 3, Vec::new(), NOW).await.unwrap();
+    assert_eq!(trimmed, Trimmed { events: 3, first: gone[3], last: gone[5] });
+    let trimmed = store.trim(shard, Position(u64::MAX), Position(u64::MAX), 1000, Vec::new(), NOW).await.unwrap();
+    assert_eq!(trimmed, Trimmed::default());
+    let trimmed = store.trim(shard, Position(0), gone[4], 1000, Vec::new(), NOW).await.unwrap();
+    assert_eq!(trimmed, Trimmed { events: 3, first: gone[0], last: gone[2] });
+}
+
 async fn positions_are_not_used_again(store: Fresh) {
     let (shard, log) = a_log(&store).await;
     let head = log[39].position.0;
@@ -166,7 +178,12 @@ async fn nothing_is_lost_that_is_written_meanwhile(store: Fresh) {
         async move {
             for round in 0..10 {
                 match number % 3 {
-                    0 => drop(store.trim(shard, Position(head), 2, Vec::new(), Timestamp::default()).await.unwrap()),
+                    0 => drop(
+                        store
+                            .trim(shard, Position(0), Position(head), 2, Vec::new(), Timestamp::default())
+                            .await
+                            .unwrap(),
+                    ),
                     1 => {
                         let event = group_changed("g");
                         store.commit(changes(Vec::new(), vec![Write::Append(Box::new(event))])).await.unwrap();

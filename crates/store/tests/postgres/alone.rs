@@ -78,7 +78,7 @@ async fn letters_of_progress_are_written_alone_in_their_shards() {
 
 async fn the_log_is_trimmed_alone_in_its_shard() {
     waits_for(Shard(1), async |store| {
-        store.trim(Shard(1), Position(9), 9, Vec::new(), Timestamp::default()).await.unwrap();
+        store.trim(Shard(1), Position(0), Position(9), 9, Vec::new(), Timestamp::default()).await.unwrap();
     })
     .await;
 }

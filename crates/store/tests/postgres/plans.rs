@@ -92,7 +92,8 @@ async fn ask(store: &Postgres, head: Position) {
     let subject = Subject::from(ConversationId::direct("a".into(), "b".into()));
     assert_eq!(store.log_before(&subject, head, 10).await.unwrap().len(), 10);
     // All that is there is in the history.
-    let trimmed = store.trim(store.shard_of(&subject), head, 10, Vec::new(), Timestamp::default()).await.unwrap();
+    let trimmed =
+        store.trim(store.shard_of(&subject), Position(0), head, 10, Vec::new(), Timestamp::default()).await.unwrap();
     assert_eq!(trimmed.events, 0);
     assert_eq!(store.position_at(shard, Timestamp::from_millis(10_000)).await.unwrap(), Position(10_000));
     assert!(store.time_of(shard, Position(10_000)).await.unwrap().is_some());
@@ -118,7 +119,7 @@ async fn what_is_asked_of_the_ledger_reads_few_rows() {
     };
     store.note_attempts(vec![attempt(1)]).await.unwrap();
     store.note_time(Timestamp::from_millis(1), vec![(shard, Position(1))]).await.unwrap();
-    store.trim(shard, Position(1), 10, Vec::new(), Timestamp::default()).await.unwrap();
+    store.trim(shard, Position(0), Position(1), 10, Vec::new(), Timestamp::default()).await.unwrap();
     drop(store);
     for table in ["letter", "letter_count", "attempt", "milestone", "event", "conversation", "log_shard"] {
         home.sql(&format!("ALTER TABLE {table} SET (autovacuum_enabled = off)")).await;
@@ -135,7 +136,7 @@ async fn what_is_asked_of_the_ledger_reads_few_rows() {
             .unwrap();
         store.put_letters(vec![letter("audit", shard, number)]).await.unwrap();
         store.remove_letters("audit", vec![(shard, Position(number))]).await.unwrap();
-        store.trim(shard, Position(2), 10, Vec::new(), Timestamp::default()).await.unwrap();
+        store.trim(shard, Position(0), Position(2), 10, Vec::new(), Timestamp::default()).await.unwrap();
     };
     work(2).await;
     let subject = Subject::from(ConversationId::direct("a".into(), "b".into()));

@@ -1,8 +1,13 @@
-//! What a deliverer counts, by the names under which it is shown.
+//! What a deliverer shows, and what it counts, by the names under which that is shown.
+
+use std::sync::PoisonError;
 
 use chat::id::Timestamp;
+use tokio::time::Instant;
 
+use super::Deliverer;
 use super::handle::{Standing, State};
+use super::reader::Reader;
 use super::telling::Outcome;
 
 /// Looked up once: an event is told in some 40 µs, and looking up four metrics by their labels would be a tenth of it.
@@ -90,15 +95,43 @@ impl Metrics {
 
     pub(super) fn show(&self, standing: &Standing, now: Timestamp) {
         self.lag.set(standing.lag_events as f64);
-        let seconds = standing.lag_since.map_or(0, |since| (now.millis() - since.millis()).max(0) / 1000);
-        self.lag_seconds.set(seconds as f64);
+        self.lag_seconds.set(standing.lag_seconds(now) as f64);
         self.lagging.set(standing.lagging as f64);
         self.failing.set(standing.failing as f64);
+        self.lanes.set(standing.lanes as f64);
         self.dead.set(standing.letters.dead as f64);
         self.replay.set(standing.letters.replay as f64);
         self.in_flight.set(standing.calling as f64);
         for (state, gauge) in &self.states {
             gauge.set(if standing.state == *state { 1.0 } else { 0.0 });
         }
+    }
+}
+
+impl Deliverer {
+    pub(super) fn show(&self) {
+        let now = Instant::now();
+        let state = match &self.pause {
+            Some(_) => State::Paused,
+            None if self.endpoint.is_full() => State::Full,
+            None if self.health.is_down() => State::Down,
+            None if self.health.held_until(now).is_some() => State::Held,
+            None => State::Up,
+        };
+        let standing = Standing {
+            state,
+            pause: self.pause.clone(),
+            lag_events: self.readers.iter().map(Reader::lag).sum(),
+            lag_since: self.lag_since,
+            lagging: self.readers.iter().map(|reader| reader.lanes.behind()).sum(),
+            failing: self.readers.iter().map(|reader| reader.lanes.failing().count()).sum(),
+            lanes: self.readers.iter().map(|reader| reader.lanes.len()).sum(),
+            calling: self.flights.len(),
+            letters: self.letters.count,
+        };
+        self.metrics.show(&standing, self.parts.clock.now());
+        let window: usize = self.readers.iter().map(|reader| reader.lanes.untold()).sum();
+        self.metrics.window.set(window as f64);
+        *self.shown.standing.lock().unwrap_or_else(PoisonError::into_inner) = standing;
     }
 }

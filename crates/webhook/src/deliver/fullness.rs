@@ -1,4 +1,4 @@
-//! An endpoint that is too far behind, or has too many dead letters; and pauses.
+//! An endpoint that is too far behind, or has too many dead letters.
 
 use std::sync::atomic::Ordering;
 
@@ -6,8 +6,8 @@ use chat::id::Timestamp;
 use tokio::time::Instant;
 
 use super::settings::WhenFull;
-use super::{Deliverer, Done};
-use crate::ledger::{Pause, PauseReason};
+use super::{Deliverer, Doing, Done};
+use crate::ledger::PauseReason;
 
 impl Deliverer {
     /// Finds out since when the oldest event waits.
@@ -17,8 +17,12 @@ impl Deliverer {
         if places.is_empty() {
             return self.judge_age(None);
         }
+        // While the store hangs, one that waits for it is enough.
+        if std::mem::replace(&mut self.is_looking, true) {
+            return;
+        }
         let ledger = self.parts.ledger.clone();
-        self.background.spawn(async move {
+        let task = self.background.spawn(async move {
             let mut oldest: Option<Timestamp> = None;
             for (shard, told) in places {
                 match ledger.time_of(shard, told).await {
@@ -29,6 +33,7 @@ impl Deliverer {
             }
             Done::Age(Ok(oldest))
         });
+        self.doing.insert(task.id(), Doing::Age);
     }
 
     pub(super) fn judge_age(&mut self, since: Option<Timestamp>) {
@@ -49,7 +54,7 @@ impl Deliverer {
         let has_too_many = self.letters.count.dead >= settings.max_dead;
         match settings.when_full {
             WhenFull::Pause if has_too_many && self.pause.is_none() => {
-                let detail = format!("it has {} dead letters (max_dead)", self.letters.count.dead);
+                let detail = format!("it has {} dead letters (max_dead_letters)", self.letters.count.dead);
                 self.start_pausing(PauseReason::TooManyDead, detail);
             }
             WhenFull::Pause => {}
@@ -69,40 +74,5 @@ impl Deliverer {
                 }
             }
         }
-    }
-
-    /// Makes no more calls from now on, and remembers that.
-    pub(super) fn start_pausing(&mut self, reason: PauseReason, detail: String) {
-        // Until it is saved, it is the same pause.
-        if self.is_pausing || !self.is_announced {
-            return;
-        }
-        tracing::error!(
-            endpoint = self.endpoint.name,
-            reason = reason.name(),
-            detail,
-            "paused; its events wait until somebody has it resumed"
-        );
-        let labels = [("endpoint", self.endpoint.name.clone()), ("reason", reason.name().to_owned())];
-        metrics::counter!("ringback_endpoint_pauses_total", &labels).increment(1);
-        let pause = Pause { reason, detail, since: self.parts.clock.now() };
-        self.pause = Some(pause);
-        self.is_announced = false;
-        self.announce();
-    }
-
-    /// Saves and announces a pause, until that has succeeded.
-    pub(super) fn announce(&mut self) {
-        let is_due = !self.is_announced && !self.is_pausing && self.announce_at <= Instant::now();
-        let Some(pause) = self.pause.clone().filter(|_| is_due) else { return };
-        self.is_pausing = true;
-        let (parts, name) = (self.parts.clone(), self.endpoint.name.clone());
-        self.background.spawn(async move {
-            let result = match parts.announcer.announce(&name, &pause).await {
-                Ok(()) => parts.ledger.set_pause(&name, Some(pause)).await,
-                Err(fault) => Err(fault),
-            };
-            Done::Pause(result)
-        });
     }
 }

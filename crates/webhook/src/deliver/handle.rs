@@ -55,6 +55,8 @@ pub struct Standing {
     pub lagging: usize,
     /// Subjects whose next event fails.
     pub failing: usize,
+    /// Subjects, or events of an endpoint that wants no order, that are in memory because there is something to tell.
+    pub lanes: usize,
     /// Calls under way.
     pub calling: usize,
     /// Its letters.
@@ -76,6 +78,15 @@ pub enum State {
     Paused,
     /// It is too far behind, or has too many dead letters, and its operator wants nothing new accepted then.
     Full,
+}
+
+impl Standing {
+    /// How old the oldest event is that it is not told of, in seconds; 0 if there is none. Known to within the 10 s at which
+    /// the time is noted and looked at.
+    pub fn lag_seconds(&self, now: Timestamp) -> u64 {
+        let since = self.lag_since.filter(|_| self.lag_events > 0 || self.lagging > 0);
+        since.map_or(0, |since| now.millis().saturating_sub(since.millis()).max(0).unsigned_abs() / 1000)
+    }
 }
 
 impl State {
@@ -115,7 +126,7 @@ pub enum Skipped {
     Done,
     /// It is not the next event of any subject that fails.
     NotFailing,
-    /// A call about it is under way: ask again.
+    /// A call about it is under way, or what became of one is being saved, or it is still looked for: ask again.
     Calling,
 }
 
@@ -176,5 +187,20 @@ impl Handle {
         let stopped = |_| Fault::unavailable("the server is stopping");
         self.instructions.send(instruction(reply)).await.map_err(|_| Fault::unavailable("the server is stopping"))?;
         answer.await.map_err(stopped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lag_is_as_old_as_what_lags() {
+        let at = Timestamp::from_millis;
+        let standing = Standing { lag_since: Some(at(5_000)), lag_events: 1, ..Standing::default() };
+        assert_eq!((standing.lag_seconds(at(65_999)), standing.lag_seconds(at(4_000))), (60, 0), "a clock may jump");
+        let behind = Standing { lag_events: 0, lagging: 1, ..standing.clone() };
+        assert_eq!(behind.lag_seconds(at(65_999)), 60, "the cursor has passed what is refused");
+        assert_eq!(Standing { lag_events: 0, ..standing }.lag_seconds(at(65_999)), 0, "it has caught up since");
     }
 }

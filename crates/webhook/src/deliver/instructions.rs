@@ -1,18 +1,20 @@
-//! What the operator has a deliverer do, and what is shown.
+//! What the operator has a deliverer do.
 
-use std::sync::PoisonError;
-use std::sync::atomic::Ordering;
+use std::collections::BTreeSet;
 
 use chat::Fault;
 use chat::event::Position;
 use chat::id::EventId;
 use tokio::time::Instant;
 
-use super::handle::{Failing, Instruction, Skipped, Standing, State};
+use super::handle::{Failing, Instruction, Skipped};
 use super::reader::Reader;
 use super::{Deliverer, GRACE};
 use crate::lanes::{Failed, LaneKey};
 use crate::ledger::LetterState;
+
+/// So many lanes are read from the log to find what is to be skipped: about a second of reading, in which nothing is told.
+const MOST_READ_TO_SKIP: usize = 1000;
 
 impl Deliverer {
     pub(super) async fn obey(&mut self, instruction: Instruction) {
@@ -31,7 +33,11 @@ impl Deliverer {
                 let _ = reply.send(result);
             }
             Instruction::Resume(reply) => {
-                let result = ledger.set_pause(&self.endpoint.name, None).await;
+                // By the count of before the operator looked after them it would be paused again at once.
+                let result = match self.letters.count_anew(&self.endpoint, &*ledger).await {
+                    Ok(()) => ledger.set_pause(&self.endpoint.name, None).await,
+                    Err(fault) => Err(fault),
+                };
                 if result.is_ok() {
                     tracing::info!(endpoint = self.endpoint.name, "resumed by the operator");
                     (self.pause, self.is_announced) = (None, true);
@@ -44,18 +50,56 @@ impl Deliverer {
                 let _ = reply.send(result);
             }
             Instruction::Skip(event, reply) => {
-                let _ = reply.send(self.skip(event));
+                let skipped = match self.skip(event) {
+                    // After a restart lanes that fail are known before their events are.
+                    Skipped::NotFailing if !self.read_failing(event).await => Skipped::Calling,
+                    Skipped::NotFailing => self.skip(event),
+                    skipped => skipped,
+                };
+                let _ = reply.send(skipped);
             }
             Instruction::Failing(limit, reply) => {
                 let _ = reply.send(self.failing(limit));
             }
-            Instruction::LettersChanged => self.letters.look_again(),
+            Instruction::LettersChanged => {
+                // Those that were written just now are due by this time, whatever the wall clock does next.
+                self.letters.now(self.parts.clock.now());
+                self.letters.look_again();
+                if let Err(fault) = self.letters.count_anew(&self.endpoint, &*ledger).await
+                    && !fault.is_unavailable()
+                {
+                    tracing::warn!(endpoint = self.endpoint.name, %fault, "letters could not be counted; they are soon");
+                }
+                self.check_dead();
+            }
         }
         self.show();
         self.changed();
     }
 
+    /// Reads the events of failing lanes that are not in memory, until it has found one. Returns whether there may be no
+    /// more of them: if so many are left that this would take long, somebody asks again.
+    async fn read_failing(&mut self, event: EventId) -> bool {
+        let mut reads = 0;
+        for reader in &mut self.readers {
+            let unread = reader.lanes.failing().filter(|(_, _, first)| first.is_none()).map(|(key, ..)| key.clone());
+            for key in unread.collect::<BTreeSet<LaneKey>>() {
+                if reads >= MOST_READ_TO_SKIP {
+                    return false;
+                }
+                reads += 1;
+                if reader.read_first(&self.endpoint, &*self.parts.log, &key).await == Some(event) {
+                    return true;
+                }
+            }
+        }
+        true
+    }
+
     pub(super) fn skip(&mut self, event: EventId) -> Skipped {
+        if self.letters.is_busy(event) {
+            return Skipped::Calling;
+        }
         for reader in 0..self.readers.len() {
             let lanes = &self.readers[reader].lanes;
             let failing = lanes.failing().map(|(key, failed, _)| (key.clone(), failed));
@@ -70,6 +114,8 @@ impl Deliverer {
             self.make_letter(reader, &key, LetterState::Dead, why, attempts, now);
             return Skipped::Done;
         }
+        // Whoever asked looks for it among the letters next: it must not be told meanwhile.
+        self.letters.put_aside(event);
         Skipped::NotFailing
     }
 
@@ -96,34 +142,5 @@ impl Deliverer {
         });
         failing.truncate(limit);
         failing
-    }
-
-    pub(super) fn show(&self) {
-        let now = Instant::now();
-        let state = match &self.pause {
-            Some(_) => State::Paused,
-            None if self.endpoint.is_full.load(Ordering::Relaxed) => State::Full,
-            None if self.health.is_down() => State::Down,
-            None if self.health.held_until(now).is_some() => State::Held,
-            None => State::Up,
-        };
-        let standing = Standing {
-            state,
-            pause: self.pause.clone(),
-            lag_events: self.readers.iter().map(Reader::lag).sum(),
-            lag_since: self.lag_since,
-            lagging: self.readers.iter().map(|reader| reader.lanes.behind()).sum(),
-            failing: self.readers.iter().map(|reader| reader.lanes.failing().count()).sum(),
-            calling: self.flights.len(),
-            letters: self.letters.count,
-        };
-        self.metrics.show(&standing, self.parts.clock.now());
-        let (window, lanes) = self
-            .readers
-            .iter()
-            .fold((0, 0), |(window, lanes), reader| (window + reader.lanes.untold(), lanes + reader.lanes.len()));
-        self.metrics.window.set(window as f64);
-        self.metrics.lanes.set(lanes as f64);
-        *self.shown.standing.lock().unwrap_or_else(PoisonError::into_inner) = standing;
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chat::Fault;
 use chat::event::{Position, Shard, Subject};
-use chat::id::Timestamp;
+use chat::id::{EventId, Timestamp};
 use tokio::time::Instant;
 
 use super::settings::Order;
@@ -29,12 +29,19 @@ pub(super) struct Letters {
     /// Letters that are due.
     waiting: BTreeMap<Place, Letter>,
     calling: BTreeMap<Place, Letter>,
+    /// What is told, or was, as long as what became of that is not saved.
+    busy: BTreeMap<Place, EventId>,
     /// What is not saved yet.
     removed: BTreeSet<Place>,
     changed: BTreeMap<Place, Letter>,
-    /// As saved.
+    /// As the ledger said last, and with what has become a letter since.
     pub(super) count: LetterCount,
     load_at: Instant,
+    /// The latest time of day that letters were judged by, and when that was: see [`Self::now`].
+    latest: Option<(Timestamp, Instant)>,
+    /// Where the last page that was full ended: those of an endpoint that is down are due again at once, and would be all
+    /// that is ever read.
+    after: Option<Place>,
     /// There may be more in the ledger than the count says.
     is_news: bool,
     is_saving: bool,
@@ -51,14 +58,39 @@ impl Letters {
     pub(super) fn new(count: LetterCount) -> Self {
         let (waiting, calling) = (BTreeMap::new(), BTreeMap::new());
         let (removed, changed) = (BTreeSet::new(), BTreeMap::new());
-        Self { waiting, calling, removed, changed, count, load_at: Instant::now(), is_news: true, is_saving: false }
+        let (load_at, latest, after) = (Instant::now(), None, None);
+        let (busy, is_saving) = (BTreeMap::new(), false);
+        Self { waiting, calling, busy, removed, changed, count, load_at, latest, after, is_news: true, is_saving }
     }
 
     /// There are new ones in the ledger.
+    pub(super) fn news(&mut self) {
+        self.is_news = true;
+        self.load_soon();
+    }
+
+    /// Any of them may be another in the ledger, or none.
     pub(super) fn look_again(&mut self) {
         self.waiting.clear();
+        self.after = None;
         self.is_news = true;
         self.load_at = Instant::now();
+    }
+
+    /// What time it is for letters: it never goes back. A letter is due at a time of day, and would be late by as much as
+    /// the wall clock was set back since; so both are of this time, as long as we live.
+    pub(super) fn now(&mut self, wall: Timestamp) -> Timestamp {
+        let now = Instant::now();
+        let known = self.latest.map(|(time, at)| time.later(now.saturating_duration_since(at)));
+        let latest = known.map_or(wall, |known| known.max(wall));
+        self.latest = Some((latest, now));
+        latest
+    }
+
+    /// Asks the ledger how many there are.
+    pub(super) async fn count_anew(&mut self, endpoint: &Endpoint, ledger: &dyn Ledger) -> Result<(), Fault> {
+        self.count = ledger.count_letters(&endpoint.name).await?;
+        Ok(())
     }
 
     /// When to read on, if there is anything to read.
@@ -71,15 +103,22 @@ impl Letters {
         self.load_at().is_some_and(|at| at <= now)
     }
 
-    /// Reads the next page from the ledger, and how many there are.
-    pub(super) async fn load(&mut self, endpoint: &Endpoint, ledger: &dyn Ledger, now: Timestamp) {
+    /// Reads the next page from the ledger, and how many there are. What is `unsaved` is not told yet.
+    pub(super) async fn load(
+        &mut self,
+        endpoint: &Endpoint,
+        ledger: &dyn Ledger,
+        wall: Timestamp,
+        unsaved: &BTreeSet<Place>,
+    ) {
+        let now = self.now(wall);
         self.load_at = Instant::now() + LOAD_EVERY;
         // What is not saved yet would be read as it was.
         if self.is_saving || !self.removed.is_empty() || !self.changed.is_empty() {
             return;
         }
         self.is_news = false;
-        if let Err(fault) = self.read(endpoint, ledger, now).await {
+        if let Err(fault) = self.read(endpoint, ledger, now, unsaved).await {
             self.is_news = true;
             if !fault.is_unavailable() {
                 tracing::error!(endpoint = endpoint.name, %fault, "letters could not be read");
@@ -87,7 +126,13 @@ impl Letters {
         }
     }
 
-    async fn read(&mut self, endpoint: &Endpoint, ledger: &dyn Ledger, now: Timestamp) -> Result<(), Fault> {
+    async fn read(
+        &mut self,
+        endpoint: &Endpoint,
+        ledger: &dyn Ledger,
+        now: Timestamp,
+        unsaved: &BTreeSet<Place>,
+    ) -> Result<(), Fault> {
         self.count = ledger.count_letters(&endpoint.name).await?;
         if self.count.replay == 0 {
             return Ok(());
@@ -96,12 +141,18 @@ impl Letters {
             endpoint: Some(endpoint.name.clone()),
             state: Some(LetterState::Replay),
             due_by: Some(now),
+            after: self.after.map(|(shard, position)| (endpoint.name.clone(), shard, position)),
             limit: PAGE,
             ..LetterQuery::default()
         };
         let due = ledger.letters(&query).await?;
+        let last = due.last().map(|letter| (letter.shard, letter.position)).filter(|_| due.len() == PAGE);
+        if std::mem::replace(&mut self.after, last).is_some() && due.is_empty() {
+            // From the beginning, at once.
+            self.load_at = Instant::now();
+        }
         let new = due.into_iter().map(|letter| ((letter.shard, letter.position), letter));
-        self.waiting.extend(new.filter(|(place, _)| !self.calling.contains_key(place)));
+        self.waiting.extend(new.filter(|(place, _)| !self.calling.contains_key(place) && !unsaved.contains(place)));
         Ok(())
     }
 
@@ -115,7 +166,19 @@ impl Letters {
         let place = *free?.0;
         let letter = self.waiting.remove(&place)?;
         self.calling.insert(place, letter.clone());
+        self.busy.insert(place, letter.event);
         Some(letter)
+    }
+
+    /// Whether an event's letter is being told, or what became of that is not saved: what anybody writes about it now would
+    /// be written over.
+    pub(super) fn is_busy(&self, event: EventId) -> bool {
+        self.busy.values().any(|busy| *busy == event)
+    }
+
+    /// Does not tell an event's letter before it is read again.
+    pub(super) fn put_aside(&mut self, event: EventId) {
+        self.waiting.retain(|_, letter| letter.event != event);
     }
 
     /// How many of them are being told.
@@ -164,16 +227,24 @@ impl Letters {
     /// Of what could not be saved, what has not changed since is saved later.
     pub(super) fn saved(&mut self, changes: LetterChanges, result: Result<(), Fault>) {
         self.is_saving = false;
-        if result.is_err() {
+        if result.is_ok() {
+            let changed = changes.changed.iter().map(|letter| (letter.shard, letter.position));
+            for place in changes.removed.iter().copied().chain(changed) {
+                let is_again = self.calling.contains_key(&place)
+                    || self.removed.contains(&place)
+                    || self.changed.contains_key(&place);
+                if !is_again {
+                    self.busy.remove(&place);
+                }
+            }
+            // Until then none could be read.
+            self.load_soon();
+        } else {
             self.removed.extend(changes.removed);
             for letter in changes.changed {
                 self.changed.entry((letter.shard, letter.position)).or_insert(letter);
             }
         }
-    }
-
-    pub(super) fn save_broke_off(&mut self) {
-        self.is_saving = false;
     }
 }
 

@@ -10,10 +10,12 @@ use chat::port::{Clock, Log};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::letters::Place;
 use super::settings::Order;
 use super::telling::Telling;
-use super::{AGAIN_AFTER, UNREAD_AGAIN_AFTER};
+use super::{AGAIN_AFTER, LONGEST_RETRY_AFTER, Parts, UNREAD_AGAIN_AFTER};
 use crate::endpoint::Endpoint;
+use crate::keeper;
 use crate::lanes::{LaneKey, Lanes};
 use crate::ledger::{Cursor, Ledger, Letter, LetterQuery, Progress, Trouble};
 
@@ -70,7 +72,7 @@ impl Reader {
         };
         let behind = ledger.behind(name, shard).await?;
         let (now, wall) = (Instant::now(), clock.now());
-        let due = |trouble: &Trouble| now + wait_until(trouble.due, wall, endpoint.telling.schedule.longest());
+        let due = |trouble: &Trouble| now + wait_for(trouble, wall, endpoint.telling.schedule.longest());
         let lanes = Lanes::new(cursor.position, behind, share, due);
         let known_letters = letters_after(name, shard, lanes.all_told(), ledger).await?;
         Ok(Self {
@@ -110,6 +112,10 @@ impl Reader {
         };
         let is_any = !entries.is_empty();
         for entry in entries {
+            if entry.position.0 > self.lanes.read_to().0 + 1 {
+                // What is missing was trimmed, and nobody knows what it was about.
+                self.newest.clear();
+            }
             let Some(command) = endpoint.tells(&entry.event) else {
                 self.lanes.skip(entry.position);
                 continue;
@@ -120,8 +126,13 @@ impl Reader {
                 self.lanes.skip(position);
                 continue;
             }
-            let event = (endpoint.telling.order == Order::Unordered).then_some(position);
-            self.lanes.push(LaneKey { subject, event }, position, Telling::new(entry, command, self.started, previous));
+            let mut key = LaneKey::from(subject);
+            // What the subject's own lane is behind with, from when the endpoint wanted order, is read from the log later, and
+            // is not to be told beside that, too.
+            if endpoint.telling.order == Order::Unordered && !self.lanes.has(&key) {
+                key.event = Some(position);
+            }
+            self.lanes.push(key, position, Telling::new(entry, command, self.started, previous));
         }
         is_any
     }
@@ -130,21 +141,22 @@ impl Reader {
     pub(super) async fn read_lane(
         &mut self,
         endpoint: &Endpoint,
-        log: &dyn Log,
+        parts: &Parts,
         key: LaneKey,
         after: Position,
         limit: usize,
     ) -> bool {
-        let up_to = self.lanes.read_to();
-        match log.log_of(&key.subject, after, up_to, limit).await {
-            Ok(entries) => {
+        match self.page_of(parts, &key.subject, after, limit).await {
+            Ok((entries, trimmed)) => {
                 let has_more = entries.len() == limit;
                 let read = entries.last().map(|entry| entry.position);
                 let (mut previous, started) = (None, self.started);
                 let known_letters = &self.known_letters;
                 let telling = |entry: LogEntry| {
                     let command = endpoint.tells(&entry.event)?;
-                    let known = previous.replace(entry.event.id()).map(Some);
+                    // Something between them may be gone, unless both are of where nothing was trimmed.
+                    let known = previous.replace((entry.position, entry.event.id()));
+                    let known = known.filter(|(place, _)| *place >= trimmed).map(|(_, event)| Some(event));
                     if known_letters.contains(&entry.position) {
                         return None;
                     }
@@ -160,6 +172,44 @@ impl Reader {
                 self.lanes.rest(&key, Instant::now() + UNREAD_AGAIN_AFTER, failed, false);
                 false
             }
+        }
+    }
+
+    /// A page of a subject, as far as its shard was read, and up to where that may have been trimmed.
+    async fn page_of(
+        &self,
+        parts: &Parts,
+        subject: &Subject,
+        after: Position,
+        limit: usize,
+    ) -> Result<(Vec<LogEntry>, Position), Fault> {
+        let entries = parts.log.log_of(subject, after, self.lanes.read_to(), limit).await?;
+        // After the log was read: what is trimmed is said to be before it is.
+        Ok((entries, keeper::trimmed_up_to(&*parts.ledger, self.shard).await?))
+    }
+
+    /// Reads the first event of a lane that is behind and has none in memory. Returns it, if there is one.
+    pub(super) async fn read_first(&mut self, endpoint: &Endpoint, log: &dyn Log, key: &LaneKey) -> Option<EventId> {
+        let (mut after, up_to) = (self.lanes.told(key)?, self.lanes.read_to());
+        loop {
+            let entries = match log.log_of(&key.subject, after, up_to, READ_BATCH).await {
+                Ok(entries) => entries,
+                Err(fault) => {
+                    self.unread(&endpoint.name, &fault);
+                    return None;
+                }
+            };
+            let next = entries.last().map(|entry| entry.position).filter(|_| entries.len() == READ_BATCH);
+            for entry in entries {
+                if let Some(command) = endpoint.tells(&entry.event)
+                    && !self.known_letters.contains(&entry.position)
+                {
+                    let (position, event) = (entry.position, entry.event.id());
+                    self.lanes.put_first(key, position, Telling::new(entry, command, self.started, None));
+                    return Some(event);
+                }
+            }
+            after = next?;
         }
     }
 
@@ -197,6 +247,12 @@ impl Reader {
         self.saving.clone()
     }
 
+    /// Where the events are that have left their lanes, as long as that is not known to be saved.
+    pub(super) fn unsaved_letters(&self) -> impl Iterator<Item = Place> {
+        let saving = self.saving.iter().flat_map(|progress| &progress.letters);
+        saving.chain(&self.letters).map(|letter| (letter.shard, letter.position))
+    }
+
     /// What was being saved is, or is not. Returns whether there are new letters.
     pub(super) fn saved(&mut self, endpoint: &str, result: Result<(), Fault>) -> bool {
         let Some(progress) = self.saving.take() else { return false };
@@ -225,11 +281,6 @@ impl Reader {
     /// There will be no later time to save.
     pub(super) fn save_at_once(&mut self) {
         self.save_again_at = None;
-    }
-
-    /// What was being saved is neither known to be saved nor not: it is saved again.
-    pub(super) fn save_broke_off(&mut self, endpoint: &str) {
-        self.saved(endpoint, Err(Fault::new("saving broke off")));
     }
 }
 
@@ -262,8 +313,27 @@ async fn letters_after(
     }
 }
 
-/// How long it is until a time of day, which may have jumped: never longer than `longest`.
-pub(super) fn wait_until(due: Timestamp, now: Timestamp, longest: Duration) -> Duration {
-    let millis = due.millis().saturating_sub(now.millis()).max(0).unsigned_abs();
+/// How long an event in trouble waits after a restart. `longest`: of its schedule. It may have been asked for more; but a
+/// clock that is now before the beginning of its trouble has jumped, and says nothing.
+fn wait_for(trouble: &Trouble, now: Timestamp, longest: Duration) -> Duration {
+    let longest = if now < trouble.since { longest } else { longest.max(LONGEST_RETRY_AFTER) };
+    let millis = trouble.due.millis().saturating_sub(now.millis()).max(0).unsigned_abs();
     Duration::from_millis(millis).min(longest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_restart_it_waits_as_long_as_it_was_asked_for_but_not_because_of_a_clock() {
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
+        let (schedule, hour) = (Duration::from_secs(5), 3600);
+        let trouble = Trouble { attempts: 1, since: at(100 * hour), due: at(102 * hour) };
+        let wait = |now| wait_for(&trouble, at(now), schedule).as_secs();
+        assert_eq!((wait(101 * hour), wait(103 * hour)), (3600, 0));
+        assert_eq!(wait(99 * hour), 5, "the clock was set back");
+        let trouble = Trouble { due: at(1000 * hour), ..trouble };
+        assert_eq!(wait_for(&trouble, at(101 * hour), schedule), LONGEST_RETRY_AFTER);
+    }
 }

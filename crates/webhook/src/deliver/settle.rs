@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::health::pause_after;
 use super::letters::Place;
 use super::recent::RecentCall;
+use super::settings::Order;
 use super::telling::{Attempted, Outcome};
 use super::{AGAIN_AFTER, Deliverer, Flight, Item, LAGS_AFTER, LONGEST_RETRY_AFTER, UNNOTED};
 use crate::lanes::{Failed, LaneKey};
@@ -48,7 +49,7 @@ impl Deliverer {
     }
 
     /// What a call says about the endpoint.
-    pub(super) fn judge_endpoint(&mut self, key: &LaneKey, attempted: &Attempted) {
+    fn judge_endpoint(&mut self, key: &LaneKey, attempted: &Attempted) {
         let (now, random) = (Instant::now(), self.parts.clock.random());
         let is_down_now = match attempted.outcome {
             Outcome::Told => {
@@ -88,7 +89,7 @@ impl Deliverer {
     }
 
     /// Everything that waited for it goes on at once.
-    pub(super) fn is_back(&mut self, streak: u64) {
+    fn is_back(&mut self, streak: u64) {
         let waiting: usize = self.readers.iter().map(|reader| reader.lanes.len()).sum();
         tracing::info!(endpoint = self.endpoint.name, waiting, "the endpoint is back");
         self.readers.iter_mut().for_each(|reader| reader.lanes.wake_streak(streak));
@@ -116,8 +117,13 @@ impl Deliverer {
                 let lags = !is_down && once_more.times >= LAGS_AFTER;
                 lanes.rest(&key, again(failed), once_more, lags);
             }
+            // It may be long, so that nothing of it holds the cursor.
+            Outcome::Later(after) if is_batch && key.event.is_some() => {
+                let at = self.letters.now(self.parts.clock.now()).later(after.min(LONGEST_RETRY_AFTER));
+                self.make_letter(reader, &key, LetterState::Replay, attempted.why(), 0, at);
+            }
             Outcome::Later(after) if is_batch => {
-                lanes.rest(&key, now + after.min(LONGEST_RETRY_AFTER), failed, false);
+                lanes.rest(&key, now + after.min(LONGEST_RETRY_AFTER), failed, true);
             }
             // Which of them it refuses will be seen when they are told one by one.
             _ if is_batch => lanes.retry_alone(&key),
@@ -131,15 +137,18 @@ impl Deliverer {
     }
 
     /// A failure that is the event's own: it is tried again by its schedule, not before `at_least`, or given up.
-    pub(super) fn blame(&mut self, reader: usize, key: &LaneKey, attempted: &Attempted, at_least: Duration) {
+    fn blame(&mut self, reader: usize, key: &LaneKey, attempted: &Attempted, at_least: Duration) {
         let (now, wall) = (Instant::now(), self.parts.clock.now());
         let lanes = &mut self.readers[reader].lanes;
         let failed = lanes.failed(key);
         let times = failed.times.saturating_add(1);
         let streak = self.health.streak();
         let (attempts, since) = match failed.trouble {
-            // It was tried before it was due, because the endpoint was back: that does not count.
+            // It was tried before it was due, because the endpoint was back: that does not count, but what it asks for does.
             Some((trouble, due)) if due > now => {
+                let (asked, asked_wall) = (now + at_least, wall.later(at_least));
+                let trouble = if asked > due { Trouble { due: asked_wall, ..trouble } } else { trouble };
+                let due = due.max(asked);
                 return lanes.rest(key, due, Failed { times, streak, trouble: Some((trouble, due)) }, true);
             }
             Some((trouble, _)) => (trouble.attempts + 1, trouble.since),
@@ -153,14 +162,14 @@ impl Deliverer {
         let wait = wait.max(at_least);
         let trouble = Trouble { attempts, since, due: wall.later(wait) };
         if key.event.is_some() {
-            let state = LetterState::Replay;
-            return self.make_letter(reader, key, state, attempted.why(), attempts, trouble.due);
+            let (state, at) = (LetterState::Replay, self.letters.now(wall).later(wait));
+            return self.make_letter(reader, key, state, attempted.why(), attempts, at);
         }
         lanes.rest(key, now + wait, Failed { times, streak, trouble: Some((trouble, now + wait)) }, true);
     }
 
     /// The first event of a lane becomes a dead letter.
-    pub(super) fn give_up(&mut self, reader: usize, key: &LaneKey, failed: Failed, attempted: &Attempted) {
+    fn give_up(&mut self, reader: usize, key: &LaneKey, failed: Failed, attempted: &Attempted) {
         let attempts = failed.trouble.map_or(1, |(trouble, _)| trouble.attempts);
         let now = self.parts.clock.now();
         self.make_letter(reader, key, LetterState::Dead, attempted.why(), attempts, now);
@@ -197,8 +206,11 @@ impl Deliverer {
         self.metrics.count(attempted.outcome, 1);
         let (subject, tried) = (letter.subject.clone(), letter.attempts);
         let was_down = self.health.is_down();
-        self.judge_endpoint(&LaneKey { subject, event: Some(place.1) }, attempted);
+        // What is in one order says the same about the endpoint however often it is refused.
+        let event = (self.endpoint.telling.order == Order::Unordered).then_some(place.1);
+        self.judge_endpoint(&LaneKey { subject, event }, attempted);
         let wall = self.parts.clock.now();
+        let now = self.letters.now(wall);
         let (attempts, wait) = match attempted.outcome {
             Outcome::Told => return self.letters.done(place),
             Outcome::Unsendable => (tried, None),
@@ -222,14 +234,14 @@ impl Deliverer {
             letter.attempts = attempts;
             letter.why = why;
             (letter.state, letter.at) = match wait {
-                Some(wait) => (LetterState::Replay, wall.later(wait)),
+                Some(wait) => (LetterState::Replay, now.later(wait)),
                 None => (LetterState::Dead, wall),
             };
         });
     }
 
     /// One line of each call, its figures, and a row if it failed.
-    pub(super) fn note(&mut self, attempted: &Attempted, event: EventId, command: Cow<'static, str>) {
+    fn note(&mut self, attempted: &Attempted, event: EventId, command: Cow<'static, str>) {
         let Attempted { time, took, status, name, .. } = *attempted;
         self.shown.recent.note(RecentCall { event, command: command.clone(), time, took, outcome: name, status });
         let (endpoint, millis) = (&self.endpoint.name, u64::try_from(took.as_millis()).unwrap_or(u64::MAX));

@@ -6,13 +6,15 @@ use std::time::Duration;
 use chat::Fault;
 use chat::event::{LogEntry, Position};
 use chat::id::{EventId, Timestamp};
-use chat::port::{Clock, Log};
+use chat::port::Log;
 use chat::refusal::AskFailure;
 use tokio::time::Instant;
 
+use super::Parts;
 use super::settings::Acknowledge;
 use crate::codec::{BatchItem, Call};
 use crate::endpoint::Endpoint;
+use crate::keeper;
 use crate::ledger::Letter;
 use crate::request::{self, Envelope};
 use crate::transport::Answer;
@@ -96,11 +98,11 @@ impl Telling {
     }
 
     /// What is said about it in headers.
-    async fn envelope(&self, endpoint: &Endpoint, log: &dyn Log) -> Result<Envelope, Fault> {
+    async fn envelope(&self, endpoint: &Endpoint, parts: &Parts) -> Result<Envelope, Fault> {
         let previous = match self.previous.get() {
             Some(previous) => Some(*previous),
             None => {
-                let found = find_previous(&self.entry, endpoint, log, self.started).await?;
+                let found = find_previous(&self.entry, endpoint, parts, self.started).await?;
                 found.map(|found| *self.previous.get_or_init(|| found))
             }
         };
@@ -134,42 +136,51 @@ pub fn webhook_id(event: EventId, endpoint: &Endpoint) -> String {
     format!("{event}.{}", endpoint.name)
 }
 
-/// The event of the same subject that the endpoint was owed before this one. None if that is too far back to look for.
+/// The event of the same subject that the endpoint was owed before this one. None if that is too far back to look for, or
+/// if something between them may have been trimmed: to name another, or none, would hide a hole.
 async fn find_previous(
+    entry: &LogEntry,
+    endpoint: &Endpoint,
+    parts: &Parts,
+    started: Position,
+) -> Result<Option<Option<EventId>>, Fault> {
+    let Some((place, previous)) = look_before(entry, endpoint, &*parts.log, started).await? else { return Ok(None) };
+    // After the log was read: what is trimmed is said to be before it is.
+    let trimmed = keeper::trimmed_up_to(&*parts.ledger, entry.shard).await?;
+    Ok((place >= trimmed).then_some(previous))
+}
+
+/// The event before, and its place; or none, and the place after which there is none. None at all if it is too far back.
+async fn look_before(
     entry: &LogEntry,
     endpoint: &Endpoint,
     log: &dyn Log,
     started: Position,
-) -> Result<Option<Option<EventId>>, Fault> {
+) -> Result<Option<(Position, Option<EventId>)>, Fault> {
     let subject = entry.event.subject();
     let mut before = entry.position;
     for _ in 0..PREVIOUS_PAGES {
         let page = log.log_before(&subject, before, PREVIOUS_PAGE).await?;
         for earlier in &page {
             if earlier.position <= started {
-                return Ok(Some(None));
+                return Ok(Some((started, None)));
             }
             if endpoint.tells(&earlier.event).is_some() {
-                return Ok(Some(Some(earlier.event.id())));
+                return Ok(Some((earlier.position, Some(earlier.event.id()))));
             }
         }
         match page.last() {
             Some(last) if page.len() == PREVIOUS_PAGE => before = last.position,
-            _ => return Ok(Some(None)),
+            _ => return Ok(Some((started, None))),
         }
     }
     Ok(None)
 }
 
 /// One attempt.
-pub(super) async fn tell(
-    endpoint: &Endpoint,
-    log: &dyn Log,
-    clock: &dyn Clock,
-    tellings: &[Arc<Telling>],
-) -> Attempted {
-    let (began, time) = (Instant::now(), clock.now());
-    let (outcome, name, status, detail) = match prepare(endpoint, log, time, tellings).await {
+pub(super) async fn tell(endpoint: &Endpoint, parts: &Parts, tellings: &[Arc<Telling>]) -> Attempted {
+    let (began, time) = (Instant::now(), parts.clock.now());
+    let (outcome, name, status, detail) = match prepare(endpoint, parts, time, tellings).await {
         Ok((call, envelope)) => match request::post(endpoint, &call, &envelope, time, endpoint.timeout).await {
             Ok(answer) => judge(endpoint, &answer),
             Err(failure) if failure.kind == AskFailure::Unreadable => {
@@ -183,16 +194,10 @@ pub(super) async fn tell(
 }
 
 /// One attempt to tell of a letter's event, which is read from the log first.
-pub(super) async fn tell_letter(
-    endpoint: &Endpoint,
-    log: &dyn Log,
-    clock: &dyn Clock,
-    started: Position,
-    letter: &Letter,
-) -> Attempted {
-    let (began, time) = (Instant::now(), clock.now());
+pub(super) async fn tell_letter(endpoint: &Endpoint, parts: &Parts, started: Position, letter: &Letter) -> Attempted {
+    let (began, time) = (Instant::now(), parts.clock.now());
     let failed = |outcome, name, detail| Attempted { outcome, name, time, took: began.elapsed(), status: None, detail };
-    let entry = match log.log_after(letter.shard, Position(letter.position.0.saturating_sub(1)), 1).await {
+    let entry = match parts.log.log_after(letter.shard, Position(letter.position.0.saturating_sub(1)), 1).await {
         Ok(mut entries) => entries.pop().filter(|entry| entry.position == letter.position),
         Err(fault) => return failed(Outcome::Unread, "unread", fault.to_string()),
     };
@@ -202,7 +207,7 @@ pub(super) async fn tell_letter(
     match endpoint.codec.tells(&entry.event) {
         Some(command) => {
             let telling = Arc::new(Telling::new(entry, command, started, None));
-            tell(endpoint, log, clock, &[telling]).await
+            tell(endpoint, parts, &[telling]).await
         }
         None => failed(Outcome::Unsendable, "unworded", "the endpoint's dialect has no command for it".to_owned()),
     }
@@ -213,21 +218,21 @@ pub(crate) type Unprepared = (Outcome, &'static str, String);
 /// The call about these events, and what is said beside it.
 pub(crate) async fn prepare(
     endpoint: &Endpoint,
-    log: &dyn Log,
+    parts: &Parts,
     time: Timestamp,
     tellings: &[Arc<Telling>],
 ) -> Result<(Call, Envelope), Unprepared> {
     let unworded = |fault: Fault| (Outcome::Unsendable, "unworded", fault.to_string());
     let unread = |fault: Fault| (Outcome::Unread, "unread", fault.to_string());
     let [first, ..] = tellings else { return Err(unworded(Fault::new("a call without an event"))) };
-    let mut envelope = first.envelope(endpoint, log).await.map_err(unread)?;
+    let mut envelope = first.envelope(endpoint, parts).await.map_err(unread)?;
     let call = if tellings.len() == 1 {
         first.call(endpoint).map_err(unworded)?.clone()
     } else {
         let mut envelopes = Vec::with_capacity(tellings.len());
         let mut items = Vec::with_capacity(tellings.len());
         for telling in tellings {
-            envelopes.push(telling.envelope(endpoint, log).await.map_err(unread)?);
+            envelopes.push(telling.envelope(endpoint, parts).await.map_err(unread)?);
         }
         for (telling, envelope) in tellings.iter().zip(&envelopes) {
             items.push(BatchItem { envelope, call: telling.call(endpoint).map_err(unworded)? });

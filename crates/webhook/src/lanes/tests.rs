@@ -328,6 +328,12 @@ fn a_lane_that_was_told_further_than_the_log_is_read_is_told_nothing_twice() {
 }
 
 #[test]
+fn a_lane_that_was_told_just_as_far_as_the_log_is_read_is_none() {
+    let mut lanes = behind(65, vec![("a", 65)]);
+    assert_eq!((lanes.len(), lanes.take_unsaved()), (0, vec![(subject("a"), None)]));
+}
+
+#[test]
 fn a_lane_goes_on_when_what_left_it_is_saved() {
     let mut lanes = empty(0);
     for position in 1..=2 {
@@ -360,4 +366,43 @@ fn at_the_end_no_lane_holds_the_cursor() {
     assert_eq!(lanes.cursor(), Position(0));
     lanes.let_cursor_go();
     assert_eq!((lanes.cursor(), lanes.take_unsaved()), (Position(3), vec![(subject("a"), Some(up_to(0)))]));
+}
+
+#[test]
+fn an_event_alone_that_becomes_a_letter_leaves_nothing_in_memory() {
+    let mut lanes = empty(0);
+    let key = LaneKey { subject: subject("a"), event: Some(Position(1)) };
+    lanes.push(key.clone(), Position(1), 1);
+    assert_eq!(take(&mut lanes), Some((key.clone(), 1)));
+    lanes.take_out(&key);
+    assert_eq!((lanes.len(), lanes.cursor(), take(&mut lanes)), (0, Position(1), None));
+}
+
+#[test]
+fn lanes_that_are_behind_do_not_grow_beyond_what_they_share() {
+    let count = KEPT_BEHIND as u64 / 2;
+    let names: Vec<_> = (0..count).map(|number| number.to_string()).collect();
+    let mut lanes = behind(1, names.iter().map(|name| (name.as_str(), 0)).collect());
+    while let Some(Next::Read(key, ..)) = lanes.next(1) {
+        lanes.refill(key.clone(), vec![(Position(1), 1)], Some(Position(1)), false);
+        take(&mut lanes);
+    }
+    for position in 2..2 + 4 * count {
+        push(&mut lanes, &(position % count).to_string(), position);
+    }
+    assert_eq!(lanes.kept, KEPT_BEHIND);
+    let key = lane("1");
+    assert_eq!(lanes.first(&key).map(|(position, _)| position), Some(Position(1)));
+    lanes.done(&key, 1);
+    while let Some((key, position)) = lanes.next(1).and_then(|next| match next {
+        Next::Tell(key, work) => Some((key, *work[0])),
+        Next::Read(_, after, _) => {
+            assert!(after.0 > 1, "it is read from where memory ends");
+            None
+        }
+    }) {
+        assert_eq!(key, lane("1"));
+        assert!(position > 1);
+        lanes.done(&key, 1);
+    }
 }

@@ -291,7 +291,7 @@ impl Operator {
         let started = cursor.map(|cursor| cursor.started).unwrap_or_default();
         let now = self.parts.clock.now();
         let telling = [Arc::new(Telling::new(entry.clone(), command, started, None))];
-        let (call, envelope) = match telling::prepare(endpoint, &*self.parts.log, now, &telling).await {
+        let (call, envelope) = match telling::prepare(endpoint, &self.parts, now, &telling).await {
             Ok(prepared) => prepared,
             Err((_, _, detail)) => return Ok(Err(detail)),
         };

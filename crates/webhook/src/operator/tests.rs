@@ -241,6 +241,7 @@ impl Ledger for World {
         &self,
         _: Shard,
         _: Position,
+        _: Position,
         _: usize,
         _: Vec<(String, Position)>,
         _: Timestamp,
@@ -252,7 +253,7 @@ impl Ledger for World {
         Ok(self.gaps.lock().unwrap().iter().filter(|gap| gap.endpoint == endpoint).cloned().collect())
     }
 
-    async fn forget(&self, _: Timestamp, _: u64) -> Result<(), Fault> {
+    async fn forget(&self, _: Timestamp, _: Timestamp, _: u64) -> Result<(), Fault> {
         Ok(())
     }
 }

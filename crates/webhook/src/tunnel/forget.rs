@@ -78,6 +78,7 @@ impl Ledger for Forgetful {
         &self,
         _: Shard,
         _: Position,
+        _: Position,
         _: usize,
         _: Vec<(String, Position)>,
         _: Timestamp,
@@ -89,7 +90,7 @@ impl Ledger for Forgetful {
         Ok(Vec::new())
     }
 
-    async fn forget(&self, _: Timestamp, _: u64) -> Result<(), Fault> {
+    async fn forget(&self, _: Timestamp, _: Timestamp, _: u64) -> Result<(), Fault> {
         Ok(())
     }
 }

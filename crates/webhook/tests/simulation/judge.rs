@@ -7,20 +7,31 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chat::event::{LogEntry, Position, Shard, Subject};
+use chat::event::{Event, LogEntry, Position, Shard, Subject};
 use chat::id::EventId;
-use webhook::deliver::settings::Order;
-use webhook::ledger::{Gap, Letter, LetterState};
+use webhook::deliver::settings::{Order, WhenFull};
+use webhook::ledger::{Gap, Letter, LetterState, PauseReason};
 
 use crate::codec::{Said, Told, command_of, is_every, number_of};
 use crate::plan::{EndpointPlan, Plan};
 use crate::store::{Rows, Who, name_of};
 
-/// What an answer says is minded after this time: the deliverer may be reading when it comes.
-const LEARNS_WITHIN: Duration = Duration::from_millis(250);
+/// What an answer says is minded after this time: when it comes, a call may be on its way for which the log is read, three
+/// times at most, of which each takes up to 120 ms.
+const LEARNS_WITHIN: Duration = Duration::from_millis(400);
 
-/// What an answer says about one event is minded for this long at least: an endpoint that counts as down is probed then.
-const PROBED_AFTER: Duration = Duration::from_millis(800);
+/// After so many failures without a success the endpoint may count as down: then it is probed with anything, and when it is
+/// back everything goes on, whatever was asked for of one event.
+const MAY_BE_DOWN_AFTER: u32 = 8;
+
+/// What is asked about ages is known within the 10 s at which times are noted, and asked every 10 s.
+const AGE_WITHIN: Duration = Duration::from_secs(20);
+
+/// ... and what follows from it is saved, or seen, within this: as often as somebody looks, and as long as saves take.
+const DONE_WITHIN: Duration = Duration::from_secs(10);
+
+/// For so long after a start, or after it is resumed, an endpoint may catch up without being too far behind.
+const GRACE: Duration = Duration::from_secs(60 * 60);
 
 /// Where an event is.
 type Place = (Shard, Position);
@@ -34,8 +45,12 @@ pub(crate) struct Judge {
     /// Which telling a `webhook-id` belongs to.
     ids: BTreeMap<String, (usize, Place)>,
     next_call: u64,
-    /// What was trimmed is about these.
-    trimmed: BTreeSet<Subject>,
+    /// What was trimmed was there.
+    trimmed_places: BTreeSet<Place>,
+    /// Pauses that are in the log, until they end: of whom, and why.
+    announced: BTreeSet<(String, String)>,
+    /// Up to where anything may have been, as it was said before it was done.
+    may_be_trimmed: BTreeMap<Shard, Position>,
     /// Repeats, but for those of events that are letters and, because of a death, wait for their turn as well.
     pub(crate) repeated: u64,
     /// The first promise that was broken.
@@ -69,6 +84,8 @@ struct Fact {
     event: EventId,
     subject: Subject,
     command: Option<&'static str>,
+    /// When it was committed.
+    time: Duration,
 }
 
 /// What is known about an endpoint.
@@ -87,6 +104,8 @@ struct Watched {
     passed: BTreeMap<Place, (Position, u32)>,
     /// In which life of the process an event became a letter on the disk, first.
     lettered: BTreeMap<Place, u32>,
+    /// The wall clock jumps: a letter, which is due at a time of day, may come early.
+    has_jumps: bool,
     /// A save that failed may have been carried out: a letter that was told meanwhile is written once more.
     is_doubtful: bool,
     calls: BTreeMap<u64, Vec<Place>>,
@@ -98,6 +117,14 @@ struct Watched {
     quiet_from: Option<Duration>,
     /// No call may begin after the first and before the second: it asked for that.
     held: Option<(Duration, Duration)>,
+    /// Calls that failed since one was accepted.
+    failures: u32,
+    /// From when on its age is held against it: it may catch up until then.
+    strict_from: Option<Duration>,
+    /// Since when it has too many dead letters, as far as somebody looked.
+    too_many_since: Option<Duration>,
+    /// Since when nothing new is accepted for its sake without a reason, as far as somebody looked.
+    refuses_since: Option<Duration>,
 }
 
 /// What is known about telling one endpoint of one event.
@@ -130,13 +157,15 @@ pub(crate) enum Outcome {
 
 impl Judge {
     pub(crate) fn new(plan: Arc<Plan>) -> Self {
-        let is_doubtful = plan.is_doubtful();
+        let (is_doubtful, has_jumps) = (plan.is_doubtful(), plan.has_jumps());
         Self {
             facts: BTreeMap::new(),
-            watched: plan.endpoints.iter().map(|_| Watched { is_doubtful, ..Watched::default() }).collect(),
+            watched: plan.endpoints.iter().map(|_| Watched { is_doubtful, has_jumps, ..Watched::default() }).collect(),
             ids: BTreeMap::new(),
             next_call: 0,
-            trimmed: BTreeSet::new(),
+            announced: BTreeSet::new(),
+            may_be_trimmed: BTreeMap::new(),
+            trimmed_places: BTreeSet::new(),
             repeated: 0,
             verdict: None,
             figures: Figures::default(),
@@ -160,10 +189,14 @@ impl Judge {
     }
 
     /// An event was committed.
-    pub(crate) fn committed(&mut self, entry: &LogEntry) {
+    pub(crate) fn committed(&mut self, entry: &LogEntry, time: Duration) {
         self.figures.events += 1;
+        if let Event::EndpointPaused(pause) = &entry.event {
+            self.announced.insert((pause.endpoint.clone(), pause.reason.clone()));
+        }
         let place = (entry.shard, entry.position);
-        let fact = Fact { event: entry.event.id(), subject: entry.event.subject(), command: command_of(&entry.event) };
+        let (event, subject) = (entry.event.id(), entry.event.subject());
+        let fact = Fact { event, subject, command: command_of(&entry.event), time };
         for (plan, watched) in self.plan.endpoints.iter().zip(&mut self.watched) {
             watched.owe(plan, place, &fact);
         }
@@ -183,6 +216,8 @@ impl Judge {
             .flat_map(|((_, shard), rows)| rows.iter().map(|(subject, row)| ((*shard, subject.clone()), row.told)))
             .collect();
         watched.quiet_from = rows.pauses.contains_key(name).then_some(now);
+        watched.strict_from = Some(now + plan.telling.max_age.min(GRACE));
+        (watched.too_many_since, watched.refuses_since) = (None, None);
         watched.held = None;
         watched.tellings.values_mut().for_each(|telling| telling.not_before = None);
     }
@@ -204,9 +239,10 @@ impl Judge {
                 self.complain(format!("{name} is told of an event that was never committed: {:?}", said.told));
                 continue;
             };
-            // What was trimmed cannot be named any more.
-            let previous = self.previous(endpoint, place, &fact.subject);
-            let previous = (!self.trimmed.contains(&fact.subject)).then_some(previous);
+            let (before, previous) = self.previous(endpoint, place, &fact.subject);
+            // Nothing is said of what was before if anything between may have been trimmed.
+            let may_be_silent = self.may_be_trimmed.get(&place.0).is_some_and(|trimmed| before <= *trimmed);
+            let previous = (previous, may_be_silent);
             let attempts = self.watched[endpoint].tellings.get(&place).map_or(0, |telling| telling.attempts);
             self.figures.repeats += u64::from(attempts > 0);
             self.repeated += u64::from(attempts > 0 && !self.watched[endpoint].is_both(place));
@@ -228,13 +264,15 @@ impl Judge {
         self.next_call
     }
 
-    /// The `webhook-id` of the event of the same subject that an endpoint is owed before another; empty if there is none.
-    fn previous(&self, endpoint: usize, (shard, position): Place, subject: &Subject) -> String {
+    /// The `webhook-id` of the event of the same subject that an endpoint is owed before another, and where that is; empty,
+    /// and where the endpoint began, if there is none.
+    fn previous(&self, endpoint: usize, (shard, position): Place, subject: &Subject) -> (Position, String) {
         let (plan, watched) = (&self.plan.endpoints[endpoint], &self.watched[endpoint]);
         let start = watched.started.get(&shard).copied().unwrap_or_default();
         let earlier = self.facts.range((shard, Position(start.0 + 1))..(shard, position)).rev();
         let mut owed = earlier.filter(|(_, fact)| fact.subject == *subject && subscribes(plan, fact.command));
-        owed.next().map(|(_, fact)| format!("{}.{}", fact.event, plan.name)).unwrap_or_default()
+        let named = owed.next().map(|((_, place), fact)| (*place, format!("{}.{}", fact.event, plan.name)));
+        named.unwrap_or((start, String::new()))
     }
 
     /// A call is over.
@@ -258,6 +296,10 @@ impl Judge {
             }
             _ => {}
         }
+        watched.failures = if outcome == Outcome::Accepted { 0 } else { watched.failures + 1 };
+        if watched.failures == MAY_BE_DOWN_AFTER {
+            watched.tellings.values_mut().for_each(|telling| telling.not_before = None);
+        }
         for place in places {
             let telling = watched.tellings.entry(place).or_default();
             if outcome == Outcome::Accepted {
@@ -266,8 +308,10 @@ impl Judge {
                     watched.settle(place, &fact.subject);
                 }
             } else {
-                if let Outcome::Later(after) = outcome {
-                    telling.not_before = Some(now + after.min(PROBED_AFTER));
+                if let Outcome::Later(after) = outcome
+                    && watched.failures < MAY_BE_DOWN_AFTER
+                {
+                    telling.not_before = Some(now + after);
                 }
                 telling.failures += 1;
                 telling.failed_first.get_or_insert(now);
@@ -295,7 +339,9 @@ impl Judge {
         }
         watched.replay.remove(&place);
         self.figures.dead += 1;
-        if is_unwordable || telling.is_skipped {
+        // What was trimmed before the operator had it told again, or while a paused endpoint kept it in memory, is in a gap
+        // or was told, and cannot be told again.
+        if is_unwordable || telling.is_skipped || self.trimmed_places.contains(&place) {
             return;
         }
         let (failures, attempts) = (telling.failures, schedule.attempts());
@@ -339,18 +385,89 @@ impl Judge {
     /// The operator gives up an event.
     pub(crate) fn skipped(&mut self, endpoint: usize, event: EventId) {
         let place = self.facts.iter().find(|(_, fact)| fact.event == event).map(|(place, _)| *place);
-        if let Some(place) = place {
-            self.watched[endpoint].tellings.entry(place).or_default().is_skipped = true;
+        let Some(place) = place else { return };
+        let watched = &mut self.watched[endpoint];
+        watched.tellings.entry(place).or_default().is_skipped = true;
+        // The rest of its subject goes on at once, whatever was asked for.
+        let subject = watched.subjects.get(&place).cloned();
+        for (place, telling) in &mut watched.tellings {
+            if watched.subjects.get(place) == subject.as_ref() {
+                telling.not_before = None;
+            }
         }
     }
 
+    /// The deliverer of an endpoint begins: it may have taken a while until the store could be read.
+    pub(crate) fn began(&mut self, endpoint: usize, now: Duration) {
+        let (plan, watched) = (&self.plan.endpoints[endpoint], &mut self.watched[endpoint]);
+        watched.strict_from = Some(now + plan.telling.max_age.min(GRACE));
+    }
+
     /// The operator wants no more calls, and that is on the disk; or wants calls again.
-    pub(crate) fn is_to_be_quiet(&mut self, endpoint: usize, from: Option<Duration>) {
-        let watched = &mut self.watched[endpoint];
+    pub(crate) fn is_to_be_quiet(&mut self, endpoint: usize, from: Option<Duration>, now: Duration) {
+        let (plan, watched) = (&self.plan.endpoints[endpoint], &mut self.watched[endpoint]);
         watched.quiet_from = from;
         if from.is_none() {
+            watched.strict_from = Some(now + plan.telling.max_age.min(GRACE));
+            watched.too_many_since = None;
             watched.held = None;
             watched.tellings.values_mut().for_each(|telling| telling.not_before = None);
+        }
+    }
+
+    /// A pause is on the disk, or is no longer. One that nobody asked for is in the log before.
+    pub(crate) fn paused(&mut self, name: &str, reason: Option<PauseReason>) {
+        match reason {
+            None => self.announced.retain(|(of, _)| of != name),
+            Some(PauseReason::Operator) => {}
+            Some(reason) => {
+                if !self.announced.contains(&(name.to_owned(), reason.name().to_owned())) {
+                    self.complain(format!("{name} is paused ({}), and no event says so", reason.name()));
+                }
+            }
+        }
+    }
+
+    /// Somebody looks whether an endpoint that is too far behind, or has too many dead letters, is paused, or `refuses` what
+    /// is new, as it is configured; and that it refuses nothing otherwise. `is_sure`: neither the clock nor the store is to
+    /// blame if not.
+    pub(crate) fn look_at_bounds(&mut self, endpoint: usize, rows: &Rows, refuses: bool, is_sure: bool, now: Duration) {
+        let (plan, watched) = (&self.plan.endpoints[endpoint], &mut self.watched[endpoint]);
+        let of_it = |key: &&(String, Shard, Position)| key.0 == plan.name;
+        let dead = rows.letters.iter().filter(|(key, letter)| of_it(key) && letter.state == LetterState::Dead).count();
+        let has_too_many = dead as u64 >= plan.telling.max_dead;
+        let places = watched.owed.iter().flat_map(|(shard, subjects)| {
+            subjects.values().filter_map(|positions| Some((*shard, *positions.first()?)))
+        });
+        let oldest = places.filter_map(|place| self.facts.get(&place)).map(|fact| fact.time).min();
+        let too_old_at = oldest.map(|oldest| oldest + plan.telling.max_age);
+        let strict_at = too_old_at.and_then(|at| Some(at.max(watched.strict_from?)));
+        let refuses_if = plan.telling.when_full == WhenFull::Refuse;
+        if !is_sure {
+            (watched.too_many_since, watched.refuses_since) = (None, None);
+            return;
+        }
+        let too_many_since = *watched.too_many_since.get_or_insert(now);
+        if !has_too_many {
+            watched.too_many_since = None;
+        }
+        let is_long = |since: Duration, within: Duration| now > since + within;
+        let must_be_full = strict_at.is_some_and(|at| is_long(at, AGE_WITHIN + DONE_WITHIN))
+            || has_too_many && is_long(too_many_since, DONE_WITHIN);
+        let is_it = if refuses_if { refuses } else { rows.pauses.contains_key(&plan.name) };
+        // What it was told of in this life and did not save, or what it tells again after a death, is as old to it.
+        let may_be_full = has_too_many || too_old_at.is_some() || watched.life > 1;
+        let refuses_since = *watched.refuses_since.get_or_insert(now);
+        if !refuses || may_be_full {
+            watched.refuses_since = None;
+        }
+        let name = plan.name.clone();
+        if must_be_full && !is_it {
+            self.complain(format!(
+                "{name} has {dead} dead letters, its oldest event is of {oldest:?}, and it is neither paused nor full"
+            ));
+        } else if refuses && !may_be_full && is_long(refuses_since, AGE_WITHIN + DONE_WITHIN) {
+            self.complain(format!("{name} is full, with {dead} dead letters, and owed nothing"));
         }
     }
 
@@ -359,6 +476,10 @@ impl Judge {
         self.figures.saves += 1;
         let key = (name.to_owned(), shard);
         let Some(cursor) = rows.cursors.get(&key) else { return };
+        if name == "log/trimmed" {
+            self.may_be_trimmed.insert(shard, cursor.position);
+            return;
+        }
         let Some(endpoint) = self.endpoint(name) else {
             return self.complain(format!("there is no endpoint {name}"));
         };
@@ -389,11 +510,16 @@ impl Judge {
     /// Events were removed from the log. Whoever is owed one of them must have a gap there.
     pub(crate) fn trimmed(&mut self, shard: Shard, places: &[Position], rows: &Rows) {
         self.figures.trimmed += places.len() as u64;
+        let said = self.may_be_trimmed.get(&shard).copied().unwrap_or_default();
+        if let Some(position) = places.iter().find(|position| **position > said) {
+            let words = format!("{} of shard {} is trimmed, although it was not said before", position.0, shard.0);
+            self.complain(words);
+        }
         for endpoint in 0..self.watched.len() {
             let name = self.plan.endpoints[endpoint].name.clone();
             for position in places {
                 let Some(fact) = self.facts.get(&(shard, *position)).cloned() else { continue };
-                self.trimmed.insert(fact.subject.clone());
+                self.trimmed_places.insert((shard, *position));
                 let watched = &mut self.watched[endpoint];
                 let owed = watched.owed.get(&shard).and_then(|subjects| subjects.get(&fact.subject));
                 if !owed.is_some_and(|owed| owed.contains(position)) {
@@ -543,13 +669,13 @@ impl Watched {
         plan: &EndpointPlan,
         said: &Said,
         fact: &Fact,
-        previous: Option<String>,
+        (previous, may_be_silent): (String, bool),
         call: &[Place],
         now: Duration,
     ) -> Option<String> {
         let (place, life) = ((said.told.shard, said.told.position), self.life);
         let is_letter = self.replay.contains(&place);
-        let is_ordered = plan.telling.order == Order::Ordered && !is_letter;
+        let is_ordered = plan.order_in(life) == Order::Ordered && !is_letter;
         let owed = self.owed.get(&place.0).and_then(|subjects| subjects.get(&fact.subject));
         let skipped = owed
             .into_iter()
@@ -561,6 +687,7 @@ impl Watched {
             !in_flight.iter().any(|other| *other == place || is_ordered && self.is_of(*other, &fact.subject));
         let passed_by = self.passed.get(&place).copied().filter(|_| is_ordered);
         let is_both = self.is_both(place);
+        let may_be_early = is_letter && self.has_jumps;
         let was_saved = self.was_saved(place, &fact.subject) && !is_letter;
         let is_after_start = self.started.get(&place.0).is_some_and(|started| place.1 > *started);
         let telling = self.tellings.entry(place).or_default();
@@ -575,7 +702,7 @@ impl Watched {
             Some("although that was saved as told".into())
         } else if let Some((later, _)) = passed_by.filter(|_| telling.accepted_in.is_none()) {
             Some(format!("after a later one of the subject, at {}", later.0))
-        } else if telling.not_before.take().is_some_and(|until| now < until) && !is_both {
+        } else if telling.not_before.take().is_some_and(|until| now < until) && !is_both && !may_be_early {
             Some("although it asked for that to come later".into())
         } else if said.id.is_none() {
             Some("without a webhook-id".into())
@@ -583,7 +710,7 @@ impl Watched {
             Some("with another webhook-id than before".into())
         } else if said.sequence.as_ref().is_none_or(|sequence| *sequence != place.1.0.to_string()) {
             Some(format!("with the sequence {:?}", said.sequence))
-        } else if said.previous.is_none() || previous.is_some() && said.previous != previous {
+        } else if said.previous.as_ref().map_or(!may_be_silent, |said| *said != previous) {
             Some(format!("with {:?} as the one before, which is {previous:?}", said.previous))
         } else if !is_alone && !is_both {
             Some("while another call of the subject is in flight".into())

@@ -39,6 +39,8 @@ pub(crate) struct EndpointPlan {
     pub(crate) telling: TellingSettings,
     /// It is configured from this life of the process on.
     pub(crate) from_life: u32,
+    /// From this life of the process on it wants the other order; none: never.
+    pub(crate) other_order_from: Option<u32>,
     /// From when on the receiver is in which mood; the first from the beginning.
     pub(crate) moods: Vec<(Duration, Mood)>,
     /// The receiver refuses every event whose number is divisible by this.
@@ -220,6 +222,16 @@ impl EndpointPlan {
             poison: chance.pick(&[None, None, Some(3), Some(7), Some(20)]),
             poison_heals,
             heals: chance.per_mille(930),
+            other_order_from: chance.pick(&[None, None, None, Some(2), Some(3)]),
+        }
+    }
+
+    /// What it wants in a life of the process.
+    pub(crate) fn order_in(&self, life: u32) -> Order {
+        match self.telling.order {
+            order if self.other_order_from.is_none_or(|from| life < from) => order,
+            Order::Ordered => Order::Unordered,
+            Order::Unordered => Order::Ordered,
         }
     }
 }

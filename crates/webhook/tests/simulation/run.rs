@@ -15,7 +15,8 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use webhook::asking::OnFailures;
 use webhook::deliver::Parts;
-use webhook::deliver::settings::Order;
+use webhook::deliver::handle::State;
+use webhook::deliver::settings::{Order, TellingSettings};
 use webhook::endpoint::{Commands, EndpointSettings, OnFailure};
 use webhook::filter::Filter;
 use webhook::headers::CustomHeaders;
@@ -34,6 +35,12 @@ use crate::world::{Life, World, lock};
 /// After everything has healed, an endpoint that is owed something is told of something, or gives something up, at least
 /// this often: an endpoint that is down is probed every 15 s, and the store is asked again after as long.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How late an event in trouble may be after a restart, if the wall clock was set back meanwhile.
+const LATE_BY: Duration = Duration::from_secs(25 * 60 * 60);
+
+/// How often the judge looks at bounds while nothing happens.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// An orderly stop takes no longer than a call and some saves.
 const STOPS_WITHIN: Duration = Duration::from_secs(30);
@@ -111,9 +118,13 @@ impl Process {
                     up_again_at = None;
                     self.start();
                 }
+                () = tokio::time::sleep(LOOK_EVERY) => self.look_at_bounds(),
                 () = sleep_until(world.at(next_at)) => match steps.next() {
                     None => break,
-                    Some((_, Step::Append(subject, count))) => self.append(*subject, *count),
+                    Some((_, Step::Append(subject, count))) => {
+                        self.look_at_bounds();
+                        self.append(*subject, *count);
+                    }
                     Some((_, Step::ClockJump(millis))) => {
                         world.note(|| format!("the wall clock jumps by {millis} ms"));
                         world.jump(*millis);
@@ -139,14 +150,17 @@ impl Process {
             self.start();
         }
         self.wait_until_content().await;
+        self.wait_until_empty().await;
         let numbers = 0..world.plan.endpoints.len();
         let is_done = world.judge(|judge| numbers.clone().all(|number| judge.is_done(number)));
         self.stop().await;
         // Nothing is told again after an orderly stop. (A pause that is announced only then is told, and may be refused.)
         let (repeated, events) = world.judge(|judge| (judge.repeated, judge.figures.events));
         // But for what was both a letter and waiting for its turn: the engine may be busy with the second.
-        let may_repeat = world.plan.endpoints.iter().any(|endpoint| endpoint.telling.order == Order::Unordered);
         let lives = self.lives;
+        let is_unordered =
+            |endpoint: &EndpointPlan| (1..=lives).any(|life| endpoint.order_in(life) == Order::Unordered);
+        let may_repeat = world.plan.endpoints.iter().any(is_unordered);
         let is_quiet = |judge: &mut Judge| {
             let are_content = (0..world.plan.endpoints.len()).all(|number| judge.is_content(number));
             are_content && !(may_repeat && lives > 1)
@@ -185,8 +199,9 @@ impl Process {
         let store = Arc::new(Store(life.clone(), Who::Engine));
         let parts = Parts { log: store.clone(), ledger: store.clone(), clock: life.clone(), announcer: store };
         let retention = Retention { events: Duration::ZERO, attempts: Duration::from_secs(600), most_attempts: 100 };
-        let endpoints = &self.world.plan.endpoints;
-        Keeper::new(endpoints.iter().map(|endpoint| endpoint.name.clone()).collect(), parts, retention)
+        let numbers = 0..self.world.plan.endpoints.len();
+        let endpoints: Vec<_> = numbers.map(|number| Arc::new(endpoint(life, number))).collect();
+        Keeper::new(&endpoints, parts, retention)
     }
 
     /// The process is gone, and what it left under way is settled.
@@ -256,24 +271,53 @@ impl Process {
             if now_settled != settled {
                 (settled, settled_at) = (now_settled, Instant::now());
             }
-            // A letter is due at a time of day: it is as late as the wall clock has jumped back since.
-            let is_late = |judge: &Judge| world.plan.has_jumps() && judge.owes_letters_only(number);
+            // A letter is due at a time of day: in another life of the process than wrote it, it is as late as the wall clock
+            // was set back since.
+            let may_be_late = world.plan.has_jumps() && self.lives > 1;
+            let is_late = |judge: &Judge| may_be_late && judge.owes_letters_only(number);
             let may_wait = |judge: &mut Judge| judge.is_poisoned(number) || is_late(judge);
             if settled_at.elapsed() > PATIENCE && world.judge(may_wait) {
                 return;
             }
-            if settled_at.elapsed() > PATIENCE {
+            // So is an event that was refused before, but by no more than anybody may ask for.
+            if settled_at.elapsed() > if may_be_late { LATE_BY } else { PATIENCE } {
                 return world.judge(|judge| {
                     let owed = judge.owed(number);
-                    judge.complain(format!("everything is well, nothing happens for {PATIENCE:?}, and {owed}"));
+                    judge.complain(format!("everything is well, nothing happens for long, and {owed}"));
                 });
             }
             if round.is_multiple_of(50) {
+                self.look_at_bounds();
                 for (number, _) in healing() {
                     self.operate(number, Operation::Resume);
                 }
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            let is_late = settled_at.elapsed() > PATIENCE;
+            tokio::time::sleep(Duration::from_millis(if is_late { 10_000 } else { 100 })).await;
+        }
+    }
+
+    /// Waits until no endpoint that is well, and is owed nothing, takes memory.
+    async fn wait_until_empty(&self) {
+        let world = &self.world;
+        let since = Instant::now();
+        loop {
+            let Some(up) = &self.up else { return };
+            let full = world.judge(|judge| {
+                lock(&up.life.handles).iter().find_map(|(number, handle)| {
+                    let standing = handle.standing();
+                    let is_idle = standing.state == State::Up && judge.is_content(*number) && judge.is_done(*number);
+                    (is_idle && standing.lanes > 0).then_some((*number, standing.lanes))
+                })
+            });
+            let Some((number, lanes)) = full else { return };
+            if since.elapsed() > PATIENCE {
+                let name = &world.plan.endpoints[number].name;
+                return world.judge(|judge| {
+                    judge.complain(format!("{name} is owed nothing, and {lanes} lanes of it are in memory"));
+                });
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
         }
     }
 
@@ -282,6 +326,21 @@ impl Process {
         let subject = &self.world.plan.subjects[place];
         for _ in 0..count {
             self.world.append(subject, |id| event(&self.world, subject, id));
+        }
+    }
+
+    /// Has the judge look whether those that are full are treated so.
+    fn look_at_bounds(&self) {
+        let (world, Some(up)) = (&self.world, &self.up) else { return };
+        if up.life.is_dead() {
+            return;
+        }
+        let now = world.elapsed();
+        let is_sure = !world.plan.has_jumps() && !world.store_was_bad(Duration::from_secs(60));
+        let disk = lock(&world.disk);
+        for (number, handle) in lock(&up.life.handles).iter() {
+            let is_full = handle.endpoint().is_full();
+            world.judge(|judge| judge.look_at_bounds(*number, &disk.rows, is_full, is_sure, now));
         }
     }
 
@@ -310,6 +369,8 @@ async fn serve(life: Arc<Life>, number: usize, stop: CancellationToken) {
         match Deliverer::open(endpoint.clone(), parts.log.shards(), parts.clone()).await {
             Ok((deliverer, handle)) => {
                 lock(&life.handles).insert(number, handle);
+                let now = world.elapsed();
+                world.judge(|judge| judge.began(number, now));
                 deliverer.run(stop.clone()).await;
                 if !stop.is_cancelled() {
                     world.judge(|judge| judge.complain(format!("the deliverer of {} just ended", endpoint.name)));
@@ -335,7 +396,7 @@ async fn operate(life: Arc<Life>, number: usize, operation: Operation) {
             if handle.pause(pause).await.is_ok() {
                 note("paused");
                 let now = world.elapsed();
-                world.judge(|judge| judge.is_to_be_quiet(number, Some(now)));
+                world.judge(|judge| judge.is_to_be_quiet(number, Some(now), now));
             }
         }
         Operation::Resume => {
@@ -353,7 +414,8 @@ async fn operate(life: Arc<Life>, number: usize, operation: Operation) {
             }
             note("to be resumed");
             // From now on it may be called again, whether or not we learn of it.
-            world.judge(|judge| judge.is_to_be_quiet(number, None));
+            let now = world.elapsed();
+            world.judge(|judge| judge.is_to_be_quiet(number, None, now));
             if handle.resume().await.is_ok() {
                 note("resumed");
             }
@@ -417,7 +479,7 @@ fn endpoint(life: &Arc<Life>, number: usize) -> Endpoint {
         commands,
         timeout: plan.timeout,
         on_failure: OnFailure::Allow,
-        telling: plan.telling.clone(),
+        telling: TellingSettings { order: plan.order_in(life.number), ..plan.telling.clone() },
         concurrency: plan.concurrency,
         secret: Some(secret),
         filter: Filter::default(),

@@ -58,7 +58,7 @@ enum Change {
     RemoveLetters(String, Vec<(Shard, Position)>, Who),
     Attempts(Vec<Attempt>),
     Time(Timestamp, Vec<(Shard, Position)>),
-    Forget(Timestamp, u64),
+    Forget(Timestamp, Timestamp, u64),
 }
 
 impl Disk {
@@ -126,6 +126,7 @@ impl Disk {
                     places.iter().filter(|place| self.rows.letters.contains_key(&(endpoint.clone(), place.0, place.1)));
                 gone.for_each(|place| judge.letter_removed(endpoint, *place, *who));
             }
+            Change::Pause(endpoint, pause) => judge.paused(endpoint, pause.as_ref().map(|pause| pause.reason)),
             _ => {}
         });
         let saved = match &change {
@@ -163,8 +164,12 @@ impl Rows {
                     *time = now.max(*time);
                 }
             }
-            Change::Forget(before, most) => {
-                self.times.retain(|_, time| *time >= before);
+            Change::Forget(before, times_before, most) => {
+                let mut last = BTreeMap::new();
+                for ((shard, position), _) in self.times.iter().filter(|(_, time)| **time < times_before) {
+                    last.insert(*shard, *position);
+                }
+                self.times.retain(|(shard, position), time| *time >= times_before || last.get(shard) == Some(position));
                 self.attempts.retain(|attempt| attempt.time >= before);
                 let mut left: BTreeMap<String, u64> = BTreeMap::new();
                 let mut newest: Vec<Attempt> = std::mem::take(&mut self.attempts).into_iter().rev().collect();
@@ -508,7 +513,8 @@ impl Ledger for Store {
     async fn time_of(&self, shard: Shard, position: Position) -> Result<Option<Timestamp>, Fault> {
         let look = |disk: &Disk| {
             let noted = disk.rows.times_of(shard).filter(|(noted, _)| *noted <= position);
-            noted.map(|(_, time)| time).max()
+            let first = disk.rows.times_of(shard).next();
+            noted.map(|(_, time)| time).max().or(first.map(|(_, time)| time))
         };
         self.read("reading when the log was there", look).await
     }
@@ -516,6 +522,7 @@ impl Ledger for Store {
     async fn trim(
         &self,
         shard: Shard,
+        from: Position,
         up_to: Position,
         limit: usize,
         let_go: Vec<(String, Position)>,
@@ -523,7 +530,7 @@ impl Ledger for Store {
     ) -> Result<Trimmed, Fault> {
         let trimmed = Mutex::new(Trimmed::default());
         self.write_by(format!("trimming of shard {}", shard.0), |disk, world| {
-            *lock(&trimmed) = disk.trim(world, shard, up_to, limit, &let_go, now);
+            *lock(&trimmed) = disk.trim(world, shard, (from, up_to), limit, &let_go, now);
         })
         .await?;
         Ok(trimmed.into_inner().unwrap_or_default())
@@ -537,14 +544,14 @@ impl Ledger for Store {
         self.read("reading gaps", look).await
     }
 
-    async fn forget(&self, before: Timestamp, attempts: u64) -> Result<(), Fault> {
-        self.write(Change::Forget(before, attempts)).await
+    async fn forget(&self, attempts_before: Timestamp, times_before: Timestamp, most: u64) -> Result<(), Fault> {
+        self.write(Change::Forget(attempts_before, times_before, most)).await
     }
 }
 
 impl Disk {
     /// What may be removed from a shard: all that no history shows, no letter is about, and is not the newest.
-    fn removable(&self, shard: Shard, up_to: Position, limit: usize) -> Vec<Position> {
+    fn removable(&self, shard: Shard, from: Position, up_to: Position, limit: usize) -> Vec<Position> {
         let Some(log) = self.log.get(&shard) else { return Vec::new() };
         let newest = log.keys().next_back();
         let is_kept = |position: &Position, entry: &LogEntry| {
@@ -552,7 +559,7 @@ impl Disk {
                 || Some(position) == newest
                 || self.rows.letters.keys().any(|(_, of, at)| (of, at) == (&shard, position))
         };
-        let old = log.range(..=up_to).filter(|(position, entry)| !is_kept(position, entry));
+        let old = log.range(..=up_to).filter(|(position, entry)| **position > from && !is_kept(position, entry));
         old.take(limit).map(|(position, _)| *position).collect()
     }
 
@@ -560,12 +567,12 @@ impl Disk {
         &mut self,
         world: &World,
         shard: Shard,
-        up_to: Position,
+        (from, up_to): (Position, Position),
         limit: usize,
         let_go: &[(String, Position)],
         now: Timestamp,
     ) -> Trimmed {
-        let places = self.removable(shard, up_to, limit);
+        let places = self.removable(shard, from, up_to, limit);
         let (Some(first), Some(last)) = (places.first().copied(), places.last().copied()) else {
             return Trimmed::default();
         };

@@ -97,7 +97,7 @@ impl World {
             let (place, kind) = (entry.position.0, entry.event.name());
             format!("committed: #{number} of {}, {kind}, at {}:{place}", name_of(subject), shard.0)
         });
-        self.judge(|judge| judge.committed(&entry));
+        self.judge(|judge| judge.committed(&entry, self.elapsed()));
         disk.append(entry);
         drop(disk);
         let (world, delay) = (self.clone(), self.head_delay());
@@ -157,6 +157,12 @@ impl World {
         let is_bad = |(from, to, _): &&(Duration, Duration, u32)| (*from..*to).contains(&now);
         let Some((_, _, share)) = self.plan.store.bad.iter().find(is_bad) else { return false };
         !self.is_calm() && lock(&self.store).per_mille(*share)
+    }
+
+    /// Whether the store has failed within the last so long.
+    pub(crate) fn store_was_bad(&self, within: Duration) -> bool {
+        let now = self.elapsed();
+        self.plan.store.bad.iter().any(|(from, to, _)| *from <= now && now < *to + within)
     }
 
     /// Whether a write that fails is carried out nevertheless.

@@ -176,6 +176,11 @@ impl<W> Lanes<W> {
         self.behind
     }
 
+    /// How many events of lanes that are behind are in memory: there may be more of them in the log.
+    pub(crate) fn kept_behind(&self) -> usize {
+        self.kept.saturating_sub(self.untold.len())
+    }
+
     /// Everything up to here is told, but for the lanes that are behind.
     pub(crate) fn cursor(&self) -> Position {
         match self.untold.first() {

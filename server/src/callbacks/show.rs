@@ -98,7 +98,8 @@ impl Style {
         }
         let (failing, lagging) = (number(&endpoint["failing"]), number(&endpoint["lagging"]));
         if failing + lagging > 0 {
-            notes.push(format!("{failing} conversations fail, {lagging} lag behind the others; see `pending`"));
+            let (failing, lagging) = (counted(failing, "fails", "fail"), counted(lagging, "lags", "lag"));
+            notes.push(format!("{failing}, {lagging} behind the others; see `pending`"));
         }
         let dead = number(&endpoint["dead"]);
         if dead > 0 {
@@ -114,10 +115,11 @@ impl Style {
         let long = moment::span(number(&breaker["seconds"]));
         match breaker["state"].as_str() {
             Some("open") => {
-                let next = breaker["next_probe_seconds"].as_f64().unwrap_or(0.0);
-                notes.push(format!(
-                    "not asked for {long}: it failed too often; the next question after {next:.0} s is a probe"
-                ));
+                let next = match breaker["next_probe_seconds"].as_f64().unwrap_or(0.0).round() {
+                    ..1.0 => String::new(),
+                    seconds => format!(" after {seconds:.0} s"),
+                };
+                notes.push(format!("not asked for {long}: it failed too often; the next question{next} is a probe"));
             }
             Some("half_open") => {
                 notes.push(format!("not asked: it failed too often; a probe is on its way, for {long} now"));
@@ -229,7 +231,7 @@ impl Style {
             })
             .collect();
         let total = number(&endpoint["failing_total"]);
-        format!("  {total} conversations fail:\n{}", table(&columns, &rows, self.colours))
+        format!("  {}:\n{}", counted(total, "fails", "fail"), table(&columns, &rows, self.colours))
     }
 
     fn letters(&self, letters: &[Value], at: &'static str) -> String {
@@ -506,6 +508,14 @@ fn success(part: Option<f64>) -> Cell {
 
 fn rate(rate: f64) -> String {
     if rate < 10.0 { format!("{rate:.1}") } else { format!("{rate:.0}") }
+}
+
+/// So many conversations do something.
+fn counted(count: u64, does: &str, they_do: &str) -> String {
+    match count {
+        1 => format!("1 conversation {does}"),
+        count => format!("{count} conversations {they_do}"),
+    }
 }
 
 fn millis(millis: f64) -> String {

@@ -238,7 +238,7 @@ fn network(facts: &Facts, found: &mut Findings) {
 
 fn answer(facts: &Facts, called: &Called, found: &mut Findings) {
     let tested = &called.tested;
-    let (command, took) = (tested.command, Duration::from_millis(tested.took_millis));
+    let (command, took) = (tested.command, Duration::from_secs_f64(tested.took_millis / 1000.0));
     let said = if tested.answer.is_empty() { String::new() } else { format!(" ({})", tested.answer) };
     match tested.status {
         None => {

@@ -193,8 +193,8 @@ Examples:
   ringback callbacks status
   watch -n 2 ringback callbacks status
 
-LAG is events in the log that the endpoint is not past yet, AGE how old the oldest of them is. RATE, OK, P50 and P99 are
-those of its newest 1,024 calls at most. States: up; down (it answers nobody, and is probed); held (it asked to be left
+LAG is events in the log that the endpoint is not past yet, AGE how old the oldest of them is, looked at every 10 s. RATE,
+OK, P50 and P99 are those of its newest 1,024 calls at most. States: up; down (it answers nobody, and is probed); held (it asked to be left
 alone); paused; full (nothing new is accepted, see when_full).";
 
 const PENDING_EXAMPLES: &str = "\

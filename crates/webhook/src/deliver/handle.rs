@@ -47,7 +47,8 @@ pub struct Standing {
     pub state: State,
     /// Why it is not, if it is paused.
     pub pause: Option<Pause>,
-    /// Events that it is not told of yet, as far as positions say: those that it is not owed count, too.
+    /// Events that it is not told of yet, as far as positions say: those that it is not owed count, too. Of subjects that lag
+    /// behind only those that are in memory.
     pub lag_events: u64,
     /// Everything from before this time is told; none: everything is.
     pub lag_since: Option<Timestamp>,

@@ -91,9 +91,10 @@ impl Reader {
         })
     }
 
-    /// Events that are not told, as far as positions say.
+    /// Events that are not told, as far as positions say, and those in memory of lanes that are behind.
     pub(super) fn lag(&self) -> u64 {
-        self.head.borrow().0.saturating_sub(self.lanes.cursor().0)
+        let after_cursor = self.head.borrow().0.saturating_sub(self.lanes.cursor().0);
+        after_cursor + self.lanes.kept_behind() as u64
     }
 
     /// Reads on in the log. Returns whether there was anything.

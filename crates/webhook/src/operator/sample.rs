@@ -1,6 +1,6 @@
 //! Trying an endpoint: a call of any of its commands, about something that nobody did, sent at once.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use chat::account::import::NewAccount;
 use chat::command::Origin;
@@ -54,7 +54,7 @@ pub struct Tested {
     /// What was sent.
     pub request: ShownRequest,
     /// How long it took, in milliseconds.
-    pub took_millis: u64,
+    pub took_millis: f64,
     /// How long it may have taken: what the endpoint, or the command of its own, has as `timeout`.
     pub deadline_millis: u64,
     /// The HTTP status, if there was an answer.
@@ -260,11 +260,11 @@ pub async fn test(endpoint: &Endpoint, clock: &dyn Clock, command: &str) -> Resu
     let envelope = Envelope { id: id.clone(), headers };
     let unbuilt = |failure: crate::transport::CallFailure| OperatorError::Invalid(failure.detail);
     let request = shown(&request::build(endpoint, &call, &envelope, now).map_err(unbuilt)?, &call.body);
-    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let deadline = endpoint.asking.policy(command).timeout;
     let started = Instant::now();
     let result = request::post(endpoint, &call, &envelope, now, deadline).await;
-    let (took_millis, deadline_millis) = (millis(started.elapsed()), millis(deadline));
+    let took_millis = started.elapsed().as_secs_f64() * 1000.0;
+    let deadline_millis = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
     let (status, answer, outcome, is_fine, detail) = match result {
         Err(failure) => (None, String::new(), failure.kind.name(), false, failure.detail),
         Ok(answer) => {

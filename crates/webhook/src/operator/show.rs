@@ -124,12 +124,12 @@ pub struct ShownRequest {
 }
 
 /// One attempt.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ShownAttempt {
     /// When it began.
     pub time: Timestamp,
     /// How long it took, in milliseconds.
-    pub took_millis: u64,
+    pub took_millis: f64,
     /// `told`, or the class of the failure.
     pub outcome: String,
     /// The HTTP status, if there was an answer.
@@ -346,14 +346,14 @@ fn is_secret(name: &str) -> bool {
 fn all_attempts<'a>(handle: &Handle, event: EventId, noted: impl Iterator<Item = &'a Attempt>) -> Vec<ShownAttempt> {
     let remembered = handle.recent(event).into_iter().map(|call| ShownAttempt {
         time: call.time,
-        took_millis: u64::try_from(call.took.as_millis()).unwrap_or(u64::MAX),
+        took_millis: call.took.as_secs_f64() * 1000.0,
         outcome: call.outcome.to_owned(),
         status: call.status,
         detail: String::new(),
     });
     let noted = noted.map(|attempt| ShownAttempt {
         time: attempt.time,
-        took_millis: attempt.took,
+        took_millis: attempt.took as f64,
         outcome: attempt.outcome.clone(),
         status: attempt.status,
         detail: attempt.detail.clone(),

@@ -58,7 +58,7 @@ fn called(status: Option<u16>, outcome: &'static str, is_fine: bool) -> Called {
         command: "C2C.CallbackAfterSendMsg",
         id: "test-1.app".to_owned(),
         request,
-        took_millis: 5,
+        took_millis: 5.0,
         deadline_millis: 2000,
         status,
         answer: String::new(),
@@ -224,13 +224,13 @@ fn answers() {
     }
     let rejects = with(|facts| facts.calls = vec![called(Some(200), "reject", true)]);
     assert_eq!(found(&rejects), ["Warn rejects"]);
-    let slow = |millis| with(|facts| facts.calls[0].tested.took_millis = millis);
+    let slow = |millis: u64| with(|facts| facts.calls[0].tested.took_millis = millis as f64);
     assert_eq!(found(&slow(1000)), [""; 0]);
     assert_eq!(found(&slow(1001)), ["Warn slow"]);
     // The command's own deadline counts, and not its endpoint's.
     let own = |took, deadline, timeout| {
         with(|facts| {
-            (facts.calls[0].tested.took_millis, facts.calls[0].tested.deadline_millis) = (took, deadline);
+            (facts.calls[0].tested.took_millis, facts.calls[0].tested.deadline_millis) = (f64::from(took), deadline);
             facts.timeout = Duration::from_millis(timeout);
         })
     };

@@ -26,7 +26,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use webhook::ledger::{
     Attempt, Behind, Cursor, Gap, Ledger, Letter, LetterCount, LetterQuery, Pause, Progress, Trimmed,
 };
@@ -72,9 +72,14 @@ const FEW: usize = 16;
 /// So many reading connections are kept when nobody reads: each may have its page cache filled, 64 MB in all.
 const MOST_IDLE_READERS: usize = 8;
 
+/// So many reads of many rows go on at once, and more wait: each has a thread of its own, and what a thread has allocated
+/// it keeps. With two hundred of them, as a replay to many endpoints would have, that was 600 MB.
+const MOST_SCANS: usize = MOST_IDLE_READERS;
+
 /// The embedded store.
 pub struct Sqlite {
     readers: Arc<Readers>,
+    scans: Arc<Semaphore>,
     writer: Writer,
     head: watch::Receiver<Position>,
     /// One file, one writer: held until ours has ended (it is dropped before this).
@@ -94,7 +99,7 @@ impl Sqlite {
         let (head_sender, head) = watch::channel(position);
         let writer = Writer::start(db, head_sender).map_err(|error| self::unusable(&shown, error))?;
         let readers = Arc::new(Readers { path, idle: Mutex::new(Vec::new()) });
-        Ok(Self { readers, writer, head, _lock: lock })
+        Ok(Self { readers, scans: Arc::new(Semaphore::new(MOST_SCANS)), writer, head, _lock: lock })
     }
 
     /// A read of a few rows by key.
@@ -107,13 +112,29 @@ impl Sqlite {
         self.writer.note(note).await.map(drop)
     }
 
+    /// A read of so many rows at most.
+    async fn read<T: Send + 'static>(
+        &self,
+        limit: usize,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Fault> {
+        if limit <= FEW { self.look(read) } else { self.scan(read).await }
+    }
+
     /// A read of many rows.
     async fn scan<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Fault> {
         let readers = self.readers.clone();
-        tokio::task::spawn_blocking(move || readers.with(read)).await.map_err(Fault::new)?
+        let place = self.scans.clone().acquire_owned().await.map_err(Fault::new)?;
+        let scan = move || {
+            let result = readers.with(read);
+            // Also if nobody waits for it any more, the place is taken until it is done.
+            drop(place);
+            result
+        };
+        tokio::task::spawn_blocking(scan).await.map_err(Fault::new)?
     }
 }
 
@@ -245,7 +266,7 @@ impl Log for Sqlite {
     }
 
     async fn log_after(&self, _: Shard, after: Position, limit: usize) -> Result<Vec<LogEntry>, Fault> {
-        self.scan(move |db| event::after(db, after, limit)).await
+        self.read(limit, move |db| event::after(db, after, limit)).await
     }
 
     async fn log_of(
@@ -256,7 +277,7 @@ impl Log for Sqlite {
         limit: usize,
     ) -> Result<Vec<LogEntry>, Fault> {
         let subject = subject.clone();
-        self.scan(move |db| match conversation::find(db, &subject)? {
+        self.read(limit, move |db| match conversation::find(db, &subject)? {
             Some(found) => event::of_subject(db, found.key, after, up_to, limit),
             None => Ok(Vec::new()),
         })
@@ -265,7 +286,7 @@ impl Log for Sqlite {
 
     async fn log_before(&self, subject: &Subject, before: Position, limit: usize) -> Result<Vec<LogEntry>, Fault> {
         let subject = subject.clone();
-        self.scan(move |db| match conversation::find(db, &subject)? {
+        self.read(limit, move |db| match conversation::find(db, &subject)? {
             Some(found) => event::before(db, found.key, before, limit),
             None => Ok(Vec::new()),
         })

@@ -19,7 +19,8 @@ use crate::ledger::Letter;
 use crate::request::{self, Envelope};
 use crate::transport::Answer;
 
-/// How many earlier events of a subject are looked at, a page at a time, to find the one that was told before.
+/// How many earlier events of a subject are looked at, a page at a time, to find the one that was told before. Mostly that is
+/// the very last, so the first page has only one.
 const PREVIOUS_PAGE: usize = 64;
 const PREVIOUS_PAGES: usize = 64;
 
@@ -159,8 +160,9 @@ async fn look_before(
 ) -> Result<Option<(Position, Option<EventId>)>, Fault> {
     let subject = entry.event.subject();
     let mut before = entry.position;
-    for _ in 0..PREVIOUS_PAGES {
-        let page = log.log_before(&subject, before, PREVIOUS_PAGE).await?;
+    for number in 0..=PREVIOUS_PAGES {
+        let limit = if number == 0 { 1 } else { PREVIOUS_PAGE };
+        let page = log.log_before(&subject, before, limit).await?;
         for earlier in &page {
             if earlier.position <= started {
                 return Ok(Some((started, None)));
@@ -170,7 +172,7 @@ async fn look_before(
             }
         }
         match page.last() {
-            Some(last) if page.len() == PREVIOUS_PAGE => before = last.position,
+            Some(last) if page.len() == limit => before = last.position,
             _ => return Ok(Some((started, None))),
         }
     }

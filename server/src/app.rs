@@ -7,10 +7,13 @@ use async_trait::async_trait;
 use axum::Router;
 use chat::account::import::{Existing, ImportAccounts, NewAccount};
 use chat::endpoint::AnnouncePause;
+use chat::fan_out;
 use chat::id::AccountId;
+use chat::online::Online;
 use chat::policy::RestrictedWords;
 use chat::port::Clock;
 use chat::{Actor, Chat, Fault, Origin};
+use openim::OpenIm;
 use store::{Durable, OpenError, Postgres, Sqlite, postgres};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -43,7 +46,9 @@ pub(crate) struct App {
     pub(crate) clock: Arc<dyn Clock>,
     retention: Retention,
     tencent: tencent::Config,
-    openim: openim::Config,
+    openim: OpenIm,
+    /// Who is connected to OpenIM's gateway.
+    pub(crate) online: Arc<Online>,
 }
 
 impl App {
@@ -61,40 +66,53 @@ impl App {
         };
         let chat = Arc::new(Chat::new(store.clone(), asker.clone(), clock.clone(), settings));
         let ids = |names: &[String]| names.iter().map(|name| AccountId::new(name.as_str())).collect();
-        let app = Self {
+        let tencent = tencent::Config {
+            sdkappid: config.tencent.sdkappid,
+            key: secrets.tencent_key.expose().to_owned(),
+            admins: ids(&config.tencent.admins),
+        };
+        let openim = openim::Config {
+            secret: secrets.openim_secret.expose().to_owned(),
+            admins: ids(&config.openim.admins),
+            token_lifetime: TOKEN_LIFETIME,
+            max_connections: openim::Config::MAX_CONNECTIONS,
+        };
+        import_admins(&chat, tencent.admins.iter().chain(&openim.admins)).await?;
+        let online = Arc::new(Online::default());
+        Ok(Self {
+            openim: OpenIm::new(chat.clone(), online.clone(), openim),
             store,
             chat,
             asker,
             endpoints,
             clock,
             retention: config.callbacks.retention,
-            tencent: tencent::Config {
-                sdkappid: config.tencent.sdkappid,
-                key: secrets.tencent_key.expose().to_owned(),
-                admins: ids(&config.tencent.admins),
-            },
-            openim: openim::Config {
-                secret: secrets.openim_secret.expose().to_owned(),
-                admins: ids(&config.openim.admins),
-                token_lifetime: TOKEN_LIFETIME,
-            },
-        };
-        app.import_admins().await?;
-        Ok(app)
-    }
-
-    /// Configured admins exist without being imported.
-    async fn import_admins(&self) -> Result<(), Failure> {
-        let admins = self.tencent.admins.iter().chain(&self.openim.admins);
-        let accounts = admins.map(|id| NewAccount::bare(id.clone())).collect();
-        let import = ImportAccounts { accounts, existing: Existing::Update };
-        self.chat.run(&Actor::System, &Origin::default(), import).await.map(|_| ()).map_err(Failure::work)
+            tencent,
+            online,
+        })
     }
 
     /// The routes of both dialects. Any path that is nobody's is OpenIM's to answer: its routes have no prefix.
     pub(crate) fn router(&self) -> Router {
-        let openim = openim::router(self.chat.clone(), self.openim.clone());
-        openim.merge(tencent::router(self.chat.clone(), self.tencent.clone()))
+        self.openim.rest().merge(tencent::router(self.chat.clone(), self.tencent.clone()))
+    }
+
+    /// OpenIM's gateway.
+    pub(crate) fn gateway(&self) -> Router {
+        self.openim.gateway()
+    }
+
+    /// Starts giving what happens to whoever is connected.
+    pub(crate) fn start_fan_out(&self, stop: &CancellationToken) -> JoinSet<()> {
+        let mut tasks = JoinSet::new();
+        for shard in self.store.shards() {
+            let fan_out = fan_out::run(self.store.clone(), self.online.clone(), shard);
+            let stop = stop.clone();
+            tasks.spawn(async move {
+                stop.run_until_cancelled(fan_out).await;
+            });
+        }
+        tasks
     }
 
     /// Those who listen by way of a connection of their own; nobody yet.
@@ -118,6 +136,13 @@ impl App {
         tasks.spawn(parked::settle(self.chat.clone(), stop.clone()));
         Ok(Delivering { tasks, operator: Arc::new(Operator::new(handles, parts)) })
     }
+}
+
+/// Configured admins exist without being imported.
+async fn import_admins(chat: &Chat, admins: impl Iterator<Item = &AccountId>) -> Result<(), Failure> {
+    let accounts = admins.map(|id| NewAccount::bare(id.clone())).collect();
+    let import = ImportAccounts { accounts, existing: Existing::Update };
+    chat.run(&Actor::System, &Origin::default(), import).await.map(|_| ()).map_err(Failure::work)
 }
 
 /// What tells endpoints, at work.

@@ -18,6 +18,7 @@
 //! - [`receiver`]: the app's backend: what it answers, what it was told and in which order.
 //! - [`rogue`]: backends that misbehave below HTTP.
 //! - [`tencent`], [`openim`]: the app's side of the two dialects; [`usersig`]: an independent signer.
+//! - [`gateway`]: a connected client of OpenIM's.
 //! - [`store`]: where it keeps its data: every scenario is played over SQLite and over PostgreSQL.
 //! - [`postgres`]: a PostgreSQL server to be killed, frozen and replaced.
 //! - [`disk`]: a disk that can be full.
@@ -38,6 +39,7 @@ pub mod audit;
 pub mod cli;
 pub mod disk;
 pub mod follower;
+pub mod gateway;
 pub mod http;
 pub mod openim;
 pub mod postgres;
@@ -55,6 +57,7 @@ pub mod wire;
 pub use admin::Admin;
 pub use disk::{Disk, Kind};
 pub use follower::Follower;
+pub use gateway::Client;
 pub use openim::OpenIm;
 pub use postgres::Cluster;
 pub use receiver::{Answer, Call, Gate, Receiver};

@@ -326,6 +326,7 @@ impl Setup {
             log: Log::default(),
             process: None,
             http: String::new(),
+            gateway: String::new(),
             errors_are_expected: false,
             _database: database,
             _home: home,
@@ -347,6 +348,7 @@ pub struct Server {
     log: Log,
     process: Option<Process>,
     http: String,
+    gateway: String,
     errors_are_expected: bool,
     _database: Option<Database>,
     _home: TempDir,
@@ -394,7 +396,9 @@ impl Server {
         let Some(ready) = ready else {
             panic!("the server ended before it was ready:\n{}", self.log.text(since));
         };
-        self.http = ready["http"].as_str().expect("the address in the field \"http\"").to_owned();
+        let address =
+            |field: &str| ready[field].as_str().unwrap_or_else(|| panic!("the address in {field}")).to_owned();
+        (self.http, self.gateway) = (address("http"), address("gateway"));
     }
 
     /// SIGKILL: no warning, no last words.
@@ -436,6 +440,11 @@ impl Server {
     /// `127.0.0.1:PORT`.
     pub fn http(&self) -> &str {
         &self.http
+    }
+
+    /// Where clients connect: `127.0.0.1:PORT`.
+    pub fn gateway(&self) -> &str {
+        &self.gateway
     }
 
     pub fn data_dir(&self) -> &Path {

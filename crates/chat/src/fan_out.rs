@@ -4,6 +4,7 @@
 //! who was not connected pulls.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::conversation::ConversationId;
 use crate::event::{Event, LogEntry, Position, Shard};
@@ -12,6 +13,13 @@ use crate::port::Log;
 
 /// So many events are read at once.
 const PAGE: usize = 256;
+
+/// How long to wait before the log is read again when it could not be.
+const RETRY_EVERY: Duration = Duration::from_millis(500);
+
+/// What cannot be read after so many tries, although the store is there, is passed over: the rest of the shard is not to wait
+/// for it.
+const MOST_TRIES: u32 = 3;
 
 /// Reads one shard of the log to whoever is connected, in the order of the log, until it is dropped.
 pub async fn run(log: Arc<dyn Log>, online: Arc<Online>, shard: Shard) {
@@ -29,6 +37,7 @@ pub async fn run(log: Arc<dyn Log>, online: Arc<Online>, shard: Shard) {
 
 /// Reads up to `head`.
 async fn read_on(log: &dyn Log, online: &Online, shard: Shard, position: &mut Position, head: Position) {
+    let mut tries = 0;
     while *position < head {
         // Whoever connects from now on reads what is committed by now, and needs no hint of it.
         if online.count() == 0 {
@@ -37,18 +46,27 @@ async fn read_on(log: &dyn Log, online: &Online, shard: Shard, position: &mut Po
         }
         match log.log_after(shard, *position, PAGE).await {
             Ok(entries) => {
-                let Some(last) = entries.last() else { return };
+                tries = 0;
+                let Some(last) = entries.last() else {
+                    *position = head;
+                    return;
+                };
                 *position = last.position;
                 for entry in entries {
                     give(online, entry);
                 }
             }
             Err(fault) => {
-                // They are hints: whoever misses one notices it at the next, or when connecting anew. Nobody is told wrongly.
                 if !fault.is_unavailable() {
-                    tracing::error!(%fault, shard = shard.0, "the log could not be read for those who are connected");
+                    tries += 1;
+                    tracing::error!(%fault, shard = shard.0, tries, "the log could not be read for those who are connected");
+                    if tries == MOST_TRIES {
+                        // They are hints: whoever misses one notices it at the next, or when connecting anew.
+                        *position = head;
+                        return;
+                    }
                 }
-                return;
+                tokio::time::sleep(RETRY_EVERY).await;
             }
         }
     }

@@ -1,8 +1,8 @@
 //! Messages: an envelope and a list of elements.
 
 pub mod find_parked;
-pub mod heads;
 pub mod history;
+pub mod inbox;
 pub mod park;
 pub mod release;
 mod scene;

@@ -38,6 +38,8 @@ struct State {
     /// Who wants to hear of an account's presence.
     watchers: HashMap<AccountId, HashMap<ConnectionId, Arc<Connection>>>,
     connections: usize,
+    /// Whoever comes now has to go at once.
+    is_ending: bool,
 }
 
 /// An account that is connected.
@@ -132,6 +134,9 @@ impl Online {
         present.connections.push(connection.clone());
         if is_new {
             state.tell_presence(&connection.account);
+        }
+        if state.is_ending {
+            connection.end();
         }
         (connection, given)
     }
@@ -254,8 +259,9 @@ impl Online {
         state.forget_watcher(account, connection.id);
     }
 
-    /// Ends every connection, and returns once the last is gone.
+    /// Ends every connection, those that come from now on too, and returns once the last is gone.
     pub async fn end_all(&self) {
+        self.write().is_ending = true;
         loop {
             // Before looking, so that no end is missed.
             let gone = self.gone.notified();

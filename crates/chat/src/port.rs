@@ -52,9 +52,12 @@ pub trait Store: Log {
     /// The state of a conversation; the empty state if nothing was ever sent in it.
     async fn conversation(&self, id: &ConversationId) -> Result<ConversationState, Fault>;
 
-    /// Every conversation of an account that has a message, with its head, in any order. Groups count while the account
-    /// is a member; topics are reached through their group.
-    async fn conversations_of(&self, account: &AccountId) -> Result<Vec<(ConversationId, Seq)>, Fault>;
+    /// Every conversation of an account that has a message, as the account stands in it, in any order. Groups count while
+    /// the account is a member; topics are reached through their group.
+    async fn inbox(&self, account: &AccountId) -> Result<Vec<InboxEntry>, Fault>;
+
+    /// The groups that an account is a member of, in any order.
+    async fn groups_of(&self, account: &AccountId) -> Result<Vec<GroupId>, Fault>;
 
     /// Messages of a conversation.
     async fn messages(&self, conversation: &ConversationId, query: MessageQuery) -> Result<Vec<Message>, Fault>;
@@ -282,6 +285,19 @@ pub struct ConversationState {
     pub head: Seq,
     /// When its newest message was sent.
     pub last_time: Timestamp,
+}
+
+/// One account's view of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct InboxEntry {
+    /// Which.
+    pub conversation: ConversationId,
+    /// Its highest seq.
+    pub head: Seq,
+    /// When its newest message was sent.
+    pub last_time: Timestamp,
+    /// The highest seq that the account has read.
+    pub read: Seq,
 }
 
 /// The app's backends, asked before something happens.

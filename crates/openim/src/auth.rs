@@ -14,20 +14,28 @@ pub(crate) struct Caller {
     pub(crate) actor: Actor,
     /// The class of client that the token was issued for.
     pub(crate) platform: Platform,
+    /// The platform's number, as the token has it.
+    pub(crate) number: i64,
 }
 
 impl Caller {
     /// Judges a token. Whether it was revoked will be asked here, once something revokes tokens.
     pub(crate) fn of(config: &Config, token: &str, now: Timestamp) -> Result<Self, ApiError> {
         let claims = token::verify(&config.secret, token, now)?;
-        let platform = platform::of(claims.platform.into());
+        let number = i64::from(claims.platform);
+        let platform = platform::of(number);
         let platform = platform.ok_or_else(|| Code::TokenMalformed.because("the token names no known platform"))?;
         // An admin's user id is what counts, whatever platform the token is for (semantics.md, section 2).
         if config.admins.contains(&claims.user) {
-            Ok(Self { actor: Actor::App(claims.user), platform: Platform::Rest })
+            Ok(Self { actor: Actor::App(claims.user), platform: Platform::Rest, number })
         } else {
-            Ok(Self { actor: Actor::Account(claims.user), platform })
+            Ok(Self { actor: Actor::Account(claims.user), platform, number })
         }
+    }
+
+    /// Whether the token is this account's, for the platform of this number.
+    pub(crate) fn is_for(&self, account: &AccountId, number: i64) -> bool {
+        self.actor.account() == Some(account) && self.number == number
     }
 
     /// Only the app's admins go on.

@@ -11,6 +11,7 @@ use axum::http::header::CONTENT_LENGTH;
 use axum::routing::{MethodRouter, post};
 use bytes::Bytes;
 use chat::id::Timestamp;
+use chat::online::Online;
 use chat::{Actor, Chat, Command, Origin};
 use http_body_util::{BodyExt, Limited};
 
@@ -24,22 +25,25 @@ use crate::fields::Fields;
 pub(crate) const MAX_BODY_BYTES: usize = (1 << 20) + (64 << 10);
 
 /// `operationID` is stored with each message, so it is bounded. The SDKs send some 20 bytes.
-const MAX_OPERATION_BYTES: usize = 256;
+pub(crate) const MAX_OPERATION_BYTES: usize = 256;
 
 /// What all requests share.
 #[derive(Debug)]
 pub(crate) struct App {
     pub(crate) chat: Arc<Chat>,
+    /// Who is connected to the gateway.
+    pub(crate) online: Arc<Online>,
     pub(crate) config: Config,
 }
 
-/// A request with a good token.
+/// A request with a good token: over REST, with the fields of its body; or through the gateway, whose requests have data of
+/// a type of their own.
 #[derive(Debug)]
-pub(crate) struct Call {
+pub(crate) struct Call<B = Fields> {
     pub(crate) app: Arc<App>,
     pub(crate) caller: Caller,
     pub(crate) origin: Origin,
-    pub(crate) body: Fields,
+    pub(crate) body: B,
 }
 
 /// A request to a route that works without a token.
@@ -126,7 +130,9 @@ impl Call {
         })?;
         Ok(Self { app, caller, origin, body })
     }
+}
 
+impl<B> Call<B> {
     /// Runs a command on the caller's authority.
     pub(crate) async fn run<C: Command>(&self, command: C) -> Result<C::Reply, ApiError> {
         self.run_as(&self.caller.actor, command).await

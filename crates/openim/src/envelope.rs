@@ -50,6 +50,16 @@ pub(crate) fn answer<T: Data>(outcome: Result<T, ApiError>) -> Response {
     }
 }
 
+/// The outcome of a handshake, as a text frame.
+pub(crate) fn text(outcome: Result<(), &ApiError>) -> String {
+    let envelope = match outcome {
+        Ok(()) => Envelope { code: 0, message: "", detail: "", data: None::<()> },
+        Err(error) => Envelope { code: error.code, message: &error.message, detail: &error.detail, data: None },
+    };
+    // Strings and numbers always serialise.
+    serde_json::to_string(&envelope).unwrap_or_default()
+}
+
 /// The answer that tells of an error.
 pub(crate) fn refuse(error: &ApiError) -> Response {
     let envelope = Envelope { code: error.code, message: &error.message, detail: &error.detail, data: None::<()> };

@@ -8,8 +8,9 @@ use chat::Platform;
 use chat::conversation::ConversationId;
 use chat::element::Carried;
 use chat::id::Seq;
-use chat::message::{Delivery, Keeping, Message};
-use serde::{Serialize, Serializer};
+use chat::message::{Delivery, Keeping};
+use prost::Message;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::{content, mentions, platform};
@@ -29,68 +30,123 @@ const ONLINE_ONLY: [&str; 7] = [
 const STORED: i32 = 1;
 const DELETED: i32 = 4;
 
-/// In the order of the wire's field numbers. Lists and objects that are not there are null, maps are left out.
-#[derive(Debug, Default, Serialize)]
+/// `status` of a message that is pushed.
+pub(crate) const PUSHED: i32 = 2;
+
+/// A message as the wire has it: Protocol Buffers through the gateway, JSON over REST. Lists and objects that are not there
+/// are null in JSON, maps are left out.
+#[derive(Clone, PartialEq, Message, Serialize)]
 pub(crate) struct MsgData {
+    #[prost(string, tag = "1")]
     #[serde(rename = "sendID")]
     pub(crate) send_id: String,
+    #[prost(string, tag = "2")]
     #[serde(rename = "recvID")]
     pub(crate) recv_id: String,
+    #[prost(string, tag = "3")]
     #[serde(rename = "groupID")]
     pub(crate) group_id: String,
+    #[prost(string, tag = "4")]
     #[serde(rename = "clientMsgID")]
     pub(crate) client_msg_id: String,
+    #[prost(string, tag = "5")]
     #[serde(rename = "serverMsgID")]
     pub(crate) server_msg_id: String,
+    #[prost(int32, tag = "6")]
     #[serde(rename = "senderPlatformID")]
-    pub(crate) sender_platform_id: i64,
+    pub(crate) sender_platform_id: i32,
+    #[prost(string, tag = "7")]
     #[serde(rename = "senderNickname")]
     pub(crate) sender_nickname: String,
+    #[prost(string, tag = "8")]
     #[serde(rename = "senderFaceURL")]
     pub(crate) sender_face_url: String,
+    #[prost(int32, tag = "9")]
     #[serde(rename = "sessionType")]
     pub(crate) session_type: i32,
+    #[prost(int32, tag = "10")]
     #[serde(rename = "msgFrom")]
     pub(crate) msg_from: i32,
+    #[prost(int32, tag = "11")]
     #[serde(rename = "contentType")]
     pub(crate) content_type: i32,
     /// The content's JSON text; in JSON it is base64 of that.
+    // COMPAT: `bytes` in OpenIM's definition, which look the same on the wire; it is always text.
+    #[prost(string, tag = "12")]
     #[serde(serialize_with = "as_base64")]
-    pub(crate) content: Option<String>,
-    pub(crate) seq: Seq,
+    pub(crate) content: String,
+    #[prost(int64, tag = "14")]
+    pub(crate) seq: i64,
+    #[prost(int64, tag = "15")]
     #[serde(rename = "sendTime")]
     pub(crate) send_time: i64,
+    #[prost(int64, tag = "16")]
     #[serde(rename = "createTime")]
     pub(crate) create_time: i64,
+    #[prost(int32, tag = "17")]
     pub(crate) status: i32,
     /// Whether the other side has read it. Read receipts come later; until then, not.
+    #[prost(bool, tag = "18")]
     #[serde(rename = "isRead")]
     pub(crate) is_read: bool,
+    #[prost(btree_map = "string, bool", tag = "19")]
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) options: BTreeMap<String, bool>,
+    #[prost(message, optional, tag = "20")]
     #[serde(rename = "offlinePushInfo")]
-    pub(crate) offline_push_info: Option<Value>,
-    #[serde(rename = "atUserIDList")]
-    pub(crate) at_user_id_list: Option<Vec<String>>,
+    pub(crate) offline_push_info: Option<OfflinePushInfo>,
+    #[prost(string, repeated, tag = "21")]
+    #[serde(rename = "atUserIDList", serialize_with = "or_null")]
+    pub(crate) at_user_id_list: Vec<String>,
+    #[prost(string, tag = "22")]
     #[serde(rename = "attachedInfo")]
     pub(crate) attached_info: String,
+    #[prost(string, tag = "23")]
     pub(crate) ex: String,
 }
 
-fn as_base64<S: Serializer>(content: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+/// What a vendor's push shows.
+#[derive(Clone, PartialEq, Eq, Message, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct OfflinePushInfo {
+    #[prost(string, tag = "1")]
+    pub(crate) title: String,
+    #[prost(string, tag = "2")]
+    pub(crate) desc: String,
+    #[prost(string, tag = "3")]
+    pub(crate) ex: String,
+    #[prost(string, tag = "4")]
+    #[serde(rename = "iOSPushSound")]
+    pub(crate) ios_push_sound: String,
+    #[prost(bool, tag = "5")]
+    #[serde(rename = "iOSBadgeCount")]
+    pub(crate) ios_badge_count: bool,
+    #[prost(string, tag = "6")]
+    #[serde(rename = "signalInfo")]
+    pub(crate) signal_info: String,
+}
+
+fn as_base64<S: Serializer>(content: &str, serializer: S) -> Result<S::Ok, S::Error> {
     match content {
-        Some(text) => serializer.serialize_str(&STANDARD.encode(text)),
-        None => serializer.serialize_none(),
+        "" => serializer.serialize_none(),
+        content => serializer.serialize_str(&STANDARD.encode(content)),
+    }
+}
+
+/// An empty list, as Go writes one that was never made.
+pub(crate) fn or_null<T: Serialize, S: Serializer>(list: &[T], serializer: S) -> Result<S::Ok, S::Error> {
+    match list {
+        [] => serializer.serialize_none(),
+        list => serializer.collect_seq(list),
     }
 }
 
 impl MsgData {
     /// How a message is shown.
-    pub(crate) fn of(message: &Message) -> Self {
+    pub(crate) fn of(message: &chat::message::Message) -> Self {
         let shown = content::encode(&message.elements, &message.mentions);
         let own = Carried::for_dialect(&message.carried, content::DIALECT);
         let (recv_id, group_id) = addresses(message);
-        let at_list = mentions::list(&message.mentions);
         Self {
             send_id: message.sender.to_string(),
             recv_id,
@@ -104,15 +160,15 @@ impl MsgData {
             // 100 a user's, 200 the app's own.
             msg_from: if message.origin.platform == Platform::Rest { 200 } else { 100 },
             content_type: shown.content_type,
-            content: Some(shown.text()),
-            seq: message.seq,
+            content: shown.text(),
+            seq: message.seq.cast_signed(),
             send_time: message.time.millis(),
             create_time: message.created.millis(),
             status: STORED,
             is_read: false,
             options: options(&message.delivery, own),
-            offline_push_info: own.and_then(|own| own.get("offlinePushInfo")).cloned(),
-            at_user_id_list: (!at_list.is_empty()).then_some(at_list),
+            offline_push_info: own.and_then(|own| OfflinePushInfo::deserialize(own.get("offlinePushInfo")?).ok()),
+            at_user_id_list: mentions::list(&message.mentions),
             attached_info: own.and_then(|own| own.get("attachedInfo")?.as_str()).unwrap_or_default().to_owned(),
             ex: message.custom_data.clone().unwrap_or_default(),
         }
@@ -121,12 +177,12 @@ impl MsgData {
     /// What stands for a seq that has no message for this reader. Clients need contiguous numbers
     /// (`spec/openim/semantics.md`, section 4).
     pub(crate) fn placeholder(seq: Seq) -> Self {
-        Self { seq, status: DELETED, ..Self::default() }
+        Self { seq: seq.cast_signed(), status: DELETED, ..Self::default() }
     }
 }
 
 /// `recvID` and `groupID`. A topic, which OpenIM does not have, stands as a group of its own: it has seqs of its own.
-fn addresses(message: &Message) -> (String, String) {
+fn addresses(message: &chat::message::Message) -> (String, String) {
     match &message.conversation {
         ConversationId::Direct(..) => (message.recipient().map(ToString::to_string).unwrap_or_default(), String::new()),
         ConversationId::Group(group) => (String::new(), group.to_string()),
@@ -135,10 +191,10 @@ fn addresses(message: &Message) -> (String, String) {
 }
 
 /// The class of client; for a backend, what it said itself.
-fn sender_platform(message: &Message, own: Option<&Map<String, Value>>) -> i64 {
+fn sender_platform(message: &chat::message::Message, own: Option<&Map<String, Value>>) -> i32 {
     match platform::number(message.origin.platform) {
-        Some(number) => number.into(),
-        None => own.and_then(|own| own.get("senderPlatformID")?.as_i64()).unwrap_or_default(),
+        Some(number) => number,
+        None => own.and_then(|own| i32::deserialize(own.get("senderPlatformID")?).ok()).unwrap_or_default(),
     }
 }
 

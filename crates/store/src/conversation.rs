@@ -126,8 +126,8 @@ impl Moves for ConversationRow {
 pub(crate) mod lite {
     use chat::conversation::ConversationId;
     use chat::event::{Shard, Subject};
-    use chat::id::{AccountId, GroupId, Seq, Timestamp};
-    use chat::port::ConversationState;
+    use chat::id::{AccountId, GroupId, Timestamp};
+    use chat::port::{ConversationState, InboxEntry};
     use rusqlite::{Connection, OptionalExtension, Result};
 
     use super::{ConversationRow, Counts, Kind, Pair, name, named};
@@ -242,28 +242,32 @@ pub(crate) mod lite {
     }
 
     /// The conversations of an account that have a message. Topics are reached through their group.
-    pub(crate) fn list_of(db: &Connection, id: &AccountId) -> Result<Vec<(ConversationId, Seq)>> {
+    pub(crate) fn inbox(db: &Connection, id: &AccountId) -> Result<Vec<InboxEntry>> {
         let Some(account) = account::key(db, id)? else { return Ok(Vec::new()) };
         let mut direct = db.prepare_cached(
-            "SELECT one.id, other.id, c.head FROM
-                (SELECT a, b, head FROM conversation WHERE kind = 0 AND a = ?1 AND head > 0
+            "SELECT one.id, other.id, c.head, c.last_time, c.read FROM
+                (SELECT a, b, head, last_time, read_a AS read FROM conversation WHERE kind = 0 AND a = ?1 AND head > 0
                  UNION ALL
-                 SELECT a, b, head FROM conversation WHERE kind = 0 AND b = ?1 AND a <> b AND head > 0) c
+                 SELECT a, b, head, last_time, read_b FROM conversation
+                 WHERE kind = 0 AND b = ?1 AND a <> b AND head > 0) c
              JOIN account one ON one.key = c.a JOIN account other ON other.key = c.b ORDER BY 1, 2",
         )?;
         let mut groups = db.prepare_cached(
-            "SELECT g.id, c.head FROM member m
+            "SELECT g.id, c.head, c.last_time, m.read_seq FROM member m
              JOIN conversation c ON c.kind = 1 AND c.a = m.group_key AND c.b = 0
              JOIN chat_group g ON g.key = m.group_key
              WHERE m.account = ?1 AND c.head > 0 ORDER BY 1",
         )?;
+        let entry = |conversation, row: &rusqlite::Row<'_>, first| {
+            let last_time = Timestamp::from_millis(row.get(first + 1)?);
+            Ok(InboxEntry { conversation, head: row.get(first)?, last_time, read: row.get(first + 2)? })
+        };
         let direct = direct.query_map([account], |row| {
             let (one, other): (String, String) = (row.get(0)?, row.get(1)?);
-            Ok((ConversationId::Direct(AccountId::new(one), AccountId::new(other)), row.get(2)?))
+            entry(ConversationId::Direct(AccountId::new(one), AccountId::new(other)), row, 2)
         })?;
-        let groups = groups.query_map([account], |row| {
-            Ok((ConversationId::Group(GroupId::new(row.get::<_, String>(0)?)), row.get(1)?))
-        })?;
+        let groups = groups
+            .query_map([account], |row| entry(ConversationId::Group(GroupId::new(row.get::<_, String>(0)?)), row, 1))?;
         direct.chain(groups).collect()
     }
 
@@ -312,8 +316,8 @@ pub(crate) mod lite {
 pub(crate) mod pg {
     use chat::conversation::ConversationId;
     use chat::event::{Shard, Subject};
-    use chat::id::{AccountId, GroupId, Seq, Timestamp};
-    use chat::port::ConversationState;
+    use chat::id::{AccountId, GroupId, Timestamp};
+    use chat::port::{ConversationState, InboxEntry};
     use tokio_postgres::Row;
     use tokio_postgres::types::Type;
 
@@ -483,32 +487,43 @@ pub(crate) mod pg {
     }
 
     /// The conversations of an account that have a message. Topics are reached through their group.
-    pub(crate) async fn list_of(db: &Db, shards: Shards, id: &AccountId) -> Result<Vec<(ConversationId, Seq)>> {
+    pub(crate) async fn inbox(db: &Db, shards: Shards, id: &AccountId) -> Result<Vec<InboxEntry>> {
         let query = db
             .prepare_cached(
-                "SELECT a, b, head FROM conversation WHERE kind = 0 AND a = $1 AND head > 0
+                "SELECT a, b, head, last_time, read_a FROM conversation WHERE kind = 0 AND a = $1 AND head > 0
                  UNION ALL
-                 SELECT a, b, head FROM conversation WHERE kind = 0 AND b = $1 AND a <> b AND head > 0",
+                 SELECT a, b, head, last_time, read_b FROM conversation
+                 WHERE kind = 0 AND b = $1 AND a <> b AND head > 0",
             )
             .await?;
         let id = id.as_str();
         let rows = db.query(&query, &[&id]).await?;
         let direct = rows.iter().map(|row| {
             let (one, other): (String, String) = (row.get(0), row.get(1));
-            (ConversationId::Direct(AccountId::new(one), AccountId::new(other)), nat(row.get(2)))
+            InboxEntry {
+                conversation: ConversationId::Direct(AccountId::new(one), AccountId::new(other)),
+                head: nat(row.get(2)),
+                last_time: Timestamp::from_millis(row.get(3)),
+                read: nat(row.get(4)),
+            }
         });
-        let mut list: Vec<_> = direct.collect();
+        let mut inbox: Vec<_> = direct.collect();
 
         // Where a group's conversation is follows from its id, so the groups come first.
-        let query = db.prepare_cached("SELECT group_id FROM member WHERE account = $1").await?;
+        let query = db.prepare_cached("SELECT group_id, read_seq FROM member WHERE account = $1").await?;
         let rows = db.query(&query, &[&id]).await?;
         let groups: Vec<_> =
             rows.iter().map(|row| ConversationId::Group(GroupId::new(row.get::<_, String>(0)))).collect();
         let subjects: Vec<_> = groups.iter().cloned().map(Subject::from).collect();
         let found = find(db, shards, &subjects.iter().collect::<Vec<_>>()).await?;
         let talked = found.into_iter().filter(|(_, found)| found.counts.head > 0);
-        list.extend(talked.map(|(place, found)| (groups[place].clone(), found.counts.head)));
-        Ok(list)
+        inbox.extend(talked.map(|(place, found)| InboxEntry {
+            conversation: groups[place].clone(),
+            head: found.counts.head,
+            last_time: found.last_time,
+            read: nat(rows[place].get(1)),
+        }));
+        Ok(inbox)
     }
 
     impl InPostgres for ConversationRow {

@@ -176,6 +176,16 @@ pub(crate) mod lite {
         })
     }
 
+    /// The groups that an account is a member of.
+    pub(crate) fn groups_of(db: &Connection, id: &AccountId) -> Result<Vec<GroupId>> {
+        let mut statement = db.prepare_cached(
+            "SELECT g.id FROM member m JOIN account a ON a.key = m.account JOIN chat_group g ON g.key = m.group_key
+             WHERE a.id = ?1",
+        )?;
+        let ids = statement.query_map([id.as_str()], |row| Ok(GroupId::new(row.get::<_, String>(0)?)))?;
+        ids.collect()
+    }
+
     impl InSqlite for MemberRow {
         const ALL: &'static str =
             "SELECT g.id, a.id, m.role, m.joined, m.arrival, m.muted_until, m.read_seq, m.last_sent, m.data
@@ -377,6 +387,13 @@ pub(crate) mod pg {
             read_seq: nat(row.get(4)),
             last_sent: Timestamp::from_millis(row.get(5)),
         })
+    }
+
+    /// The groups that an account is a member of.
+    pub(crate) async fn groups_of(db: &Db, id: &AccountId) -> Result<Vec<GroupId>> {
+        let query = db.prepare_cached("SELECT group_id FROM member WHERE account = $1").await?;
+        let rows = db.query(&query, &[&id.as_str()]).await?;
+        Ok(rows.iter().map(|row| GroupId::new(row.get::<_, String>(0))).collect())
     }
 
     impl InPostgres for MemberRow {

@@ -28,11 +28,13 @@ use chat::account::Account;
 use chat::conversation::ConversationId;
 use chat::event::{LogEntry, Position, Shard, Subject};
 use chat::group::{Group, GroupKind, Topic};
-use chat::id::{AccountId, EventId, GroupId, MessageId, Seq, Timestamp, TopicId};
+use chat::id::{AccountId, EventId, GroupId, MessageId, Timestamp, TopicId};
 use chat::member::Member;
 use chat::message::park::{Parked, ParkedCount, ParkedQuery};
 use chat::message::{Message, RepeatKey};
-use chat::port::{Changes, CommitError, Committed, ConversationState, Log, MemberQuery, MessageQuery, Store};
+use chat::port::{
+    Changes, CommitError, Committed, ConversationState, InboxEntry, Log, MemberQuery, MessageQuery, Store,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
@@ -302,11 +304,18 @@ impl Store for Postgres {
         read!(self.reads, db => conversation::state(&db, self.shards, id))
     }
 
-    async fn conversations_of(&self, id: &AccountId) -> Result<Vec<(ConversationId, Seq)>, Fault> {
+    async fn inbox(&self, id: &AccountId) -> Result<Vec<InboxEntry>, Fault> {
         if !is_possible(&[id.as_str()]) {
             return Ok(Vec::new());
         }
-        read!(self.reads, db => conversation::list_of(&db, self.shards, id))
+        read!(self.reads, db => conversation::inbox(&db, self.shards, id))
+    }
+
+    async fn groups_of(&self, id: &AccountId) -> Result<Vec<GroupId>, Fault> {
+        if !is_possible(&[id.as_str()]) {
+            return Ok(Vec::new());
+        }
+        read!(self.reads, db => member::groups_of(&db, id))
     }
 
     async fn messages(&self, id: &ConversationId, query: MessageQuery) -> Result<Vec<Message>, Fault> {

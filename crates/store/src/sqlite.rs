@@ -17,11 +17,13 @@ use chat::account::Account;
 use chat::conversation::ConversationId;
 use chat::event::{LogEntry, Position, Shard, Subject};
 use chat::group::{Group, GroupKind, Topic};
-use chat::id::{AccountId, EventId, GroupId, MessageId, Seq, Timestamp, TopicId};
+use chat::id::{AccountId, EventId, GroupId, MessageId, Timestamp, TopicId};
 use chat::member::Member;
 use chat::message::park::{Parked, ParkedCount, ParkedQuery};
 use chat::message::{Message, RepeatKey};
-use chat::port::{Changes, CommitError, Committed, ConversationState, Log, MemberQuery, MessageQuery, Store};
+use chat::port::{
+    Changes, CommitError, Committed, ConversationState, InboxEntry, Log, MemberQuery, MessageQuery, Store,
+};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 use serde::Serialize;
@@ -196,9 +198,14 @@ impl Store for Sqlite {
         self.look(|db| conversation::state(db, id))
     }
 
-    async fn conversations_of(&self, id: &AccountId) -> Result<Vec<(ConversationId, Seq)>, Fault> {
+    async fn inbox(&self, id: &AccountId) -> Result<Vec<InboxEntry>, Fault> {
         let id = id.clone();
-        self.scan(move |db| conversation::list_of(db, &id)).await
+        self.scan(move |db| conversation::inbox(db, &id)).await
+    }
+
+    async fn groups_of(&self, id: &AccountId) -> Result<Vec<GroupId>, Fault> {
+        let id = id.clone();
+        self.scan(move |db| member::groups_of(db, &id)).await
     }
 
     async fn messages(&self, id: &ConversationId, query: MessageQuery) -> Result<Vec<Message>, Fault> {

@@ -1,4 +1,4 @@
-//! Looking at groups and their members: `FindGroups`, `ListMembers`.
+//! Looking at groups and their members: `FindGroups`, `ListGroupsOf`, `ListMembers`.
 
 use async_trait::async_trait;
 
@@ -37,6 +37,25 @@ impl Command for FindGroups {
             found.push((group, state));
         }
         Ok(found)
+    }
+}
+
+/// Lists the groups that this account is a member of.
+#[derive(Clone, Debug)]
+pub struct ListGroupsOf(pub AccountId);
+
+#[async_trait]
+impl Command for ListGroupsOf {
+    type Reply = Vec<GroupId>;
+    const NAME: &'static str = "list_groups_of";
+
+    async fn run(self, cx: &Context<'_>) -> Result<Self::Reply, Error> {
+        if let Actor::Account(reader) = cx.actor
+            && *reader != self.0
+        {
+            return Err(Refusal::NotPermitted.into());
+        }
+        Ok(cx.store().groups_of(&self.0).await?)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use chat::Origin;
-use chat::id::{EventId, Seq};
+use chat::id::EventId;
 use serde::Serialize;
 
 use super::commands::{AFTER_SEND_GROUP, AFTER_SEND_SINGLE, BEFORE_SEND_GROUP, BEFORE_SEND_SINGLE};
@@ -22,7 +22,7 @@ pub(super) struct Body<'a> {
     #[serde(rename = "operationID")]
     operation_id: &'a str,
     #[serde(rename = "senderPlatformID")]
-    sender_platform_id: i64,
+    sender_platform_id: i32,
     #[serde(rename = "senderNickname")]
     sender_nickname: &'a str,
     #[serde(rename = "sessionType")]
@@ -39,7 +39,7 @@ pub(super) struct Body<'a> {
     #[cfg_attr(test, schemars(extend("contentMediaType" = "application/json")))]
     content: &'a str,
     /// The real one: told after the commit that assigned it. 0 where none is assigned yet.
-    seq: Seq,
+    seq: i64,
     /// COMPAT: another name than in `MsgData`; null when nobody is called by name.
     #[serde(rename = "atUserList")]
     at_user_list: Option<&'a [String]>,
@@ -74,9 +74,9 @@ pub(crate) fn body(command: &str, message: &MsgData, operation: &str) -> Bytes {
         status: message.status,
         send_time: message.send_time,
         create_time: message.create_time,
-        content: message.content.as_deref().unwrap_or_default(),
+        content: &message.content,
         seq: message.seq,
-        at_user_list: message.at_user_id_list.as_deref(),
+        at_user_list: (!message.at_user_id_list.is_empty()).then_some(&*message.at_user_id_list),
         face_url: &message.sender_face_url,
         sender_face_url: &message.sender_face_url,
         ex: &message.ex,

@@ -207,7 +207,7 @@ fn every_field_that_may_be_modified() {
     assert_eq!((shown.content_type, shown.session_type, &*shown.recv_id), (110, 1, "bob"));
     assert_eq!(shown.client_msg_id, direct().client_id.to_string());
     assert_eq!((&*shown.sender_nickname, &*shown.sender_face_url), ("A.", ""));
-    assert_eq!(shown.at_user_id_list, Some(vec!["bob".to_owned()]));
+    assert_eq!(shown.at_user_id_list, ["bob"]);
     assert_eq!(shown.options.get("unreadCount"), Some(&false));
     assert_eq!(shown.attached_info, "info");
     assert_eq!(shown.offline_push_info, None, "only replaces what is there");
@@ -216,7 +216,7 @@ fn every_field_that_may_be_modified() {
 #[test]
 fn calling_somebody_keeps_the_content_type() {
     let shown = MsgData::of(&modified(direct(), json!({"atUserIDList": ["bob"]})));
-    assert_eq!((shown.content_type, shown.content.as_deref()), (101, Some(r#"{"content":"lunch?"}"#)));
+    assert_eq!((shown.content_type, shown.content.as_str()), (101, r#"{"content":"lunch?"}"#));
 }
 
 #[test]

@@ -8,12 +8,13 @@ use chat::account::Account;
 use chat::conversation::ConversationId;
 use chat::event::{LogEntry, Position, Shard, Subject};
 use chat::group::{Group, GroupKind, Topic};
-use chat::id::{AccountId, GroupId, MessageId, Seq, Timestamp, TopicId};
+use chat::id::{AccountId, GroupId, MessageId, Timestamp, TopicId};
 use chat::member::Member;
 use chat::message::park::{Parked, ParkedCount, ParkedQuery};
 use chat::message::{Message, RepeatKey};
 use chat::port::{
-    Changes, Clock, CommitError, Committed, ConversationState, Log, MemberQuery, MessageQuery, Silent, Store,
+    Changes, Clock, CommitError, Committed, ConversationState, InboxEntry, Log, MemberQuery, MessageQuery, Silent,
+    Store,
 };
 use chat::{Fault, Settings};
 use http_body_util::BodyExt;
@@ -78,7 +79,10 @@ impl Store for Broken {
     async fn conversation(&self, _: &ConversationId) -> Result<ConversationState, Fault> {
         Err(fault())
     }
-    async fn conversations_of(&self, _: &AccountId) -> Result<Vec<(ConversationId, Seq)>, Fault> {
+    async fn inbox(&self, _: &AccountId) -> Result<Vec<InboxEntry>, Fault> {
+        Err(fault())
+    }
+    async fn groups_of(&self, _: &AccountId) -> Result<Vec<GroupId>, Fault> {
         Err(fault())
     }
     async fn messages(&self, _: &ConversationId, _: MessageQuery) -> Result<Vec<Message>, Fault> {
@@ -142,8 +146,9 @@ fn routes() -> Router {
     let store = Arc::new(Broken(watch::channel(Position::default()).1));
     let chat = Chat::new(store, Arc::new(Silent), Arc::new(Stopped), Settings::default());
     let admins = BTreeSet::from([AccountId::new("imAdmin")]);
-    let config = Config { secret: "s3cret".into(), admins, token_lifetime: Config::TOKEN_LIFETIME };
-    router(Arc::new(chat), config)
+    let config =
+        Config { secret: "s3cret".into(), admins, token_lifetime: Config::TOKEN_LIFETIME, max_connections: 10 };
+    OpenIm::new(Arc::new(chat), Arc::default(), config).rest()
 }
 
 async fn send(request: Request<Body>) -> (Response<()>, Value) {

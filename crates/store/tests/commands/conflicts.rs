@@ -10,12 +10,14 @@ use chat::conversation::ConversationId;
 use chat::event::{Event, LogEntry, NotSent, Position, Shard, Subject};
 use chat::group::update::UpdateGroup;
 use chat::group::{Group, GroupKind, GroupStatus, Topic};
-use chat::id::{AccountId, GroupId, MessageId, Seq, Timestamp, TopicId};
+use chat::id::{AccountId, GroupId, MessageId, Timestamp, TopicId};
 use chat::member::Member;
 use chat::message::park::{Parked, ParkedCount, ParkedQuery};
 use chat::message::send::Fate;
 use chat::message::{Message, RepeatKey};
-use chat::port::{Changes, CommitError, Committed, ConversationState, Log, MemberQuery, MessageQuery, Store};
+use chat::port::{
+    Changes, CommitError, Committed, ConversationState, InboxEntry, Log, MemberQuery, MessageQuery, Store,
+};
 use chat::{Fault, Refusal};
 use tokio::sync::watch;
 
@@ -97,8 +99,12 @@ impl Store for Interposed {
         self.inner.conversation(id).await
     }
 
-    async fn conversations_of(&self, account: &AccountId) -> Result<Vec<(ConversationId, Seq)>, Fault> {
-        self.inner.conversations_of(account).await
+    async fn inbox(&self, account: &AccountId) -> Result<Vec<InboxEntry>, Fault> {
+        self.inner.inbox(account).await
+    }
+
+    async fn groups_of(&self, account: &AccountId) -> Result<Vec<GroupId>, Fault> {
+        self.inner.groups_of(account).await
     }
 
     async fn messages(&self, conversation: &ConversationId, query: MessageQuery) -> Result<Vec<Message>, Fault> {

@@ -1,12 +1,12 @@
-//! Reading: `ReadHistory`, `ListHeads`, `CountUnread`, `FindGroups`.
+//! Reading: `ReadHistory`, `ListInbox`, `CountUnread`, `FindGroups`, `ListGroupsOf`.
 
 use chat::Refusal;
 use chat::conversation::ConversationId;
 use chat::group::GroupKind;
-use chat::group::find::FindGroups;
+use chat::group::find::{FindGroups, ListGroupsOf};
 use chat::message::Delivery;
-use chat::message::heads::ListHeads;
 use chat::message::history::{MAX_PAGE, ReadHistory};
+use chat::message::inbox::ListInbox;
 use chat::message::send::SendMessage;
 use chat::message::unread::CountUnread;
 use chat::port::MessageQuery;
@@ -61,7 +61,8 @@ async fn one_reads_ones_own_conversations(stage: Stage) {
     }
     let unread = |account: &str| CountUnread { account: account.into(), peer: None };
     assert_eq!(refusal(stage.run(&as_account("c"), unread("a")).await), Refusal::NotPermitted);
-    assert_eq!(refusal(stage.run(&as_account("c"), ListHeads("a".into())).await), Refusal::NotPermitted);
+    assert_eq!(refusal(stage.run(&as_account("c"), ListInbox("a".into())).await), Refusal::NotPermitted);
+    assert_eq!(refusal(stage.run(&as_account("c"), ListGroupsOf("a".into())).await), Refusal::NotPermitted);
     assert_eq!(refusal(stage.app(unread("nobody")).await), Refusal::NoAccount("nobody".into()));
 }
 
@@ -97,8 +98,9 @@ async fn what_is_unread_and_where_conversations_stand(stage: Stage) {
     assert_eq!((unread("b", None).await, unread("b", Some("a")).await, unread("b", Some("c")).await), (1, 0, 1));
     assert_eq!((unread("a", None).await, unread("c", None).await), (1, 0));
 
-    let mut heads = stage.run(&as_account("b"), ListHeads("b".into())).await.unwrap();
-    heads.sort();
+    let mut inbox = stage.run(&as_account("b"), ListInbox("b".into())).await.unwrap();
+    inbox.sort();
+    let heads: Vec<_> = inbox.into_iter().map(|entry| (entry.conversation, entry.head)).collect();
     let with_c = ConversationId::direct("b".into(), "c".into());
     assert_eq!(heads, [(direct(), 3), (with_c, 1), (ConversationId::Group("g".into()), 1)]);
     let groups = stage.app(FindGroups(vec!["none".into(), "g".into()])).await.unwrap();

@@ -1,4 +1,4 @@
-//! Conversations: `Store::{conversation, conversations_of}`.
+//! Conversations: `Store::{conversation, inbox, groups_of}`.
 
 use chat::conversation::ConversationId;
 use chat::id::Seq;
@@ -21,6 +21,8 @@ cases! {
     only_conversations_with_a_message_are_listed,
     a_group_is_listed_for_its_members,
     ids_compare_as_bytes,
+    an_inbox_says_when_and_how_far_it_is_read,
+    groups_are_listed_for_their_members,
 }
 
 async fn state(store: &Fresh, conversation: ConversationId) -> ConversationState {
@@ -29,7 +31,8 @@ async fn state(store: &Fresh, conversation: ConversationId) -> ConversationState
 
 /// In a fixed order; the port promises none.
 async fn conversations_of(store: &Fresh, account: &str) -> Vec<(ConversationId, Seq)> {
-    let mut conversations = store.conversations_of(&account.into()).await.unwrap();
+    let inbox = store.inbox(&account.into()).await.unwrap();
+    let mut conversations: Vec<_> = inbox.into_iter().map(|entry| (entry.conversation, entry.head)).collect();
     conversations.sort();
     conversations
 }
@@ -145,4 +148,36 @@ async fn ids_compare_as_bytes(store: Fresh) {
     let mut expected = NEARLY_EQUAL.map(|id| (direct(id, "peer"), 1));
     expected.sort();
     assert_eq!(conversations_of(&store, "peer").await, expected);
+}
+
+async fn an_inbox_says_when_and_how_far_it_is_read(store: Fresh) {
+    has_some(&store).await;
+    let of = async |account: &str, conversation: ConversationId| {
+        let inbox = store.inbox(&account.into()).await.unwrap();
+        inbox.into_iter().find(|entry| entry.conversation == conversation).map(|entry| (entry.last_time, entry.read))
+    };
+    for conversation in [direct("a", "b"), in_group("g")] {
+        for (sender, time, reads) in [("a", at(5), true), ("b", at(7), false), ("b", at(9), true), ("a", at(6), false)]
+        {
+            let message = Message { time, ..message(sender, conversation.clone()) };
+            store.write(vec![Write::Send { message: Box::new(message), repeat: None, reads }]).await;
+        }
+        let newest = store.conversation(&conversation).await.unwrap().last_time;
+        assert_eq!(of("a", conversation.clone()).await, Some((newest, 1)), "the others are unread: {conversation:?}");
+        assert_eq!(of("b", conversation.clone()).await, Some((newest, 3)), "{conversation:?}");
+    }
+}
+
+async fn groups_are_listed_for_their_members(store: Fresh) {
+    store.has(&["a", "b"]).await;
+    store.has_group("g", &["a", "b"]).await;
+    store.has_group("h", &["b"]).await;
+    let of = async |account: &str| {
+        let mut groups = store.groups_of(&account.into()).await.unwrap();
+        groups.sort();
+        groups
+    };
+    assert_eq!(of("a").await, ["g".into()]);
+    assert_eq!(of("b").await, ["g".into(), "h".into()]);
+    assert_eq!(of("c").await, []);
 }

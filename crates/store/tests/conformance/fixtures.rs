@@ -274,7 +274,7 @@ impl Fresh {
         let mut conversations = Vec::new();
         for (index, account) in accounts.iter().enumerate() {
             lines.push(format!("{account} blocks {:?}", self.blocks(account, &accounts).await.unwrap()));
-            lines.push(format!("{account} in {:?}", self.conversations_of(account).await.unwrap()));
+            lines.push(format!("{account} in {:?}", self.inbox(account).await.unwrap()));
             lines.push(format!("{account} has unread {}", self.unread_direct(account, None).await.unwrap()));
             conversations.extend(ACCOUNTS[index..].iter().map(|other| direct(ACCOUNTS[index], other)));
         }

@@ -156,7 +156,7 @@ pub(crate) async fn seen(store: &Fresh) -> Vec<String> {
     lines.retain(|line| !line.starts_with("Shard(") && !line.starts_with("LogEntry") && !line.contains(" in ["));
     // In any order.
     for account in ["a", "b", "c", "d"] {
-        let mut conversations = store.conversations_of(&account.into()).await.unwrap();
+        let mut conversations = store.inbox(&account.into()).await.unwrap();
         conversations.sort();
         lines.push(format!("{account} in {conversations:?}"));
     }

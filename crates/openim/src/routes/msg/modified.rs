@@ -59,7 +59,7 @@ fn difference(before: &MsgData, after: &MsgData) -> Map<String, Value> {
     put("attachedInfo", before.attached_info != after.attached_info, after.attached_info.clone().into());
     let options = after.options.iter().map(|(name, value)| (name.clone(), Value::from(*value))).collect();
     put("options", before.options != after.options, Value::Object(options));
-    let push = after.offline_push_info.clone().unwrap_or_default();
+    let push = serde_json::to_value(&after.offline_push_info).unwrap_or_default();
     put("offlinePushInfo", before.offline_push_info != after.offline_push_info, push);
     fields
 }
@@ -70,9 +70,9 @@ mod tests {
 
     #[test]
     fn only_what_changed_is_told() {
-        let before = MsgData { content: Some(r#"{"content":"a"}"#.into()), ex: "x".into(), ..MsgData::default() };
+        let before = MsgData { content: r#"{"content":"a"}"#.into(), ex: "x".into(), ..MsgData::default() };
         assert!(difference(&before, &before).is_empty());
-        let after = MsgData { content: Some(r#"{"content":"b"}"#.into()), ..MsgData::default() };
+        let after = MsgData { content: r#"{"content":"b"}"#.into(), ..MsgData::default() };
         let fields = difference(&before, &after);
         assert_eq!(fields.len(), 2);
         assert_eq!(fields["content"], r#"{"content":"b"}"#);

@@ -1,21 +1,21 @@
-//! `ListHeads`: the conversations of an account and their highest seqs.
+//! `ListInbox`: the conversations of an account, and how it stands in each.
 
 use async_trait::async_trait;
 
 use crate::chat::Context;
 use crate::command::{Actor, Command};
-use crate::conversation::ConversationId;
-use crate::id::{AccountId, Seq};
+use crate::id::AccountId;
+use crate::port::InboxEntry;
 use crate::refusal::{Error, Refusal};
 
 /// Lists the conversations of this account that have a message.
 #[derive(Clone, Debug)]
-pub struct ListHeads(pub AccountId);
+pub struct ListInbox(pub AccountId);
 
 #[async_trait]
-impl Command for ListHeads {
-    type Reply = Vec<(ConversationId, Seq)>;
-    const NAME: &'static str = "list_heads";
+impl Command for ListInbox {
+    type Reply = Vec<InboxEntry>;
+    const NAME: &'static str = "list_inbox";
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply, Error> {
         if let Actor::Account(reader) = cx.actor
@@ -23,6 +23,6 @@ impl Command for ListHeads {
         {
             return Err(Refusal::NotPermitted.into());
         }
-        Ok(cx.store().conversations_of(&self.0).await?)
+        Ok(cx.store().inbox(&self.0).await?)
     }
 }

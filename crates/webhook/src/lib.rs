@@ -22,6 +22,8 @@ pub mod keeper;
 mod lanes;
 pub mod ledger;
 pub mod operator;
+#[cfg(test)]
+mod plain;
 pub mod proxy;
 pub mod request;
 pub mod retry_after;

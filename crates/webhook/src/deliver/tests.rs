@@ -3,34 +3,27 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
-use bytes::Bytes;
 use chat::conversation::ConversationId;
 use chat::event::{Event, GroupChange, LogEntry, Position, Subject};
 use chat::group::GroupKind;
 use chat::id::{EventId, GroupId};
 use chat::message::Message;
-use chat::question::{Question, Verdict};
-use chat::refusal::AskFailure;
 use chat::{Actor, Origin};
-use http_body_util::Full;
-use hyper::Request;
 use tokio::sync::watch;
 
 use super::handle::Skipped;
 use super::settings::{Order, TellingSettings, WhenFull};
 use super::telling::Outcome;
 use super::*;
-use crate::codec::{Call, Codec, Unreadable};
 use crate::endpoint::{Commands, EndpointSettings, OnFailure};
 use crate::filter::{Criteria, Filter};
 use crate::ledger::{
     Behind, Cursor, Gap, Letter, LetterCount, LetterQuery, LetterState, PauseReason, Progress, Trimmed, Trouble,
 };
-use crate::transport::{Answer, CallFailure, Transport};
+use crate::plain::{NOW, Nobody, Noon, Plain};
 use crate::tunnel::forget::Forgetful;
 
 const SHARD: Shard = Shard(0);
-const NOW: Timestamp = Timestamp::from_millis(1_795_255_200_000);
 
 #[derive(Default)]
 struct World {
@@ -50,25 +43,10 @@ impl World {
     fn say(&self, group: &str) -> LogEntry {
         let mut log = self.log.lock().unwrap();
         let position = Position(log.len() as u64 + 1);
-        let message = Message {
-            id: EventId::new(NOW, u128::from(position.0)),
-            conversation: ConversationId::Group(GroupId::from(group)),
-            group_kind: None,
-            seq: position.0,
-            sender: "alice".into(),
-            actor: Actor::Account("alice".into()),
-            origin: Origin::default(),
-            client_id: "c".into(),
-            time: NOW,
-            created: NOW,
-            sender_name: String::new(),
-            sender_face: String::new(),
-            elements: Vec::new(),
-            custom_data: None,
-            mentions: Vec::new(),
-            delivery: Default::default(),
-            carried: None,
-        };
+        let id = EventId::new(NOW, u128::from(position.0));
+        let conversation = ConversationId::Group(GroupId::from(group));
+        let message =
+            Message { id, seq: position.0, time: NOW, created: NOW, ..Message::sample("alice", conversation) };
         let entry = LogEntry { shard: SHARD, position, event: Event::MessageSent(message), unread: None };
         log.push(entry.clone());
         entry
@@ -234,72 +212,6 @@ impl Ledger for World {
 impl Announcer for World {
     async fn announce(&self, _: &str, _: &Pause) -> Result<(), Fault> {
         Ok(())
-    }
-}
-
-/// It stands still.
-struct Noon;
-
-impl Clock for Noon {
-    fn now(&self) -> Timestamp {
-        NOW
-    }
-
-    fn random(&self) -> u128 {
-        7
-    }
-}
-
-struct Plain;
-
-impl Codec for Plain {
-    fn knows(&self, command: &str) -> bool {
-        command == "Sent"
-    }
-
-    fn is_question(&self, _: &str) -> bool {
-        false
-    }
-
-    fn asks(&self, _: &Question) -> &'static [&'static str] {
-        &[]
-    }
-
-    fn question(&self, command: &'static str, _: &Question) -> Call {
-        Call { command, query: String::new(), headers: Vec::new(), body: Bytes::new() }
-    }
-
-    fn verdict(&self, _: &'static str, _: &Question, _: &[u8]) -> Result<Verdict, Unreadable> {
-        Ok(Verdict::Allow)
-    }
-
-    fn conversation(&self, id: &ConversationId) -> Option<String> {
-        id.group().map(|group| format!("of {group}"))
-    }
-
-    fn tells(&self, _: &Event) -> Option<&'static str> {
-        Some("Sent")
-    }
-
-    fn telling(&self, command: &'static str, _: &LogEntry) -> Result<Call, Fault> {
-        Ok(Call { command, query: String::new(), headers: Vec::new(), body: Bytes::new() })
-    }
-
-    fn url(&self, _: &Call, _: Timestamp) -> String {
-        "http://receiver.test/".to_owned()
-    }
-
-    fn acknowledges(&self, _: &[u8]) -> bool {
-        true
-    }
-}
-
-struct Nobody;
-
-#[async_trait]
-impl Transport for Nobody {
-    async fn exchange(&self, _: Request<Full<Bytes>>) -> Result<Answer, CallFailure> {
-        Err(CallFailure::new(AskFailure::Unreachable, "nobody is there"))
     }
 }
 

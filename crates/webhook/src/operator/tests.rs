@@ -7,14 +7,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chat::conversation::ConversationId;
-use chat::element::Element;
 use chat::event::{Event, LogEntry};
 use chat::id::{GroupId, Timestamp};
 use chat::message::Message;
 use chat::port::{Clock, Log};
 use chat::question::{Question, Verdict};
-use chat::refusal::AskFailure;
-use chat::{Actor, Fault, Origin};
+use chat::Fault;
 use http_body_util::Full;
 use hyper::Request;
 use tokio::sync::{Semaphore, watch};
@@ -25,6 +23,7 @@ use crate::codec::{Call, Codec, Unreadable};
 use crate::deliver::{Announcer, Deliverer};
 use crate::endpoint::{Endpoint, EndpointSettings, OnFailure};
 use crate::ledger::{Attempt, Behind, Cursor, Ledger, LetterCount, Progress, Trimmed};
+use crate::plain::{Nobody, Noon, Plain};
 use crate::transport::{Answer, CallFailure, Transport};
 
 const HOUR: i64 = 3_600_000;
@@ -70,24 +69,13 @@ impl World {
         let mut log = self.log.lock().unwrap();
         let last = log.range((shard, Position(0))..=(shard, Position(u64::MAX))).next_back();
         let position = Position(last.map_or(1, |((_, position), _)| position.0 + 1));
+        let conversation = ConversationId::Group(GroupId::from(group));
         let message = Message {
             id,
-            conversation: ConversationId::Group(GroupId::from(group)),
-            group_kind: None,
             seq: position.0,
-            sender: "alice".into(),
-            actor: Actor::Account("alice".into()),
-            origin: Origin::default(),
-            client_id: "c".into(),
             time: at(time),
             created: at(time),
-            sender_name: String::new(),
-            sender_face: String::new(),
-            elements: vec![Element::text("hi")],
-            custom_data: None,
-            mentions: Vec::new(),
-            delivery: Default::default(),
-            carried: None,
+            ..Message::sample("alice", conversation)
         };
         let entry = LogEntry { shard, position, event: Event::MessageSent(message), unread: None };
         log.insert((shard, position), entry.clone());
@@ -262,72 +250,6 @@ impl Ledger for World {
 impl Announcer for World {
     async fn announce(&self, _: &str, _: &Pause) -> Result<(), Fault> {
         Ok(())
-    }
-}
-
-struct Noon;
-
-impl Clock for Noon {
-    fn now(&self) -> Timestamp {
-        at(NOW)
-    }
-
-    fn random(&self) -> u128 {
-        7
-    }
-}
-
-/// Tells of messages.
-struct Plain;
-
-impl Codec for Plain {
-    fn knows(&self, command: &str) -> bool {
-        self.commands().contains(&command)
-    }
-
-    fn commands(&self) -> Vec<&'static str> {
-        vec!["Sent", "Other"]
-    }
-
-    fn is_question(&self, _: &str) -> bool {
-        false
-    }
-
-    fn asks(&self, _: &Question) -> &'static [&'static str] {
-        &[]
-    }
-
-    fn question(&self, command: &'static str, _: &Question) -> Call {
-        Call { command, query: String::new(), headers: Vec::new(), body: Bytes::new() }
-    }
-
-    fn verdict(&self, _: &'static str, _: &Question, _: &[u8]) -> Result<Verdict, Unreadable> {
-        Ok(Verdict::Allow)
-    }
-
-    fn tells(&self, event: &Event) -> Option<&'static str> {
-        matches!(event, Event::MessageSent(_)).then_some("Sent")
-    }
-
-    fn telling(&self, command: &'static str, _: &LogEntry) -> Result<Call, Fault> {
-        Ok(Call { command, query: String::new(), headers: Vec::new(), body: Bytes::from_static(b"{\"a\":1}") })
-    }
-
-    fn url(&self, _: &Call, _: Timestamp) -> String {
-        "http://receiver.test/?token=hush".to_owned()
-    }
-
-    fn acknowledges(&self, _: &[u8]) -> bool {
-        true
-    }
-}
-
-struct Nobody;
-
-#[async_trait]
-impl Transport for Nobody {
-    async fn exchange(&self, _: Request<Full<Bytes>>) -> Result<Answer, CallFailure> {
-        Err(CallFailure::new(AskFailure::Unreachable, "nobody is there"))
     }
 }
 

@@ -93,3 +93,21 @@ pub struct BatchItem<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unreadable(pub String);
+
+/// One call of each kind that a codec words: of every question, and of every event that it tells. For tests that none is
+/// forgotten. Panics if it cannot word an event.
+#[cfg(feature = "samples")]
+pub fn sample_calls(codec: &dyn Codec) -> Vec<Call> {
+    let mut calls = Vec::new();
+    for question in chat::sample::questions() {
+        calls.extend(codec.asks(&question).iter().map(|command| codec.question(command, &question)));
+    }
+    for event in chat::sample::events() {
+        if let Some(command) = codec.tells(&event) {
+            let (shard, position) = (chat::event::Shard(0), chat::event::Position(1));
+            let entry = LogEntry { shard, position, event, unread: Some(3) };
+            calls.push(codec.telling(command, &entry).expect("words for an event that it tells"));
+        }
+    }
+    calls
+}

@@ -43,6 +43,7 @@ mod proto;
 mod pull;
 mod router;
 mod routes;
+mod sending;
 pub mod token;
 mod user_info;
 

@@ -217,7 +217,7 @@ impl Serving {
         while let Some(given) = next {
             match given {
                 Given::Happened(happening) => {
-                    if push::is_for(&happening.entry, &self.connection) {
+                    if push::reaches(&self.connection) {
                         let shown = happening.shown(Frames::of);
                         frames.extend(shown.in_form(self.form).map(Frame::Binary));
                     }

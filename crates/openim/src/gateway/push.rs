@@ -39,8 +39,8 @@ impl Frames {
     }
 }
 
-/// Whether this connection is told: an iPhone whose app is in the background is woken by a vendor's push instead.
-pub(super) fn is_for(_: &LogEntry, connection: &Connection) -> bool {
+/// Whether pushes reach this connection: an iPhone whose app is in the background is woken by a vendor's push instead.
+pub(super) fn reaches(connection: &Connection) -> bool {
     !(connection.platform == Platform::Ios && connection.is_background())
 }
 

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use chat::Fault;
 use chat::conversation::ConversationId;
 use chat::event::{Event, LogEntry};
 use chat::id::{GroupId, Timestamp};
 use chat::message::Message;
 use chat::port::{Clock, Log};
 use chat::question::{Question, Verdict};
-use chat::Fault;
 use http_body_util::Full;
 use hyper::Request;
 use tokio::sync::{Semaphore, watch};

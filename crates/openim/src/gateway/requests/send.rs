@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use chat::element::Carried;
 use chat::id::{AccountId, ClientMessageId, GroupId, Timestamp};
 use chat::message::send::{Destination, Fate, SendMessage};
-use chat::message::{Delivery, Keeping, RepeatKey};
-use chat::policy::Exempt;
+use chat::message::{Delivery, Keeping};
 use serde_json::{Map, Value};
 
 use crate::call::Call;
@@ -15,10 +14,8 @@ use crate::error::{ApiError, Code};
 use crate::fields::missing;
 use crate::msg_data::MsgData;
 use crate::proto::SentMessage;
+use crate::sending::{MAX_MENTIONS, exemptions, repeat_key};
 use crate::{id_rules, mentions};
-
-/// At most so many are called by name in one message.
-const MAX_MENTIONS: usize = 1000;
 
 /// Options are names that both sides know: there are twelve.
 const MAX_OPTIONS: usize = 64;
@@ -52,13 +49,12 @@ fn command(call: &Call<&[u8]>, message: MsgData) -> Result<SendMessage, ApiError
         .map_err(|_| Code::Args.because("content must be the text of a JSON object"))?;
     let shown = Shown { content_type: message.content_type, object };
     let not_empty = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    let is_admin = call.app.config.admins.contains(&sender);
+    let exempt = exemptions(&call.app.config.admins, &sender);
     Ok(SendMessage {
         sender,
         to,
         client_id: not_empty(&message.client_msg_id).map(ClientMessageId::new),
-        repeat: not_empty(&message.client_msg_id)
-            .map(|key| RepeatKey { key: format!("openim:{key}"), window_millis: None }),
+        repeat: not_empty(&message.client_msg_id).as_deref().map(repeat_key),
         time: None,
         created: (message.create_time > 0).then(|| Timestamp::from_millis(message.create_time)),
         sender_name: not_empty(&message.sender_nickname),
@@ -68,7 +64,7 @@ fn command(call: &Call<&[u8]>, message: MsgData) -> Result<SendMessage, ApiError
         mentions,
         delivery: delivery(message.content_type, &message.options),
         carried: carried(&message),
-        exempt: Exempt { blocks: is_admin, membership: is_admin, mutes: is_admin },
+        exempt,
         reads: true,
         asks: true,
     })

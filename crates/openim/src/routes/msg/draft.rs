@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use chat::element::{Carried, Element};
 use chat::id::{AccountId, ClientMessageId, GroupId, Timestamp};
 use chat::message::send::{Destination, SendMessage};
-use chat::message::{Delivery, Keeping, Mention, RepeatKey};
-use chat::policy::Exempt;
+use chat::message::{Delivery, Keeping, Mention};
 use serde_json::{Map, Value};
 
 use super::required;
 use crate::content::{self, AT_TEXT, Shown};
 use crate::error::{ApiError, Code};
 use crate::fields::{Fields, missing};
+use crate::sending::{exemptions, repeat_key};
 use crate::{id_rules, mentions};
 
 /// The latest time that a message may claim: what its id has room for (48 bits of milliseconds).
@@ -97,14 +97,11 @@ impl Draft {
 
     /// The command that sends it. `repeat` is what a retry of this very send is recognised by.
     pub(super) fn command(&self, to: Destination, repeat: Option<String>, admins: &BTreeSet<AccountId>) -> SendMessage {
-        // A system account gets through everywhere (semantics.md, section 5); whom it speaks for does not.
-        let is_admin = admins.contains(&self.sender);
         SendMessage {
             sender: self.sender.clone(),
             to,
             client_id: self.client_id.clone(),
-            // Kept apart from the keys of the other dialect, whose senders are the same accounts.
-            repeat: repeat.map(|key| RepeatKey { key: format!("openim:{key}"), window_millis: None }),
+            repeat: repeat.as_deref().map(repeat_key),
             time: self.time,
             created: None,
             sender_name: self.sender_name.clone(),
@@ -114,7 +111,7 @@ impl Draft {
             mentions: self.mentions.clone(),
             delivery: self.delivery.clone(),
             carried: self.carried.clone(),
-            exempt: Exempt { blocks: is_admin, membership: is_admin, mutes: is_admin },
+            exempt: exemptions(admins, &self.sender),
             reads: true,
             asks: true,
         }
@@ -176,6 +173,8 @@ fn push_info(info: &Fields) -> Result<Value, ApiError> {
 
 #[cfg(test)]
 mod tests {
+    use chat::policy::Exempt;
+
     use super::*;
 
     fn draft(json: &str) -> Result<Draft, ApiError> {

@@ -4,9 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::content::{AT_TEXT, OA_NOTIFICATION, TEXT};
 use crate::error::{ApiError, Code};
-
-/// At most this many are called by name in one message.
-const MAX_MENTIONS: usize = 1000;
+use crate::sending::MAX_MENTIONS;
 
 /// What a picture of a 102 needs.
 const PICTURE: &[&str] = &["type", "width", "height", "url"];
